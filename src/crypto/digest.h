@@ -1,0 +1,36 @@
+/* Hashes, HMAC and HKDF. Keys are borrowed views of a bst_secret; outputs that are keys go to one. */
+#pragma once
+
+#include "base/text.h"
+
+/** Hash functions that Bastide signs and digests with; NONE where the scheme hashes by itself. */
+enum bst_md { BST_MD_NONE, BST_MD_SHA256, BST_MD_SHA384, BST_MD_SHA512 };
+
+#define BST_SHA256_BYTES 32
+#define BST_SHA384_BYTES 48
+#define BST_MD_MAX_BYTES 64
+
+/** Bytes of a digest, 0 for BST_MD_NONE. */
+size_t bst_md_bytes(enum bst_md md);
+/** Hash the parts one after the other; `out` takes bst_md_bytes(md). */
+bst_result bst_digest(enum bst_md md, const struct bst_view *parts, size_t n, uint8_t *out);
+bst_result bst_sha256(struct bst_view in, uint8_t out[BST_SHA256_BYTES]);
+bst_result bst_sha384(struct bst_view in, uint8_t out[BST_SHA384_BYTES]);
+
+/** RFC 2104 over the parts one after the other.
+ * @thread any */
+bst_result bst_hmac_sha256(struct bst_view key, const struct bst_view *parts, size_t n,
+                           uint8_t out[BST_SHA256_BYTES]);
+
+/** RFC 5869 with SHA-256, extract and expand; an empty salt is hash-length zeros. Up to 8160 bytes. */
+bst_result bst_hkdf_sha256(struct bst_view salt, struct bst_view ikm, struct bst_view info,
+                           uint8_t *out, size_t out_len);
+
+/** A hash over data that comes in pieces: init, update..., final. clear() is harmless at any time. */
+struct bst_hasher {
+    void *ctx;
+};
+bst_result bst_hasher_init(struct bst_hasher *hasher, enum bst_md md);
+bst_result bst_hasher_update(struct bst_hasher *hasher, struct bst_view in);
+bst_result bst_hasher_final(struct bst_hasher *hasher, uint8_t *out);
+void bst_hasher_clear(struct bst_hasher *hasher);

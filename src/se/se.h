@@ -1,0 +1,130 @@
+/* Secure environment: keys by handle, used but not seen (TS-0003 6.3, TS-0016).
+ *
+ * Every call is safe on any thread. A handle stays valid until its key is deleted or the environment
+ * is closed; a stale handle is BST_E_NOT_FOUND, never another key. */
+#pragma once
+
+#include "crypto/digest.h"
+#include "se/host.h"
+
+struct bst_se;
+typedef uint64_t bst_key; /* handle; 0 = none */
+
+enum bst_key_type { BST_KEY_SYMMETRIC, BST_KEY_EC_P256, BST_KEY_EC_P384, BST_KEY_ED25519 };
+
+/** What a key may be used for; everything else is BST_E_SE_USAGE. */
+enum bst_key_use {
+    BST_KEY_USE_MAC = 1,
+    BST_KEY_USE_DERIVE = 2,
+    BST_KEY_USE_SIGN = 4,
+    BST_KEY_USE_SEAL = 8,   /* AES-256-GCM */
+    BST_KEY_USE_PSK = 16,   /* may be released to a handshake */
+    BST_KEY_USE_AGREE = 32, /* ECDH: open what was encrypted to this key */
+    BST_KEY_USE_WRAP = 64,  /* may leave wrapped under another key */
+};
+
+#define BST_KEY_LABEL_MAX 384
+#define BST_KEY_OWNER_MAX 128
+#define BST_KEY_VALUE_MAX 256 /* bytes of a symmetric key */
+
+struct bst_key_attrs {
+    enum bst_key_type type;
+    uint32_t uses;     /* enum bst_key_use bits */
+    int suid;          /* security usage identifier, 0 none (TS-0003 12.3.2.3) */
+    const char *label; /* unique: "cse.tls", "mef.key.<RelativeKeyID>"; NULL or "": none, not findable */
+    const char *owner; /* NULL: nobody in particular */
+    int64_t expires_us; /* wall, 0 never; later every use is BST_E_EXPIRED */
+    bool persistent;    /* survives a restart; needs a label */
+    int level;          /* out: protection level 0..3 of TS-0003 6.3.1 */
+};
+
+/** What a filter sees: one call on one key. */
+struct bst_se_event {
+    const char *op;    /* "release_psk", "sign", "import"... */
+    const char *label; /* "" for a key without label */
+    const char *owner;
+    const char *why;   /* reason that the caller gave, "" */
+    int suid;
+    bool released;     /* key bytes leave the environment by this call */
+};
+/** Stacked in front of the backend: audit, policy, fault injection. */
+struct bst_se_filter {
+    void *ctx;
+    /** Refuse by returning an error; may be NULL. */
+    bst_result (*before)(void *ctx, const struct bst_se_event *event);
+    /** Told the outcome; may be NULL. */
+    void (*after)(void *ctx, const struct bst_se_event *event, bst_result outcome);
+};
+
+/** Open a secure environment.
+ *
+ * @param host  copied; what it points to outlives the environment
+ * @param uri   "se:soft" keeps nothing; "se:soft?dir=PATH[&key=SOURCE]" is persistent. SOURCE is
+ *              "file:PATH" (default PATH/state.key, made when the folder is new), "credential:NAME"
+ *              (of the service manager) or "passphrase:" followed by a source of the passphrase.
+ * @error BST_E_SE_PIN   wrong key or passphrase for this folder
+ * @error BST_E_CORRUPT  changed, swapped, cut or rolled-back objects: the detail names object and remedy */
+bst_result bst_se_open(const struct bst_se_host *host, const char *uri, struct bst_se **ret);
+void bst_se_close(struct bst_se **se);
+/** A view that sees and makes only keys of one owner. Closed by bst_se_close(), in any order. */
+bst_result bst_se_for_owner(struct bst_se *se, const char *owner, struct bst_se **ret);
+/** Add a filter; the last one added is asked first. Before other threads use the environment. */
+bst_result bst_se_filter_add(struct bst_se *se, const struct bst_se_filter *filter);
+
+/** Import a symmetric key (its bytes) or a private key (DER PKCS#8). A copy is taken; the caller wipes.
+ * @error BST_E_EXISTS the label is taken  @error BST_E_BAD_KEY the value does not fit the type */
+bst_result bst_se_key_import(struct bst_se *se, const struct bst_key_attrs *attrs,
+                             const struct bst_secret *value, bst_key *ret);
+/** Make a key inside; symmetric keys have 32 bytes. */
+bst_result bst_se_key_generate(struct bst_se *se, const struct bst_key_attrs *attrs, bst_key *ret);
+/** 0 when there is none. Constant time in the number of keys. */
+bst_result bst_se_key_find(struct bst_se *se, const char *label, bst_key *ret);
+struct bst_key_info {
+    struct bst_key_attrs attrs; /* label and owner point into the fields below */
+    char label[BST_KEY_LABEL_MAX + 1];
+    char owner[BST_KEY_OWNER_MAX + 1];
+};
+bst_result bst_se_key_info(struct bst_se *se, bst_key key, struct bst_key_info *ret);
+/** Gone for good, on storage too, when this returns success. */
+bst_result bst_se_key_delete(struct bst_se *se, bst_key key);
+/** Walk the keys with a label, in no order; `each` must not call the environment. False ends the walk. */
+bst_result bst_se_key_list(struct bst_se *se,
+                           bool (*each)(void *ctx, bst_key key, const struct bst_key_attrs *attrs),
+                           void *ctx);
+
+/** DER SubjectPublicKeyInfo, appended. */
+bst_result bst_se_key_public(struct bst_se *se, bst_key key, struct bst_buf *ret_spki_der);
+/** Sign a message; md is NONE for Ed25519. ECDSA in DER. Appends. */
+bst_result bst_se_sign(struct bst_se *se, bst_key key, enum bst_md md, struct bst_view message,
+                       struct bst_buf *ret_signature);
+/** HMAC-SHA-256 over the parts one after the other. */
+bst_result bst_se_mac(struct bst_se *se, bst_key key, const struct bst_view *parts, size_t n,
+                      uint8_t out[BST_SHA256_BYTES]);
+/** New key = HMAC-SHA-256(parent, parts), its level the lower of the parent's and of this path. */
+bst_result bst_se_derive(struct bst_se *se, bst_key parent, const struct bst_view *parts, size_t n,
+                         const struct bst_key_attrs *attrs, bst_key *ret);
+/** New 32-byte key by HKDF-SHA-256 (RFC 5869) with the parent as input keying material. */
+bst_result bst_se_hkdf(struct bst_se *se, bst_key parent, struct bst_view salt,
+                       struct bst_view info, const struct bst_key_attrs *attrs, bst_key *ret);
+/** AES-256-GCM with a random nonce inside the blob (crypto/aead.h); the key has 32 bytes. Appends. */
+bst_result bst_se_seal(struct bst_se *se, bst_key key, struct bst_view aad, struct bst_view in,
+                       struct bst_buf *ret);
+bst_result bst_se_unseal(struct bst_se *se, bst_key key, struct bst_view aad, struct bst_view blob,
+                         struct bst_buf *ret);
+/** Open what bst_ecies_seal() encrypted to this P-256 key; USE_AGREE. */
+bst_result bst_se_ecies_open(struct bst_se *se, bst_key key, struct bst_view info,
+                             struct bst_view blob, struct bst_secret *ret);
+
+/** Hand the bytes of a pre-shared key to a handshake: the one named release of key bytes.
+ *
+ * @param why  shown in the audit trail: "tls handshake with <peer>"
+ * @error BST_E_SE_USAGE  the key has no BST_KEY_USE_PSK  @error BST_E_EXPIRED */
+bst_result bst_se_release_psk(struct bst_se *se, bst_key key, const char *why,
+                              struct bst_secret *ret);
+/** Take the last 32 octets of an RFC 5705 export as a key; the first 16, its identifier, go out.
+ * `export48` is wiped, whatever happens.  @clause TS-0003 10.3.1 */
+bst_result bst_se_import_export(struct bst_se *se, const struct bst_key_attrs *attrs,
+                                uint8_t export48[48], uint8_t ret_id[16], bst_key *ret);
+
+/** Number of keys, labelled or not. */
+size_t bst_se_key_count(struct bst_se *se);
