@@ -4,6 +4,7 @@
 #include "crypto/rand.h"
 
 #include <openssl/core_names.h>
+#include <openssl/kdf.h>
 #include <openssl/params.h>
 #include <openssl/rand.h>
 #include <pthread.h>
@@ -75,8 +76,12 @@ static void drain(char *out, size_t cap)
     }
     const char *reason = ERR_reason_error_string(first);
     bool has_data = (flags & ERR_TXT_STRING) && data && data[0];
-    snprintf(out, cap, ": %s%s%s%s", reason ? reason : "unknown reason", has_data ? " (" : "",
-             has_data ? data : "", has_data ? ")" : "");
+    if (ERR_GET_LIB(first) == ERR_LIB_USER && has_data) {
+        snprintf(out, cap, ": %s", data); /* our own sentence, from an external key */
+    } else {
+        snprintf(out, cap, ": %s%s%s%s", reason ? reason : "unknown reason", has_data ? " (" : "",
+                 has_data ? data : "", has_data ? ")" : "");
+    }
     ERR_clear_error();
 }
 

@@ -42,7 +42,7 @@ const char *bst_cert_flavour_name(enum bst_cert_flavour flavour);
 struct bst_cert_name {
     unsigned flavours; /* enum bst_cert_flavour bits that this name can stand for */
     char text[BST_CERT_NAME_BYTES]; /* AE: "//sp/..."; DNS: lower case; URI whole; device: dotted OID
-                                     * "<type-id>.<remaining arcs>" or "<type-id>:<value>" */
+                                     * "<type-id>.<remaining arcs>", or "<type-id>:<text>" */
 };
 struct bst_cert_names {
     struct bst_cert_name *names; /* owned */
@@ -121,10 +121,15 @@ bst_result bst_trust_verify(const struct bst_trust *trust, struct x509_st *leaf,
 
 struct bst_cert_san {
     enum bst_cert_flavour flavour;
-    struct bst_view name; /* AE: Absolute AE-ID "//sp/S1" (m2m: is put before it) or a whole URI;
-                           * CSE, FQDN: domain name; NODE: URI; DEVICE: "<type-id>.<arcs>" with
-                           * `device_arcs` telling how many trailing arcs are the value */
-    unsigned device_arcs;
+    struct bst_view name; /* AE: Absolute AE-ID "//sp/S1" (m2m: is put before it); CSE, FQDN: domain
+                           * name; NODE: URI; DEVICE: "<type-id>:<remaining arcs>", both dotted */
+};
+/** One permitted subtree. CSE, FQDN: domain "example.com" and what is below it. AE: host of the URI,
+ * exact, or ".example.com" for what is below. NODE: URI prefix "urn:dev:mac". DEVICE: "<type-id>:" or
+ * "<type-id>:<leading arcs>". */
+struct bst_cert_permit {
+    enum bst_cert_flavour flavour;
+    struct bst_view name;
 };
 struct bst_cert_spec {
     struct bst_view common_name;
@@ -134,9 +139,8 @@ struct bst_cert_spec {
     int path_len; /* of a CA, -1 = no limit */
     enum bst_cert_role role; /* extended key usage; ANY_ROLE: both */
     int64_t not_before_us, not_after_us;
-    /* Permitted subtrees of a CA: DNS "example.com", URI host ".example.com", device OID type-id. */
-    const struct bst_view *permit_dns, *permit_uri, *permit_device;
-    size_t n_permit_dns, n_permit_uri, n_permit_device;
+    const struct bst_cert_permit *permits; /* of a CA: names outside are refused below it */
+    size_t n_permits;
 };
 /** Issue a certificate; serial: 16 random bytes. Appends DER.
  * @param issuer      NULL: self-signed
@@ -163,6 +167,17 @@ struct bst_revocation {
     int64_t when_us;
     int reason;      /* RFC 5280 5.3.1; 0 unspecified */
 };
+/** Sign a CRL; appends DER. */
 bst_result bst_crl_build(const struct x509_st *issuer, struct evp_pkey_st *issuer_key,
                          const struct bst_revocation *entries, size_t n, uint64_t number,
                          int64_t this_us, int64_t next_us, struct bst_buf *ret_der);
+/** What a CRL says, DER or PEM; entries are freed by bst_crl_clear(). The signature is checked with
+ * `issuer_key` when that is given. */
+struct bst_crl {
+    struct bst_revocation *entries;
+    size_t n;
+    uint64_t number;
+    int64_t this_us, next_us; /* next 0: not stated */
+};
+bst_result bst_crl_parse(struct bst_view text, struct evp_pkey_st *issuer_key, struct bst_crl *ret);
+void bst_crl_clear(struct bst_crl *crl);

@@ -22,6 +22,7 @@ struct bst_cse_trace {
     char policy[96];     /* resource ID of the policy that permitted; "" when it was not a policy */
     int rule;            /* index of its rule from 0, -1 none */
     char reason[192];    /* in words: what permitted, or what kept the nearest rule from it */
+    char attribute[48];  /* long name of the attribute that decided */
     char clause[48];     /* document and clause */
 };
 
@@ -30,9 +31,10 @@ struct bst_cse_trace {
 struct bst_cse_call {
     struct bst_arena *arena;
     struct bst_m2m_request req;
-    const struct bst_association *assoc; /* NULL: no security association */
+    struct bst_association *assoc; /* NULL: no security association; bound to an AE it registers */
     struct bst_view peer_ip;             /* textual address without port, for access contexts */
     bool own;        /* made by this CSE itself: no originator check, no access decision */
+    bool explain;    /* trace permissions too, keep the audit trail out of it */
     bool fanned_out; /* a group member's share of a request: validity was checked once already */
     void (*done)(struct bst_cse_call *call); /* on the worker's loop; may be called before handle returns */
     void *user;
@@ -71,7 +73,7 @@ struct bst_cse_events {
      * commits or fails together with the change. A failure fails the request. May be NULL. */
     bst_result (*in_transaction)(void *ctx, struct bst_cse_op *op, const struct bst_cse_event *first);
     /* On the worker's loop after the change is durable. The list dies when it returns. May be NULL. */
-    void (*committed)(void *ctx, struct bst_cse_worker *worker, const struct bst_cse_event *first);
+    void (*committed)(void *ctx, struct bst_cse_op *op, const struct bst_cse_event *first);
 };
 
 struct bst_cse_config {
@@ -84,6 +86,7 @@ struct bst_cse_config {
     size_t n_poa;
     bool open_base;          /* first start: the CSEBase's policy lets anyone retrieve, discover, create */
     bool check_subscription; /* AE registration asks the service subscription (TS-0004 7.3.2.7) */
+    bool open_aes;    /* serve AEs without an association: field domain only (TS-0003 6.1.2.2.1) */
     bool strict_stem; /* refuse From of a registree AE in other than stem form (TS-0004 7.3.2.1) */
     const uint8_t *ri_key; /* 32 bytes of the state folder; they fix the resource IDs for ever */
     int64_t default_life_us; /* expirationTime where the originator gave none, 0: 5 years */

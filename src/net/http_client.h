@@ -4,7 +4,9 @@
 #include "proto/http1/http1.h"
 #include "sys/tcp.h"
 
+struct bst_tls;
 struct bst_tls_client;
+struct bst_tls_failure;
 struct bst_tls_peer;
 struct bst_http_client;
 struct bst_http_call;
@@ -12,9 +14,10 @@ struct bst_http_call;
 /** Where to and as whom. What is dialled and who must be there are two things. */
 struct bst_http_target {
     const char *address;        /* "127.0.0.1:8443", "name:port", "unix:/path" */
-    const char *host;           /* Host header, and with TLS the name that the peer must prove */
-    struct bst_tls_client *tls; /* credential and trust, borrowed while calls or kept connections
-                                   use it (bst_http_client_forget()); NULL: plain */
+    const char *host;           /* Host header */
+    struct bst_tls_client *tls; /* credential, trust and the name that the peer must prove; borrowed
+                                   while calls or kept connections use it, until
+                                   bst_http_client_forget(); NULL: plain */
 };
 
 struct bst_http_client_config {
@@ -22,8 +25,11 @@ struct bst_http_client_config {
     size_t connections_per_target; /* 0: 8; more calls wait for a free one */
     int64_t idle_ms;               /* a kept connection is closed after this; 0: 30 s */
     struct bst_http1_limits message; /* zero: defaults */
-    bst_dial_filter filter;        /* may be NULL */
-    void *filter_ctx;
+    bst_dial_filter filter; /* may be NULL */
+    /** A handshake failed: which step and side, for the log. May be NULL. */
+    void (*on_handshake_failed)(void *ctx, const struct bst_http_target *target,
+                                const struct bst_tls_failure *why);
+    void *ctx; /* of both */
 };
 
 /** One request. Everything is copied. */
@@ -50,6 +56,12 @@ void bst_http_client_free(struct bst_http_client **client);
 /** Start a call; `done` comes later, exactly once, never inside this function. */
 bst_result bst_http_client_call(struct bst_http_client *client, const struct bst_http_call_spec *spec,
                                 bst_http_call_fn done, void *user, struct bst_http_call **ret_call);
+/** Open a connection, or find a kept one, and show its endpoint (NULL: plain) to `done`: for keys
+ * exported from a handshake. The next call to the same target uses that connection. */
+typedef void (*bst_http_open_fn)(void *user, bst_result result, struct bst_tls *endpoint);
+bst_result bst_http_client_open(struct bst_http_client *client, const struct bst_http_target *target,
+                                int64_t timeout_ms, bst_http_open_fn done, void *user,
+                                struct bst_http_call **ret_call);
 /** End a call early: `done` comes at once with BST_E_CANCELLED. */
 void bst_http_call_cancel(struct bst_http_call *call);
 /** Close kept connections of a credential that is going away (NULL: all). Calls in work end on their

@@ -4,6 +4,7 @@
 #include "proto/http1/http1.h"
 #include "sys/tcp.h"
 
+struct bst_tls;
 struct bst_tls_server;
 struct bst_tls_peer;
 struct bst_tls_failure;
@@ -30,6 +31,7 @@ struct bst_net_peer {
     struct bst_ip ip;
     int64_t uid;                    /* behind a unix socket, else -1 */
     const struct bst_tls_peer *tls; /* NULL: plain */
+    struct bst_tls *endpoint;       /* for key export; NULL: plain */
     uint64_t session_id;            /* unique in the process */
     void *association;              /* the owner of on_session() sets and frees it */
 };
@@ -88,8 +90,8 @@ bst_result bst_http_server_new(struct bst_loop *loop, int *take_fd, struct bst_h
 /** Stop accepting, close idle connections, let running requests end, then call `done`; what is left
  * after drain_ms is closed hard. On the loop's thread, once. */
 void bst_http_server_drain(struct bst_http_server *server, void (*done)(void *ctx), void *ctx);
-/** Close everything now. On the loop's thread. Exchanges not answered yet may still be answered; the
- * memory goes with the last of them. */
+/** Close everything now. On the loop's thread. Exchanges not answered yet may still be answered while
+ * the loop lives; the memory goes with the last of them. */
 void bst_http_server_free(struct bst_http_server **server);
 
 /** Answer an exchange; it and its arena are gone afterwards. A peer that left does no harm.

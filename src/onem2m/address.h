@@ -40,7 +40,7 @@ static inline size_t bst_m2m_address_depth(const struct bst_m2m_address *a)
 }
 
 /* Identifier syntax: true when well formed (TS-0001 7.2; TS-0004 6.3.3). */
-bool bst_m2m_is_resource_name(struct bst_view v); /* unreserved characters of RFC 3986 */
+bool bst_m2m_is_resource_name(struct bst_view v); /* alphanumeric, then also - . _ */
 bool bst_m2m_is_ae_stem(struct bst_view v);       /* C... or S... */
 bool bst_m2m_is_csi(struct bst_view v);           /* SP-relative CSE-ID: "/id-in" */
 bool bst_m2m_is_sp_id(struct bst_view v);         /* "//acme.example.com" */

@@ -2,6 +2,7 @@
  * TS-0003 8.2.1: from a credential to the CSE-ID or the AE-IDs that may use it. */
 #pragma once
 
+#include "crypto/x509.h"
 #include "sec/ids.h"
 
 enum bst_assoc_kind {
@@ -35,24 +36,14 @@ struct bst_association {
     char *subject;     /* for logs: certificate name or key identity */
 };
 
-/** Flavours of TS-0003 10.1.1; several names may be in one certificate. */
-enum bst_cert_flavour {
-    BST_CERT_AE_ID,
-    BST_CERT_CSE_ID,
-    BST_CERT_NODE_ID,
-    BST_CERT_DEVICE,
-    BST_CERT_FQDN,
-};
-
 /** A verified handshake, as the TLS layer reports it; borrowed for the call. */
 struct bst_assoc_proof {
-    enum bst_assoc_kind kind;     /* PSK or CERT; NONE and LAB ignore the rest */
-    struct bst_view psk_identity; /* as sent */
-    enum bst_cert_flavour flavour;
-    struct bst_view name;   /* AE-ID URI, CSE domain name, Node-ID, device id or FQDN of the certificate */
-    struct bst_view app_id; /* optional */
-    struct bst_view subject;
-    int64_t expires_us;
+    enum bst_assoc_kind kind;            /* PSK or CERT; NONE and LAB ignore the rest */
+    struct bst_view psk_identity;        /* PSK: as sent */
+    const struct bst_cert_names *names;  /* CERT: of the verified leaf */
+    struct bst_view app_id;              /* App-ID of the certificate, optional */
+    struct bst_view subject;             /* for logs */
+    int64_t expires_us;                  /* end of the credential, 0 none */
 };
 
 /** What is on record for a credential. Filled by the look-up; the strings live until it returns. */
@@ -74,7 +65,8 @@ struct bst_assoc_bindings {
 /** Build the association of a connection.
  *
  * An AE-ID or CSE-ID certificate carries its own identity; for everything else the Credential-ID is
- * formed and looked up. A credential without a record is good for a first registration.
+ * formed and looked up. A credential without a record is good for a first registration. Where a
+ * certificate has names of several flavours, AE-ID goes before CSE-ID, Node-ID and device.
  *
  * @param bindings  may be NULL: no records
  * @error BST_E_CREDENTIAL  the name in the certificate or the key identity is not usable

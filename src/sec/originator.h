@@ -26,6 +26,7 @@ struct bst_originator_check {
     bool has_from;
     bool creates_ae;     /* CREATE of an AE */
     bool stem_only;      /* refuse From of an AE in other than stem form, as V3.32 has it */
+    bool open_aes;       /* serve AEs without an association: field domain only, TS-0003 6.1.2.2.1 */
 };
 
 /** Fill the computed members after `id` and `proved` were set; for originators made inside the CSE. */

@@ -29,11 +29,10 @@ struct bst_ae_registration {
     const struct bst_association *assoc; /* NULL: none */
 };
 
-/** Stem kinds that a registration may end with. */
+/** What a registration may end with: a stem of the shape of a pattern ("S*", "C12*x", or one stem). */
 struct bst_registration_grant {
-    bool may_s, may_c;          /* an assigned stem of that kind is covered */
-    const struct bst_app_rule *rule;
-    struct bst_view fixed_stem; /* the one stem that the rule or the credential allows; empty: any */
+    const struct bst_app_rule *rule;       /* NULL: granted by the certificate itself */
+    struct bst_view s_pattern, c_pattern;  /* empty: none of that kind */
 };
 
 /** May this AE register?
@@ -50,24 +49,25 @@ bst_result bst_registration_check(const struct bst_ae_registration *reg,
 /** First letter R, r or N, and only unreserved characters. */
 bst_result bst_app_id_check(struct bst_view app_id);
 
-/** Settle the stem.
- *
- * A whole stem is kept; else the one stem that the credential stands for; else a fresh one of the
- * wanted kind. `exists` tells whether an AE has that stem now.
- *
- * @param prefer_s  the provider's choice when From says nothing
- * @error BST_E_ALREADY_REGISTERED  (4117)
- * @error BST_E_SYNTAX              a stem that starts with another letter (4000)
- * @clause TS-0001 V3.36, 10.2.2.2 steps 002 to 004; TS-0004 V3.32, 7.4.5.2.1
- */
 #define BST_STEM_MAX 63
 struct bst_stem_policy {
-    bool prefer_s;
+    bool prefer_s;   /* the provider's choice when From says nothing */
     bool any_letter; /* laboratories: stems that start with any letter */
     bool (*exists)(void *ctx, struct bst_view stem);
     bst_result (*random)(void *ctx, void *out, size_t len);
     void *ctx;
 };
+
+/** Settle the stem.
+ *
+ * A whole stem is kept; else the one stem that the credential stands for; else a fresh one of the
+ * wanted kind. `exists` tells whether an AE has that stem now.
+ *
+ * @param grant  NULL: no subscription is asked, every stem is open
+ * @error BST_E_ALREADY_REGISTERED  (4117)
+ * @error BST_E_SYNTAX              a stem that starts with another letter (4000)
+ * @clause TS-0001 V3.36, 10.2.2.2 steps 002 to 004; TS-0004 V3.32, 7.4.5.2.1
+ */
 bst_result bst_registration_stem(const struct bst_ae_registration *reg,
                                  const struct bst_registration_grant *grant,
                                  const struct bst_stem_policy *policy, char ret[BST_STEM_MAX + 1]);

@@ -232,6 +232,12 @@ void bst_store_budget(struct bst_store_conn *reader, int64_t steps)
     }
 }
 
+bst_result bst_store_conn_writable(struct bst_store_conn *writer)
+{
+    BST_ENSURE(writer->writer, BST_E_USAGE);
+    return bst_store_writable(writer->store);
+}
+
 bool bst_store_is_writer(const struct bst_store_conn *conn)
 {
     return conn->writer;

@@ -111,7 +111,7 @@ bst_result bst_store_check(struct bst_store *store, bool full, struct bst_buf *f
  * `cancel` may be NULL; it is asked between slices. @thread any, blocks */
 bst_result bst_store_snapshot(struct bst_store *store, const char *path, bool (*cancel)(void *arg),
                               void *arg);
-/** Grows by one with every restore: what was handed out under an older generation can be told apart. */
+/** Starts at 1; a restore raises it, so that what was handed out under an older one can be told apart. */
 bst_result bst_store_generation(struct bst_store_conn *conn, int64_t *ret);
 /** Inside a job; never lowers it. */
 bst_result bst_store_raise_generation(struct bst_store_conn *writer, int64_t at_least);
@@ -147,5 +147,7 @@ bst_result bst_sql_exec(struct bst_query **q);
 int64_t bst_sql_changes(struct bst_store_conn *conn);
 
 /* For modules that keep state beside a schema (src/store/resource.c). */
+/** Inside a job, before a change in memory: OK, or why writes are refused. */
+bst_result bst_store_conn_writable(struct bst_store_conn *writer);
 bool bst_store_is_writer(const struct bst_store_conn *conn);
 void *bst_store_state(const struct bst_store_conn *conn); /* what hooks->open gave */

@@ -35,7 +35,8 @@ struct job_queue {
 };
 
 struct bst_store {
-    struct bst_store_config config; /* with the defaults filled in; strings owned */
+    struct bst_store_config config; /* with the defaults filled in */
+    char *path, *vfs;               /* what config points to */
     struct bst_store_conn *writer;
     void *state; /* of the schema's hooks */
 
@@ -90,6 +91,8 @@ void store_refuse(struct bst_store *store, enum bst_error why, const char *text)
 
 /** Make what an earlier process left in the WAL durable for certain, before it is built upon. */
 bst_result wal_settle(const struct bst_store_config *config);
+/** Follow the size of the log from now on. */
+void wal_watch(struct bst_store *store);
 void wal_checkpoint_if_due(struct bst_store *store);
 /** At an orderly close. */
 void wal_checkpoint_last(struct bst_store *store);

@@ -4,6 +4,7 @@
  * the next batch, so the more waiters there are, the fewer fsyncs each of them costs. */
 #include "store/store_priv.h"
 
+#include "base/map.h"
 #include "obs/log.h"
 
 #include <stdio.h>
@@ -36,7 +37,7 @@ void store_refuse(struct bst_store *store, enum bst_error why, const char *text)
         atomic_store(&store->refused, (int)why);
     }
     pthread_mutex_unlock(&store->lock);
-    if (first) {
+    if (first && store->writer_started) {
         bst_log(BST_LOG_ERROR, "store.refused",
                 "%s; writes are refused until the store is opened again, reads go on", text);
     }
@@ -259,10 +260,15 @@ static bst_result run_idle(struct bst_store *store, unsigned rows)
     return BST_OK;
 }
 
-static bst_result commit(struct bst_store *store)
+static bst_result commit(struct bst_store *store, bool refused_before)
 {
     struct bst_store_conn *conn = store->writer;
     const struct bst_store_hooks *hooks = store->config.schema->hooks;
+    if (!refused_before) {
+        /* A write failed on the way, whatever the job made of it. (Refused from the start, there is
+         * nothing in this transaction but reads.) */
+        BST_TRY(bst_store_writable(store));
+    }
     if (hooks && hooks->flush) {
         BST_TRY(hooks->flush(conn, store->state));
     }
@@ -297,6 +303,7 @@ static struct bst_store_job *run_transaction(struct bst_store *store, struct bst
                                              unsigned idle_rows)
 {
     struct bst_store_job *job = first;
+    bool refused_before = atomic_load(&store->refused);
     bst_result r = run_sql(store->writer, &SQL_BEGIN);
     if (bst_failed(r) && job) {
         /* Not even begun: the one at the head pays, so that the others get their try. */
@@ -313,9 +320,10 @@ static struct bst_store_job *run_transaction(struct bst_store *store, struct bst
         r = run_idle(store, idle_rows);
     }
     if (!bst_failed(r)) {
-        r = commit(store);
+        r = commit(store, refused_before);
     }
     end_transaction(store, !bst_failed(r));
+    store->idle_wanted = store->idle_wanted && !bst_failed(r); /* it starts again with its next cause */
     atomic_fetch_add(&store->stats.jobs, n);
     atomic_fetch_add(&store->stats.batches, 1);
     if (n > atomic_load(&store->stats.largest_batch)) {

@@ -131,9 +131,8 @@ bst_result bst_uv_error(int status, const char *what, const char *subject)
     BST_FAIL(code, "%s%s%s: %s", what, subject ? " " : "", subject ? subject : "", reason);
 }
 
-static void close_handle(uv_handle_t *handle, void *arg)
+static void close_handle(uv_handle_t *handle)
 {
-    (void)arg;
     if (!uv_is_closing(handle)) {
         uv_close(handle, NULL);
     }
@@ -141,14 +140,23 @@ static void close_handle(uv_handle_t *handle, void *arg)
 
 static void close_own_handles(struct bst_loop *loop)
 {
-    close_handle((uv_handle_t *)&loop->wake, NULL);
-    close_handle((uv_handle_t *)&loop->prepare, NULL);
-    close_handle((uv_handle_t *)&loop->check, NULL);
-    close_handle((uv_handle_t *)&loop->alarm, NULL);
-    close_handle((uv_handle_t *)&loop->patience, NULL);
+    close_handle((uv_handle_t *)&loop->wake);
+    close_handle((uv_handle_t *)&loop->prepare);
+    close_handle((uv_handle_t *)&loop->check);
+    close_handle((uv_handle_t *)&loop->alarm);
+    close_handle((uv_handle_t *)&loop->patience);
 }
 
-static int init_handles(struct bst_loop *loop)
+/* A handle whose owner forgot it: better lost memory than a loop that never ends. */
+static void close_forgotten(uv_handle_t *handle, void *arg)
+{
+    (void)arg;
+    if (BST_BUG(!uv_is_closing(handle))) {
+        close_handle(handle);
+    }
+}
+
+static void init_handles(struct bst_loop *loop)
 {
     uv_prepare_init(&loop->uv, &loop->prepare);
     uv_check_init(&loop->uv, &loop->check);
@@ -157,7 +165,6 @@ static int init_handles(struct bst_loop *loop)
     loop->prepare.data = loop->check.data = loop->wake.data = loop;
     uv_prepare_start(&loop->prepare, before_sleep);
     uv_check_start(&loop->check, after_sleep);
-    return 0;
 }
 
 bst_result bst_loop_new(struct bst_loop **ret)
@@ -192,14 +199,9 @@ void bst_loop_free(struct bst_loop **slot)
         turn(loop);
     }
     close_own_handles(loop);
+    uv_walk(&loop->uv, close_forgotten, NULL);
     uv_run(&loop->uv, UV_RUN_DEFAULT);
-    if (uv_loop_close(&loop->uv) != 0) {
-        /* A handle whose owner forgot it: its memory is lost, the loop's is not touched again. */
-        (void)BST_BUG("handle left on a loop");
-        uv_walk(&loop->uv, close_handle, NULL);
-        uv_run(&loop->uv, UV_RUN_DEFAULT);
-        uv_loop_close(&loop->uv);
-    }
+    (void)BST_BUG(uv_loop_close(&loop->uv) != 0);
     for (size_t i = 0; i < loop->n_spares; i++) {
         bst_buf_clear(&loop->spares[i]);
     }

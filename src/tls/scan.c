@@ -26,14 +26,13 @@ void bst_tls_scan_clear(struct bst_tls_scan *scan)
     *scan = (struct bst_tls_scan){0};
 }
 
-static bool message_begins(struct bst_tls_scan *scan)
+static void message_begins(struct bst_tls_scan *scan)
 {
     scan->left = (size_t)scan->head[1] << 16 | (size_t)scan->head[2] << 8 | scan->head[3];
     scan->keep = (scan->head[0] == BST_TLS_MSG_CLIENT_HELLO ||
                   scan->head[0] == BST_TLS_MSG_CLIENT_KEY_EXCHANGE) &&
                  scan->left <= BST_TLS_HELLO_MAX;
     scan->body.len = 0;
-    return true;
 }
 
 /** Move bytes of the body; true when the message is complete. */
@@ -53,12 +52,9 @@ bst_result bst_tls_scan_record(struct bst_tls_scan *scan, struct bst_view record
                                void *ctx)
 {
     uint8_t type = record.len ? (uint8_t)record.ptr[0] : 0;
-    if (type == BST_TLS_REC_CCS || type == BST_TLS_REC_DATA) {
-        /* After ChangeCipherSpec of TLS 1.2 everything is encrypted. In 1.3 it means nothing, but a
-         * second ClientHello may follow it (RFC 8446 D.4), so only encrypted records end the scan. */
-        scan->stopped = scan->stopped || type == BST_TLS_REC_DATA;
-        return BST_OK;
-    }
+    /* Encrypted records. ChangeCipherSpec ends the scan in TLS 1.2 only: in 1.3 a second ClientHello
+     * may follow it (RFC 8446 D.4), so the owner, who knows the version, sets `stopped`. */
+    scan->stopped = scan->stopped || type == BST_TLS_REC_DATA;
     if (scan->stopped || type != BST_TLS_REC_HANDSHAKE || record.len <= BST_TLS_RECORD_HEAD) {
         return BST_OK;
     }
@@ -67,9 +63,10 @@ bst_result bst_tls_scan_record(struct bst_tls_scan *scan, struct bst_view record
         if (scan->head_len < sizeof scan->head) {
             scan->head[scan->head_len++] = (uint8_t)in.ptr[0];
             in = bst_view_from(in, 1);
-            if (scan->head_len < sizeof scan->head || !message_begins(scan)) {
+            if (scan->head_len < sizeof scan->head) {
                 continue;
             }
+            message_begins(scan);
         }
         if (!message_goes_on(scan, &in)) {
             continue;
@@ -143,7 +140,7 @@ static bool is_psk_suite(size_t suite)
     static const struct {
         uint16_t first, last;
     } ranges[] = {
-        {0x002C, 0x002E}, {0x008A, 0x0095}, {0x00A8, 0x00B9}, {0xC033, 0xC03B}, {0xC064, 0xC06F},
+        {0x002C, 0x002E}, {0x008A, 0x0095}, {0x00A8, 0x00B9}, {0xC033, 0xC03B}, {0xC064, 0xC071},
         {0xC08E, 0xC093}, {0xC094, 0xC09B}, {0xC0A4, 0xC0AB}, {0xCCAB, 0xCCAE}, {0xD001, 0xD005},
     };
     for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {

@@ -83,14 +83,21 @@ int bst_http1_error_status(const struct bst_http1_parser *parser);
 /** After BST_HTTP1_ERROR: why, in words, never with bytes of the peer. */
 const char *bst_http1_error_text(const struct bst_http1_parser *parser);
 
+struct bst_http1_response {
+    int status;
+    const struct bst_http_header *headers;
+    size_t n_headers;
+    struct bst_view body;
+    struct bst_view date; /* value of the Date header; empty: none */
+    bool keep_alive;
+    bool body_omitted; /* the answer to a HEAD request: length, but no bytes */
+};
 /** Append a whole response. Content-Length and Connection are written here, `headers` has the rest.
  *
  * Nothing is appended on failure: BST_E_VALUE for a name or value that would break the message (CR,
  * LF, NUL and other controls), so that echoed text can not smuggle headers.
- * @param body_omitted   the answer to a HEAD request: length, but no bytes
  */
-bst_result bst_http1_write_response(struct bst_buf *out, int status, const struct bst_http_header *headers,
-                                    size_t n, struct bst_view body, bool keep_alive, bool body_omitted);
+bst_result bst_http1_write_response(struct bst_buf *out, const struct bst_http1_response *response);
 /** Append a whole request; `host` becomes the Host header. */
 bst_result bst_http1_write_request(struct bst_buf *out, int method, struct bst_view target,
                                    struct bst_view host, const struct bst_http_header *headers, size_t n,

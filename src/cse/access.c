@@ -1,0 +1,355 @@
+/* Recv-6.3: which policies govern a resource, and what they say (TS-0004 7.3.3.15, TS-0003 7.1,
+ * TS-0001 9.6.1.3.2).
+ *
+ * Policies are compiled once per connection and kept until the generation of all policies moves. A
+ * change moves it when it is made (on the writer, so that the next job of the batch sees the change)
+ * and again when it is durable, before it is answered: who got an answer finds the new policy in force. */
+#include "cse/cse_priv.h"
+
+#include "obs/log.h"
+#include "obs/metrics.h"
+
+#define SETS_MAX 64
+/* Members of a group that an originator is looked for among. */
+#define GROUP_MAX 4096
+
+static void policy_free(struct bst_cse_policy *policy)
+{
+    bst_acp_rules_free(&policy->pv);
+    bst_acp_rules_free(&policy->pvs);
+    bst_free(policy);
+}
+
+void bst_cse_cache_clear(struct bst_cse_cache *cache)
+{
+    size_t cursor = 0;
+    struct bst_view key;
+    void *value;
+    while (bst_map_next(&cache->policies, &cursor, &key, &value)) {
+        policy_free(value);
+    }
+    bst_map_clear(&cache->policies);
+}
+
+void bst_cse_policies_moved(struct bst_cse *cse)
+{
+    atomic_fetch_add(&cse->generation, 1);
+}
+
+static bst_result compile(struct bst_cse_op *op, struct bst_cse_res *res, const char *sn, bool self,
+                          struct bst_acp_rules **ret)
+{
+    yyjson_val *rules;
+    BST_TRY(bst_cse_attr(op, res, sn, &rules));
+    if (!rules) {
+        return BST_OK;
+    }
+    const struct bst_acp_source source = {&op->cse->self, res->ri, self};
+    bst_result r = bst_acp_compile(&source, rules, ret);
+    if (bst_failed(r) && r.code != BST_E_NOMEM) {
+        bst_log(BST_LOG_ERROR, "cse.policy_unusable", "%.*s of %.*s grants nothing: %s",
+                BST_VIEW_ARGS(bst_view(sn)), BST_VIEW_ARGS(res->ri), bst_error_detail());
+        return BST_OK;
+    }
+    return r;
+}
+
+static bst_result policy_load(struct bst_cse_op *op, struct bst_view name, struct bst_cse_policy *ret)
+{
+    struct bst_cse_res *res;
+    BST_TRY(bst_cse_find(op, name, &res));
+    if (!res || res->row.ty != BST_TY_ACP) {
+        return BST_OK; /* a missing or unreachable policy grants nothing */
+    }
+    BST_TRY(compile(op, res, "pv", false, &ret->pv));
+    return compile(op, res, "pvs", true, &ret->pvs);
+}
+
+/* Policies of one name, from the cache or compiled now. */
+static bst_result policy_get(struct bst_cse_op *op, struct bst_view name,
+                             const struct bst_cse_policy **ret)
+{
+    struct bst_cse_cache *cache = op->cache;
+    struct bst_cse_policy *policy = bst_map_get(&cache->policies, name);
+    if (!policy) {
+        policy = bst_alloc(sizeof *policy);
+        BST_ENSURE(policy, BST_E_NOMEM);
+        bst_result r = policy_load(op, name, policy);
+        if (!bst_failed(r)) {
+            r = bst_map_set(&cache->policies, name, policy, NULL);
+        }
+        if (bst_failed(r)) {
+            policy_free(policy);
+            return r;
+        }
+    }
+    *ret = policy;
+    return BST_OK;
+}
+
+/* The originator among the members of a group: its AE or, by text, its identifier. */
+static bst_result is_member(struct bst_cse_op *op, struct bst_view member,
+                            const struct bst_originator *who, bool *ret)
+{
+    struct bst_entity_id id;
+    *ret = !bst_failed(bst_entity_parse(&op->cse->self, member, &id)) &&
+           bst_view_eq(bst_entity_abs(&id), bst_entity_abs(&who->id));
+    if (*ret || who->id.kind == BST_ENTITY_CSE) {
+        return BST_OK;
+    }
+    struct bst_cse_res *res;
+    BST_TRY(bst_cse_find(op, member, &res));
+    *ret = res && res->row.ty == BST_TY_AE && bst_view_eq(res->ri, bst_entity_last(&who->id));
+    return BST_OK;
+}
+
+static bst_result group_has(struct bst_cse_op *op, struct bst_view group_id,
+                            const struct bst_originator *who, enum bst_membership *ret)
+{
+    struct bst_cse_res *group;
+    yyjson_val *members, *member;
+    size_t index, count;
+    *ret = BST_MEMBER_UNREACHABLE;
+    BST_TRY(bst_cse_find(op, group_id, &group));
+    if (!group || group->row.ty != BST_TY_GRP) {
+        return BST_OK;
+    }
+    *ret = BST_MEMBER_NO;
+    BST_TRY(bst_cse_attr(op, group, "mid", &members));
+    yyjson_arr_foreach(members, index, count, member) {
+        bool found = false;
+        if (index >= GROUP_MAX) {
+            break;
+        }
+        BST_TRY(is_member(op, bst_json_view(member), who, &found));
+        if (found) {
+            *ret = BST_MEMBER_YES;
+            break;
+        }
+    }
+    return BST_OK;
+}
+
+static enum bst_membership group_lookup(void *ctx, struct bst_view group_id,
+                                        const struct bst_originator *who)
+{
+    enum bst_membership membership;
+    bst_result r = group_has(ctx, group_id, who, &membership);
+    return bst_failed(r) ? BST_MEMBER_UNREACHABLE : membership;
+}
+
+/* The resource whose acpi, selfPrivileges or creator decides. */
+static bst_result governing(struct bst_cse_op *op, struct bst_cse_res *res, struct bst_cse_res **ret)
+{
+    while (res->rules->governor == BST_GOVERN_PARENT) {
+        struct bst_cse_res *parent;
+        BST_TRY(bst_cse_parent(op, res, &parent));
+        if (!parent) {
+            break;
+        }
+        res = parent;
+    }
+    *ret = res;
+    return BST_OK;
+}
+
+struct governed {
+    struct bst_cse_res *by;
+    yyjson_val *acpi; /* NULL: the creator decides, or `by` is a policy */
+    const struct bst_acp_rules *sets[SETS_MAX];
+    size_t n;
+};
+
+static bst_result collect(struct bst_cse_op *op, bool self, struct governed *g)
+{
+    const struct bst_cse_policy *policy;
+    if (g->by->rules->governor == BST_GOVERN_SELF) {
+        BST_TRY(policy_get(op, g->by->ri, &policy));
+        g->sets[g->n++] = policy->pvs;
+    }
+    yyjson_val *entry;
+    size_t index, count;
+    yyjson_arr_foreach(g->acpi, index, count, entry) {
+        if (g->n < SETS_MAX - 1) {
+            BST_TRY(policy_get(op, bst_json_view(entry), &policy));
+            g->sets[g->n++] = self ? policy->pvs : policy->pv;
+        }
+    }
+    /* The administrator's policy is a resource like the others, and holds everywhere. */
+    BST_TRY(policy_get(op, bst_view(op->cse->admin_policy), &policy));
+    g->sets[g->n++] = policy->pv;
+    return BST_OK;
+}
+
+static void fill_request(struct bst_cse_op *op, struct bst_cse_res *res,
+                         const struct bst_cse_need *need, struct bst_access_request *ret)
+{
+    *ret = (struct bst_access_request){
+        .originator = &op->who,
+        .op = need->acop,
+        .target_ty = res->row.ty,
+        .create_ty = need->create_ty,
+        .content_spec = need->content_spec,
+        .now_us = op->now_us,
+        .ip = op->ip,
+        .authenticated = op->who.proved,
+        .group = group_lookup,
+        .group_ctx = op,
+    };
+}
+
+static bst_result decide(struct bst_cse_op *op, struct bst_cse_res *res,
+                         const struct bst_cse_need *need, struct governed *g,
+                         struct bst_access_decision *ret)
+{
+    struct bst_access_request request;
+    fill_request(op, res, need, &request);
+    BST_TRY(collect(op, need->self, g));
+    bst_access_decide(g->sets, g->n, &request, ret);
+    if (ret->permit || g->acpi || g->by->rules->governor == BST_GOVERN_SELF) {
+        return BST_OK;
+    }
+    struct bst_view creator;
+    BST_TRY(bst_principal_name(op->conn, g->by->row.cr, op->arena, &creator));
+    bst_access_decide_creator(creator, &request, ret);
+    return BST_OK;
+}
+
+static uint64_t memo_key(const struct governed *g)
+{
+    if (g->by->rules->governor == BST_GOVERN_SELF) {
+        return (uint64_t)g->by->row.id * 4 + 1;
+    }
+    if (!g->acpi) {
+        return (uint64_t)g->by->row.cr * 4 + 2;
+    }
+    uint64_t key = 3;
+    yyjson_val *entry;
+    size_t index, count;
+    yyjson_arr_foreach(g->acpi, index, count, entry) {
+        key = key * UINT64_C(0x9e3779b97f4a7c15) + bst_hash(bst_json_view(entry));
+    }
+    return key;
+}
+
+static struct bst_cse_decision_memo *memo_find(struct bst_cse_op *op, uint64_t key, uint32_t acop)
+{
+    for (unsigned i = 0; i < BST_CSE_MEMO; i++) {
+        if (op->memo[i].op == acop && op->memo[i].key == key) {
+            return &op->memo[i];
+        }
+    }
+    return NULL;
+}
+
+static bst_result find_governed(struct bst_cse_op *op, struct bst_cse_res *res, struct governed *g)
+{
+    memset(g, 0, offsetof(struct governed, sets));
+    g->n = 0;
+    BST_TRY(governing(op, res, &g->by));
+    if (g->by->rules->governor == BST_GOVERN_ACPI) {
+        BST_TRY(bst_cse_attr(op, g->by, "acpi", &g->acpi));
+    }
+    return BST_OK;
+}
+
+bst_result bst_cse_access(struct bst_cse_op *op, struct bst_cse_res *res,
+                          const struct bst_cse_need *need, bool *ret_permit)
+{
+    struct governed g;
+    struct bst_access_decision decision;
+    if (op->call->own) {
+        *ret_permit = true;
+        return BST_OK;
+    }
+    BST_TRY(find_governed(op, res, &g));
+    bool repeats = need->acop != BST_ACOP_CREATE && !need->self;
+    uint64_t key = repeats ? memo_key(&g) : 0;
+    struct bst_cse_decision_memo *memo = repeats ? memo_find(op, key, need->acop) : NULL;
+    if (memo) {
+        *ret_permit = memo->permit;
+        return BST_OK;
+    }
+    BST_TRY(decide(op, res, need, &g, &decision));
+    *ret_permit = decision.permit;
+    if (repeats) {
+        op->memo[op->memo_next++ % BST_CSE_MEMO] =
+            (struct bst_cse_decision_memo){key, need->acop, decision.permit};
+    }
+    return BST_OK;
+}
+
+static void copy_text(char *out, size_t cap, struct bst_view v)
+{
+    size_t len = v.len < cap ? v.len : cap - 1;
+    if (len) {
+        memcpy(out, v.ptr, len);
+    }
+    out[len] = '\0';
+}
+
+static void fill_trace(struct bst_cse_op *op, struct bst_cse_res *res,
+                       const struct bst_cse_need *need, const struct bst_access_decision *d)
+{
+    struct bst_cse_trace *trace = &op->call->trace;
+    struct bst_access_request request;
+    struct bst_buf reason = {0};
+    fill_request(op, res, need, &request);
+    bst_access_explain(d, &request, &reason);
+    *trace = (struct bst_cse_trace){.checked = true, .permitted = d->permit, .rule = d->rule};
+    copy_text(trace->policy, sizeof trace->policy, bst_access_policy_id(d));
+    copy_text(trace->reason, sizeof trace->reason, bst_buf_view(&reason));
+    copy_text(trace->clause, sizeof trace->clause, bst_view(bst_access_clause(d)));
+    copy_text(trace->attribute, sizeof trace->attribute, bst_view(bst_access_attribute(d)));
+    bst_buf_clear(&reason);
+}
+
+static void audit_denial(struct bst_cse_op *op, const struct bst_cse_need *need)
+{
+    const struct bst_cse_trace *trace = &op->call->trace;
+    const struct bst_association *assoc = op->call->assoc;
+    bst_metric_add(op->cse->denied, 1);
+    const struct bst_audit_event event = {
+        .event = "access.denied",
+        .subject = bst_entity_abs(&op->who.id),
+        .credential = assoc ? bst_view(assoc->cred_id) : (struct bst_view){0},
+        .peer = op->call->peer_ip,
+        .op = bst_view(bst_acop_name(need->acop)),
+        .target = op->req->to,
+        .decision = BST_VIEW("denied"),
+        .rule = bst_view(trace->attribute),
+        .clause = bst_view(trace->clause),
+        .detail = bst_view(trace->reason),
+        .rsc = BST_RSC_ORIGINATOR_HAS_NO_PRIVILEGE,
+    };
+    if (bst_failed(bst_audit_write(op->cse->config.audit, &event))) {
+        bst_log(BST_LOG_ERROR, "audit.write_failed", "a denial was not recorded: %s",
+                bst_error_detail());
+    }
+}
+
+bst_result bst_cse_demand(struct bst_cse_op *op, struct bst_cse_res *res,
+                          const struct bst_cse_need *need)
+{
+    struct governed g;
+    struct bst_access_decision decision;
+    if (op->call->own) {
+        return BST_OK;
+    }
+    BST_TRY(find_governed(op, res, &g));
+    BST_TRY(decide(op, res, need, &g, &decision));
+    if (decision.permit && !op->call->explain) {
+        op->call->trace.checked = op->call->trace.permitted = true;
+        return BST_OK;
+    }
+    fill_trace(op, res, need, &decision);
+    if (decision.permit) {
+        return BST_OK;
+    }
+    if (!op->call->explain) {
+        audit_denial(op, need);
+    }
+    BST_FAIL(BST_E_DENIED,
+             "%.*s may not %s %.*s: ask its owner for a policy that lets you, or check From",
+             BST_VIEW_ARGS(op->req->fr), bst_acop_name(need->acop), BST_VIEW_ARGS(op->req->to));
+}
