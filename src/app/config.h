@@ -116,6 +116,8 @@ bst_result bst_config_check(const struct bst_config *config);
 
 /** All values as YAML; with `origin` each line says where its value comes from. */
 bst_result bst_config_show(const struct bst_config *config, bool origin, struct bst_buf *ret);
+/** Only what is not a default, as YAML. */
+bst_result bst_config_write_changed(const struct bst_config *config, struct bst_buf *ret);
 bst_result bst_config_show_json(const struct bst_config *config, struct bst_buf *ret);
 /** docs/configuration.md. */
 bst_result bst_config_reference(struct bst_buf *ret);

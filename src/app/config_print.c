@@ -67,22 +67,43 @@ static void add_origin(struct bst_buf *out, const struct bst_config *config, siz
     }
 }
 
+/* One option, under the heading of its section where that is another than before. */
+static void add_line(struct bst_buf *out, const struct bst_config *config, size_t row,
+                     const char *previous)
+{
+    const struct bst_config_option *option = &bst_config_schema[row];
+    size_t len = section_len(option->name);
+    if (len && (section_len(previous) != len || strncmp(previous, option->name, len) != 0)) {
+        bst_buf_addf(out, "%.*s:\n", (int)len, option->name);
+    }
+    bst_buf_addf(out, "%s%s: ", len ? "  " : "", option->name + (len ? len + 1 : 0));
+    add_value(out, config, option);
+}
+
 bst_result bst_config_show(const struct bst_config *config, bool origin, struct bst_buf *ret)
 {
     const char *previous = "";
     for (size_t i = 0; i < bst_config_schema_count; i++) {
-        const struct bst_config_option *option = &bst_config_schema[i];
-        size_t len = section_len(option->name);
-        if (len && (section_len(previous) != len || strncmp(previous, option->name, len) != 0)) {
-            bst_buf_addf(ret, "%.*s:\n", (int)len, option->name);
-        }
-        bst_buf_addf(ret, "%s%s: ", len ? "  " : "", option->name + (len ? len + 1 : 0));
-        add_value(ret, config, option);
+        add_line(ret, config, i, previous);
         if (origin) {
             add_origin(ret, config, i);
         }
         bst_buf_addc(ret, '\n');
-        previous = option->name;
+        previous = bst_config_schema[i].name;
+    }
+    return bst_buf_check(ret);
+}
+
+bst_result bst_config_write_changed(const struct bst_config *config, struct bst_buf *ret)
+{
+    const char *previous = "";
+    for (size_t i = 0; i < bst_config_schema_count; i++) {
+        const struct bst_config_option *option = &bst_config_schema[i];
+        if (config->origins[i] != 0) {
+            add_line(ret, config, i, previous);
+            bst_buf_addc(ret, '\n');
+            previous = option->name;
+        }
     }
     return bst_buf_check(ret);
 }

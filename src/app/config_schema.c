@@ -131,7 +131,8 @@ const struct bst_config_option bst_config_schema[] = {
     {"cse.admin", BST_CONFIG_TEXT, AT(cse.admin), "CAdmin", .check = check_name,
      .text = "Originator with full rights by the first access control policy."},
     {"cse.fqdn", BST_CONFIG_TEXT, AT(cse.fqdn), "", .check = check_domain_or_none,
-     .text = "Name that the CSE's certificate carries; empty: `cse.` and the SP domain."},
+     .text = "Name that the CSE's certificate proves; empty: the CSE-ID, a dot and the SP domain "
+             "(TS-0001 6.5.1.1)."},
     {"cse.listen", BST_CONFIG_TEXTS, AT(cse.listen), "0.0.0.0:8443", .check = check_address,
      .text = "Addresses of the HTTPS interface (Mca, Mcc)."},
     {"cse.certificate", BST_CONFIG_TEXT, AT(cse.certificate), "pki/cse.pem", .live = true,
@@ -170,9 +171,9 @@ const struct bst_config_option bst_config_schema[] = {
     {"enrolment.lookups-per-peer", BST_CONFIG_INT, AT(enrolment.lookups_per_peer), "16", .min = 1,
      .max = 65536, .text = "Keys being fetched at a time for one peer address."},
 
-    {"tls.profile", BST_CONFIG_TEXT, AT(tls.profile), "default",
+    {"tls.profile", BST_CONFIG_TEXT, AT(tls.profile), "onem2m",
      .text = "TLS profile of the CSE's interface: versions, suites and groups as one named set."},
-    {"tls.mef-profile", BST_CONFIG_TEXT, AT(tls.mef_profile), "enrolment",
+    {"tls.mef-profile", BST_CONFIG_TEXT, AT(tls.mef_profile), "onem2m-tls12",
      .text = "TLS profile of the MEF's interface (TLS 1.2 with extended master secret)."},
     {"tls.ca", BST_CONFIG_TEXTS, AT(tls.ca), "pki/ca.pem", .live = true,
      .text = "Files with the certificates that clients' chains must end in."},

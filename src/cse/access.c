@@ -242,15 +242,19 @@ static struct bst_cse_decision_memo *memo_find(struct bst_cse_op *op, uint64_t k
     return NULL;
 }
 
-static bst_result find_governed(struct bst_cse_op *op, struct bst_cse_res *res, struct governed *g)
+static bst_result find_governed(struct bst_cse_op *op, struct bst_cse_res *res,
+                                const struct bst_cse_need *need, struct governed *g)
 {
     memset(g, 0, offsetof(struct governed, sets));
     g->n = 0;
     BST_TRY(governing(op, res, &g->by));
-    if (g->by->rules->governor == BST_GOVERN_ACPI) {
-        BST_TRY(bst_cse_attr(op, g->by, "acpi", &g->acpi));
+    if (g->by->rules->governor != BST_GOVERN_ACPI) {
+        return BST_OK;
     }
-    return BST_OK;
+    if (need->members) {
+        BST_TRY(bst_cse_attr(op, g->by, "macp", &g->acpi));
+    }
+    return g->acpi ? BST_OK : bst_cse_attr(op, g->by, "acpi", &g->acpi);
 }
 
 bst_result bst_cse_access(struct bst_cse_op *op, struct bst_cse_res *res,
@@ -262,7 +266,7 @@ bst_result bst_cse_access(struct bst_cse_op *op, struct bst_cse_res *res,
         *ret_permit = true;
         return BST_OK;
     }
-    BST_TRY(find_governed(op, res, &g));
+    BST_TRY(find_governed(op, res, need, &g));
     bool repeats = need->acop != BST_ACOP_CREATE && !need->self;
     uint64_t key = repeats ? memo_key(&g) : 0;
     struct bst_cse_decision_memo *memo = repeats ? memo_find(op, key, need->acop) : NULL;
@@ -336,7 +340,7 @@ bst_result bst_cse_demand(struct bst_cse_op *op, struct bst_cse_res *res,
     if (op->call->own) {
         return BST_OK;
     }
-    BST_TRY(find_governed(op, res, &g));
+    BST_TRY(find_governed(op, res, need, &g));
     BST_TRY(decide(op, res, need, &g, &decision));
     if (decision.permit && !op->call->explain) {
         op->call->trace.checked = op->call->trace.permitted = true;

@@ -7,7 +7,7 @@
 
 #include "obs/audit.h"
 #include "onem2m/primitive.h"
-#include "sec/association.h"
+#include "sec/originator.h"
 #include "store/store.h"
 #include "sys/loop.h"
 
@@ -36,6 +36,7 @@ struct bst_cse_call {
     bool own;        /* made by this CSE itself: no originator check, no access decision */
     bool explain;    /* trace permissions too, keep the audit trail out of it */
     bool fanned_out; /* a group member's share of a request: validity was checked once already */
+    const struct bst_originator *proved_as; /* the originator was verified before the association could go */
     void (*done)(struct bst_cse_call *call); /* on the worker's loop; may be called before handle returns */
     void *user;
 
@@ -97,8 +98,7 @@ struct bst_cse_config {
     const struct bst_cse_events *events; /* may be NULL; borrowed */
     /* A NOTIFY whose target is <AE>, <remoteCSE> or the CSEBase, after the access decision. Takes the
      * call and answers it by bst_cse_answer(). NULL: 5103. */
-    void (*notify)(void *ctx, struct bst_cse_worker *worker, struct bst_cse_call *call, int ty,
-                   struct bst_view members);
+    void (*notify)(void *ctx, struct bst_cse_worker *worker, struct bst_cse_call *call, int ty);
     void *notify_ctx;
     /* In the transaction that created an AE: bind the credential of the association to its AE-ID. */
     bst_result (*bind_credential)(void *ctx, struct bst_store_conn *txn,
@@ -130,8 +130,6 @@ void bst_cse_worker_free(struct bst_cse_worker **worker);
  * @thread the worker's loop
  */
 void bst_cse_handle(struct bst_cse_worker *worker, struct bst_cse_call *call);
-/** One operation on one resource (Recv-6.1 to 6.7): for members of a group and for the CSE itself. */
-void bst_cse_dispatch(struct bst_cse_worker *worker, struct bst_cse_call *call);
 /** Finish a call that another part took over, e.g. `notify`. */
 void bst_cse_answer(struct bst_cse_worker *worker, struct bst_cse_call *call, bst_result result);
 
@@ -155,5 +153,6 @@ bst_result bst_cse_explain(struct bst_cse *cse, const struct bst_cse_question *q
                            struct bst_cse_trace *ret);
 
 /** Remove what has expired by now, with its descendants, a slice at a time; the owner calls it every
- * second or so and keeps one sweep at a time. `done` on `loop` says how many roots went. */
+ * second or so and keeps one sweep at a time. `done`, on the worker's loop, says how many the last slice
+ * removed; NULL is fine. */
 void bst_cse_sweep(struct bst_cse_worker *worker, void (*done)(void *ctx, unsigned removed), void *ctx);

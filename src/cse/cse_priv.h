@@ -1,6 +1,7 @@
 /* What the files of the service layer share: the CSE, one operation on its way, resources in memory. */
 #pragma once
 
+#include "base/map.h"
 #include "cse/cse.h"
 #include "onem2m/r1.h"
 #include "sec/acp.h"
@@ -51,8 +52,9 @@ struct bst_cse_worker {
     struct bst_cse_cache cache;
 };
 
-/** A resource in memory; lives in the arena of its operation. */
+/** A resource in memory. What is found out about it later lives in the same arena. */
 struct bst_cse_res {
+    struct bst_arena *arena;
     struct bst_row row;              /* name filled in, generated ones included */
     const struct bst_m2m_type *type; /* of the specialization, where there is one */
     const struct bst_cse_type *rules;
@@ -130,6 +132,9 @@ struct bst_cse_op {
     struct bst_cse_decision_memo memo[BST_CSE_MEMO];
     unsigned memo_next;
     bool policies_changed;
+    bool gid_checked;
+    bool hand_over; /* another part goes on with the call: NOTIFY, fan-out, polling */
+    bool later;     /* and answers before it is done: a non-blocking request */
     bool purging, purge_more; /* this is a slice of a purge */
     struct bst_cse_event *events, **events_tail;
     struct bst_cse_note *notes;       /* notifications that leave when the change is durable */
@@ -181,7 +186,8 @@ struct bst_cse_type {
 const struct bst_cse_type *bst_cse_type_find(int ty);
 const struct bst_cse_type *bst_cse_type_at(size_t i);
 extern const struct bst_cse_type bst_cse_type_acp, bst_cse_type_ae, bst_cse_type_cnt,
-    bst_cse_type_cin, bst_cse_type_cb, bst_cse_type_grp, bst_cse_type_sub, bst_cse_type_svsn;
+    bst_cse_type_cin, bst_cse_type_cb, bst_cse_type_grp, bst_cse_type_pch, bst_cse_type_req,
+    bst_cse_type_sub, bst_cse_type_svsn;
 
 /* target.c */
 bst_result bst_cse_target_find(struct bst_cse_op *op, struct bst_view to, struct bst_cse_target *ret);
@@ -214,6 +220,7 @@ struct bst_cse_need {
     int create_ty;
     struct bst_view content_spec;
     bool self;       /* selfPrivileges of the policies that acpi names */
+    bool members;    /* of a group: membersAccessControlPolicyIDs first, where there are any */
 };
 bst_result bst_cse_access(struct bst_cse_op *op, struct bst_cse_res *res,
                           const struct bst_cse_need *need, bool *ret_permit);
@@ -226,6 +233,10 @@ void bst_cse_policies_moved(struct bst_cse *cse);
 /* present.c */
 /** Members of the full representation, without braces. */
 bst_result bst_cse_represent(struct bst_cse_op *op, struct bst_cse_res *res, struct bst_buf *out);
+/** The same as this originator gets it: what Release 1 did not know is left out, and with n only the
+ * attributes of `only` are shown. */
+bst_result bst_cse_show(struct bst_cse_op *op, struct bst_cse_res *res, const struct bst_view *only,
+                        size_t n, struct bst_buf *out);
 /** {"m2m:xxx":{...}} with the attributes of `only`, or all when n is 0. */
 bst_result bst_cse_put_resource(struct bst_cse_op *op, struct bst_cse_res *res,
                                 const struct bst_view *only, size_t n);
@@ -235,11 +246,37 @@ bst_result bst_cse_put_modified(struct bst_cse_op *op, struct bst_cse_res *befor
 bst_result bst_cse_address(struct bst_cse_op *op, struct bst_cse_res *res, struct bst_view *ret);
 struct bst_view bst_cse_root(const struct bst_cse_res *res);
 
-/* tree.c */
-bst_result bst_cse_put_children(struct bst_cse_op *op, struct bst_cse_res *res);
-bst_result bst_cse_discover(struct bst_cse_op *op, struct bst_cse_res *res);
+/* filter.c */
 bst_result bst_cse_match(struct bst_cse_op *op, struct bst_cse_res *res,
                          const struct bst_m2m_filter *filter, bool *ret);
+/** The resource that applyRelativePath leads to from a match; *ret NULL when there is none. */
+bst_result bst_cse_apply_path(struct bst_cse_op *op, struct bst_cse_res *res, struct bst_view path,
+                              struct bst_cse_res **ret);
+/** May the originator see it, as a match of a retrieve with children or of a discovery? */
+bst_result bst_cse_visible(struct bst_cse_op *op, struct bst_cse_res *res, bool *ret);
+/** An <AE> whose registrationStatus is INACTIVE: discovery passes by it and what is below. */
+bst_result bst_cse_inactive(struct bst_cse_op *op, struct bst_cse_res *res, bool *ret);
+bool bst_cse_may_have_children(const struct bst_cse_res *res);
+
+/* tree.c, discover.c */
+bst_result bst_cse_put_children(struct bst_cse_op *op, struct bst_cse_res *res);
+bst_result bst_cse_discover(struct bst_cse_op *op, struct bst_cse_res *res);
+/** {"nm":..,"typ":..,"val":..} of a resource, with a comma before when it is not the first. */
+bst_result bst_cse_put_reference(struct bst_cse_op *op, struct bst_cse_res *res, struct bst_buf *out,
+                                 bool first);
+
+/** Descendants in depth-first order, children by type and age. `visit` gives in *ret_below what the
+ * visits below get as `above` (it starts as `above`), NULL to pass by what is below; it ends the walk by
+ * walk->stop. A resource dies when its visit and those below it are done. */
+struct bst_cse_walk {
+    struct bst_cse_op *op;
+    bst_result (*visit)(struct bst_cse_walk *walk, struct bst_cse_res *res, unsigned level,
+                        void *above, void **ret_below);
+    unsigned max_level;
+    bool stop;
+    void *user;
+};
+bst_result bst_cse_walk(struct bst_cse_walk *walk, struct bst_cse_res *root, void *above);
 
 /* the operations, Recv-6.4 and 6.5 */
 bst_result bst_cse_create(struct bst_cse_op *op);
@@ -248,6 +285,16 @@ bst_result bst_cse_update(struct bst_cse_op *op);
 bst_result bst_cse_delete(struct bst_cse_op *op);
 /** Remove a resource with all that hangs below; the parent's counters and the events follow. */
 bst_result bst_cse_remove(struct bst_cse_op *op, struct bst_cse_res *res);
+/** expirationTime: as given (NULL: by policy), in the future, within policy and the parent's. */
+bst_result bst_cse_expiration(struct bst_cse_op *op, yyjson_val *given, struct bst_cse_res *parent,
+                              int64_t *ret);
+/** Local entries of an acpi must be policies. NULL is fine. */
+bst_result bst_cse_check_acpi(struct bst_cse_op *op, yyjson_val *acpi);
+bst_result bst_cse_set_labels(struct bst_cse_op *op, int64_t id, yyjson_val *labels);
+bst_result bst_cse_body(struct bst_cse_op *op, const struct bst_m2m_type *type, struct bst_view root,
+                        const struct bst_cse_members *members, struct bst_view *ret);
+/** stateTag of a container counts changes of its children too (TS-0001 10.1.4). */
+bst_result bst_cse_touch_parent(struct bst_cse_op *op, struct bst_cse_res *res);
 /** Insert a finished draft: name, identifiers, labels, creator. */
 bst_result bst_cse_insert(struct bst_cse_op *op, struct bst_cse_draft *draft,
                           struct bst_cse_res **ret);
@@ -263,6 +310,7 @@ bst_result bst_cse_purge_resume(struct bst_cse *cse, struct bst_store_conn *read
 /* steps.c */
 bst_result bst_cse_steps(struct bst_cse_op *op);
 bool bst_cse_is_registration(const struct bst_cse_op *op);
+bool bst_cse_is_discovery(const struct bst_cse_op *op);
 /** On the loop's thread: parse and validate what needs no store. */
 void bst_cse_prepare(struct bst_cse_op *op);
 
@@ -275,11 +323,16 @@ bst_result bst_cse_event_add(struct bst_cse_op *op, enum bst_cse_event_kind kind
                              struct bst_cse_res *res, struct bst_view before,
                              struct bst_view modified);
 
-/* group requests */
+/* seen.c */
 bst_result bst_cse_seen_check(struct bst_cse *cse, struct bst_view gid, struct bst_view target,
                               int64_t now_us, int64_t until_us);
+void bst_cse_seen_clear(struct bst_cse_seen *seen);
 
 /* handle.c, bootstrap.c */
+/** Queue the write of an operation again, from its first step. On the worker's loop. */
+void bst_cse_submit(struct bst_cse_op *op);
+/** End an operation: events, answer, done(). On the worker's loop. */
+void bst_cse_finish(struct bst_cse_op *op, bst_result result);
 /** Queue the write job of a checked operation (again). */
 void bst_cse_submit(struct bst_cse_op *op);
 /** Answer the call; the operation is over. On the worker's loop. */

@@ -2,7 +2,6 @@
  * and in order over the transport, or are fetched by the owner of a polling channel. */
 #include "cse/notifier.h"
 
-#include "base/map.h"
 #include "cse/notify.h"
 #include "obs/log.h"
 #include "obs/metrics.h"
@@ -189,10 +188,9 @@ static bst_result route_ae(struct bst_cse_op *op, struct bst_cse_res *ae, struct
         route_urls(route, poa);
     }
     struct bst_self *self = &op->cse->self;
-    route->id = ae->ri.len && ae->ri.ptr[0] == 'S'
-                    ? bst_arena_printf(op->arena, "//%s/%.*s", self->sp_domain, BST_VIEW_ARGS(ae->ri))
-                    : bst_arena_printf(op->arena, "//%s/%s/%.*s", self->sp_domain, self->cse,
-                                       BST_VIEW_ARGS(ae->ri));
+    struct bst_entity_id id;
+    BST_TRY(bst_entity_parse(self, ae->ri, &id));
+    route->id = bst_arena_view(op->arena, bst_entity_abs(&id));
     BST_ENSURE(route->id.ptr, BST_E_NOMEM);
     return route->n_urls ? BST_OK : route_channel(op, ae, route);
 }
@@ -268,11 +266,10 @@ static void target_drop(struct target *target)
     bst_free(target);
 }
 
+/* Of a target that has letters. */
 static struct letter *first_letter(struct target *target)
 {
-    return bst_list_empty(&target->letters)
-               ? NULL
-               : bst_container_of(target->letters.next, struct letter, link);
+    return bst_container_of(target->letters.next, struct letter, link);
 }
 
 static void first_letter_end(struct target *target, bst_result result, int rsc)

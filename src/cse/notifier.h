@@ -3,6 +3,7 @@
  * holds up a request. TS-0004 7.5.1.2; TS-0001 9.6.21, 9.6.22 (polling). */
 #pragma once
 
+#include "base/map.h"
 #include "onem2m/primitive.h"
 #include "sys/loop.h"
 

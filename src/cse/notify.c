@@ -261,10 +261,16 @@ static bst_result add_note(struct bst_cse_op *op, struct bst_view target, struct
     return BST_OK;
 }
 
+/* Structured, while the subscription stands in the tree. */
 static bst_result sub_address(struct bst_cse_op *op, struct bst_cse_res *res, struct bst_view *ret)
 {
     struct bst_view path;
-    BST_TRY(bst_cse_path(op, res, &path));
+    bst_result r = bst_cse_path(op, res, &path);
+    if (r.code == BST_E_NOT_FOUND) {
+        path = res->ri;
+    } else {
+        BST_TRY(r);
+    }
     *ret = bst_arena_printf(op->arena, "%.*s/%.*s", BST_VIEW_ARGS(op->cse->csi), BST_VIEW_ARGS(path));
     BST_ENSURE(ret->ptr, BST_E_NOMEM);
     return BST_OK;

@@ -42,3 +42,7 @@ void bst_cse_notify_verify(struct bst_cse_op *op);
 
 /** URI scheme and "://" in front: a notification target that is no resource ID. */
 bool bst_cse_is_url(struct bst_view v);
+
+/** RETRIEVE and NOTIFY of a <pollingChannelURI> (TS-0004 7.4.22), after the existence check: on success
+ * the operation is finished by bst_cse_finish(), now or later. On the worker's loop. */
+bst_result bst_cse_polling_uri(struct bst_cse_op *op);

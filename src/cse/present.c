@@ -90,8 +90,8 @@ static bool wanted(const struct bst_view *only, size_t n, struct bst_view name)
     return n == 0;
 }
 
-static bst_result put_some(struct bst_cse_op *op, struct bst_cse_res *res,
-                           const struct bst_view *only, size_t n)
+static bst_result show_some(struct bst_cse_op *op, struct bst_cse_res *res,
+                            const struct bst_view *only, size_t n, struct bst_buf *out)
 {
     bool r1 = bst_m2m_is_r1(op->req), first = true;
     yyjson_val *object, *key;
@@ -104,14 +104,23 @@ static bst_result put_some(struct bst_cse_op *op, struct bst_cse_res *res,
             continue;
         }
         if (!first) {
-            bst_buf_addc(&op->out, ',');
+            bst_buf_addc(out, ',');
         }
         first = false;
-        bst_buf_add_json(&op->out, name);
-        bst_buf_addc(&op->out, ':');
-        BST_TRY(bst_json_write(yyjson_obj_iter_get_val(key), &op->out));
+        bst_buf_add_json(out, name);
+        bst_buf_addc(out, ':');
+        BST_TRY(bst_json_write(yyjson_obj_iter_get_val(key), out));
     }
-    return BST_OK;
+    return bst_buf_check(out);
+}
+
+bst_result bst_cse_show(struct bst_cse_op *op, struct bst_cse_res *res, const struct bst_view *only,
+                        size_t n, struct bst_buf *out)
+{
+    if (n || bst_m2m_is_r1(op->req)) {
+        return show_some(op, res, only, n, out);
+    }
+    return bst_cse_represent(op, res, out);
 }
 
 static void open_root(struct bst_cse_op *op, const struct bst_cse_res *res)
@@ -125,11 +134,7 @@ bst_result bst_cse_put_resource(struct bst_cse_op *op, struct bst_cse_res *res,
                                 const struct bst_view *only, size_t n)
 {
     open_root(op, res);
-    if (n || bst_m2m_is_r1(op->req)) {
-        BST_TRY(put_some(op, res, only, n));
-    } else {
-        BST_TRY(bst_cse_represent(op, res, &op->out));
-    }
+    BST_TRY(bst_cse_show(op, res, only, n, &op->out));
     bst_buf_adds(&op->out, "}}");
     return bst_buf_check(&op->out);
 }

@@ -54,6 +54,7 @@ bst_result bst_cse_res_new(struct bst_cse_op *op, const struct bst_row *row, str
 {
     struct bst_cse_res *res = bst_arena_alloc(op->arena, sizeof *res);
     BST_ENSURE(res, BST_E_NOMEM);
+    res->arena = op->arena;
     res->row = *row;
     res->parent = parent;
     res->type = type_of_row(row, &res->stored);
@@ -80,7 +81,11 @@ bst_result bst_cse_res_by_id(struct bst_cse_op *op, int64_t id, struct bst_cse_r
 bst_result bst_cse_parent(struct bst_cse_op *op, struct bst_cse_res *res, struct bst_cse_res **ret)
 {
     if (!res->parent && res->row.pi != BST_PI_ROOT) {
-        BST_TRY(bst_cse_res_by_id(op, res->row.pi, &res->parent));
+        struct bst_arena *arena = op->arena;
+        op->arena = res->arena;
+        bst_result r = bst_cse_res_by_id(op, res->row.pi, &res->parent);
+        op->arena = arena;
+        BST_TRY(r);
         if (!res->parent) {
             BST_FAIL(BST_E_NOT_FOUND, "the resource was removed together with its parent");
         }
@@ -99,7 +104,7 @@ bst_result bst_cse_path(struct bst_cse_op *op, struct bst_cse_res *res, struct b
         } else {
             struct bst_view above;
             BST_TRY(bst_cse_path(op, parent, &above));
-            res->path = bst_arena_printf(op->arena, "%.*s/%.*s", BST_VIEW_ARGS(above),
+            res->path = bst_arena_printf(res->arena, "%.*s/%.*s", BST_VIEW_ARGS(above),
                                          BST_VIEW_ARGS(res->row.name));
         }
         BST_ENSURE(res->path.len, BST_E_NOMEM);
@@ -112,15 +117,15 @@ bst_result bst_cse_attrs(struct bst_cse_op *op, struct bst_cse_res *res, yyjson_
 {
     if (!res->attrs) {
         size_t len = res->stored.len;
-        char *text = bst_arena_alloc(op->arena, len + 2);
+        char *text = bst_arena_alloc(res->arena, len + 2);
         BST_ENSURE(text, BST_E_NOMEM);
         text[0] = '{';
         if (len) {
             memcpy(text + 1, res->stored.ptr, len);
         }
         text[len + 1] = '}';
-        bst_result r = bst_json_parse(op->arena, (struct bst_view){text, len + 2}, BST_JSON_DEPTH + 1,
-                                      &res->attrs);
+        bst_result r = bst_json_parse(res->arena, (struct bst_view){text, len + 2},
+                                      BST_JSON_DEPTH + 1, &res->attrs);
         if (bst_failed(r)) {
             res->attrs = NULL;
             BST_ENSURE(r.code != BST_E_NOMEM, BST_E_NOMEM);
@@ -291,6 +296,7 @@ static bst_result walk_structured(struct bst_cse_op *op, struct bst_cse_target *
     /* A stand-in for the CSEBase: its id is known and its own row rarely needed. */
     struct bst_cse_res *root = bst_arena_alloc(op->arena, sizeof *root);
     BST_ENSURE(root, BST_E_NOMEM);
+    root->arena = op->arena;
     root->row.id = op->cse->base_id;
     root->rules = &bst_cse_type_cb;
     BST_TRY(walk(op, root, 1, true, ret));

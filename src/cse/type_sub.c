@@ -180,8 +180,6 @@ static bst_result check(struct bst_cse_op *op, struct bst_cse_draft *draft,
 static bst_result create(struct bst_cse_op *op, struct bst_cse_draft *draft)
 {
     const struct bst_m2m_views none = {0};
-    /* [TS-0004 7.4.8.2.1 Recv-6.3] who may not read a resource may not watch it. */
-    BST_TRY(bst_cse_demand(op, draft->parent, &(struct bst_cse_need){.acop = BST_ACOP_RETRIEVE}));
     return check(op, draft, &none);
 }
 

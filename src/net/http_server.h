@@ -28,7 +28,7 @@ struct bst_http_limits bst_http_limits_default(void);
 struct bst_net_peer {
     struct bst_view address; /* "ip:port" or "unix" */
     struct bst_view host;    /* the same without the port */
-    struct bst_ip ip;
+    struct bst_inet ip;
     int64_t uid;                    /* behind a unix socket, else -1 */
     const struct bst_tls_peer *tls; /* NULL: plain */
     struct bst_tls *endpoint;       /* for key export; NULL: plain */

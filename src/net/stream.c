@@ -85,17 +85,18 @@ static void on_tcp_data(void *user, struct bst_view data)
 static void on_tcp_end(void *user, bst_result why)
 {
     struct bst_stream *stream = user;
-    if (!stream->tls || bst_failed(why)) {
-        stream->end_told = stream->end_told && !bst_failed(why);
-        tell_end(stream, why);
-        return;
+    bst_result result = why;
+    stream->peer_ended = true;
+    /* An end in order may have been told before the connection broke. */
+    stream->end_told = stream->end_told && !bst_failed(why);
+    if (stream->tls) {
+        stream->feeding = true;
+        result = bst_tls_feed_eof(stream->tls);
+        stream->feeding = false;
+        look(stream);
     }
-    stream->feeding = true;
-    bst_result result = bst_tls_feed_eof(stream->tls);
-    stream->feeding = false;
-    look(stream);
     if (stream->tcp) {
-        tell_end(stream, result);
+        tell_end(stream, bst_failed(why) ? why : result);
     }
 }
 

@@ -24,6 +24,7 @@ struct bst_stream {
     const struct bst_stream_events *events;
     void *user;
     bool open, feeding, end_told;
+    bool peer_ended; /* the socket has no more to read */
 };
 
 /** Serve a connection that came in; takes `tcp`, also on failure. */

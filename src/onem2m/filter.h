@@ -59,16 +59,20 @@ struct bst_m2m_filter_reader {
     struct bst_arena *arena;
     struct bst_m2m_filter *filter; /* zeroed by the caller */
 };
-/** One decoded query pair. *ret_taken says whether the name was a criterion at all.
- * `atr` pairs are `atr=<name>,<value>` here; a binding with another spelling of attributes calls
- * bst_m2m_filter_add_attr(). @error BST_E_VALUE, BST_E_SYNTAX (twice the same single criterion) */
+/** One decoded query pair, one value of it when it is a list. *ret_taken says whether the name is
+ * that of a criterion at all; attribute criteria have no name of their own in a query, see
+ * bst_m2m_filter_add_attr(). @error BST_E_VALUE, BST_E_SYNTAX (a single criterion twice) */
 bst_result bst_m2m_filter_add(struct bst_m2m_filter_reader *r, struct bst_view name,
                               struct bst_view value, bool *ret_taken);
+/** @param which  BST_FC_ATR, BST_FC_CATR or BST_FC_PATR */
 bst_result bst_m2m_filter_add_attr(struct bst_m2m_filter_reader *r, enum bst_m2m_criterion which,
                                    struct bst_view nm, struct bst_view val);
-/** After the last pair: combinations that TS-0004 7.3.3.17 rules out. */
+/** After the last pair: combinations that TS-0004 7.3.3.17 rules out, and 5001 for semantic and
+ * content queries, which nothing here evaluates. */
 bst_result bst_m2m_filter_finish(struct bst_m2m_filter_reader *r);
-/** From the fc member of a JSON primitive or of a subscription-like attribute. */
+/** True for the name of a criterion whose values a query joins with '+'. */
+bool bst_m2m_filter_is_list(struct bst_view name);
+/** From the fc member of a JSON primitive; finished. */
 bst_result bst_m2m_filter_from_json(struct bst_arena *arena, yyjson_val *fc,
                                     struct bst_m2m_filter *ret);
 /** Back to a JSON object in `doc`; NULL when memory is out. */
@@ -89,7 +93,8 @@ struct bst_m2m_subject {
     int64_t st, size;            /* -1 = the resource has none; size: contentSize */
     const struct bst_m2m_subject_ops *ops;
     void *ctx;                   /* for the ops */
-    yyjson_val *body;            /* object of the other attributes, once loaded */
+    yyjson_val *body;            /* object of all other attributes, also rn, ri, pi, cr; once loaded */
+    bool loaded;                 /* set by the match */
 };
 struct bst_m2m_subject_ops {
     /* Set subject->body (NULL stays "no attributes"). Called at most once a match. */
@@ -107,7 +112,8 @@ struct bst_m2m_subject_ops {
 bst_result bst_m2m_filter_match(const struct bst_m2m_filter *f, struct bst_m2m_subject *subject,
                                 bool *ret_match);
 
-/** Compile a labels query (TS-0004 7.3.3.17.16). */
+/** Compile a labels query (TS-0004 7.3.3.17.16): expressions separated by ',' or ';' outside
+ * parentheses [our choice, the clause names no separator], of which one must match. */
 bst_result bst_m2m_lbq_parse(struct bst_arena *arena, struct bst_view text,
                              const struct bst_m2m_lbq **ret);
 /** Evaluate over a labels array; NULL = no labels. */

@@ -70,7 +70,7 @@ struct bst_m2m_request {
     struct bst_view to, fr, rqi;
     struct bst_view rvi;           /* ptr NULL: absent */
     enum bst_m2m_release release;  /* of rvi */
-    struct bst_view gid, vsi, aus;
+    struct bst_view gid, vsi;
     int ty;                        /* 0 absent */
     int rt;                        /* enum bst_m2m_rt; 0 absent, read as blocking */
     struct bst_m2m_views rtu;      /* notification URIs of rt */
@@ -80,7 +80,7 @@ struct bst_m2m_request {
     struct bst_m2m_time ot, rqet, rset, oet, rp;
     bool da, tqi, asi, auri, sqi;
     struct bst_m2m_filter fc;
-    struct bst_m2m_views rids, tkns, tids, ltids, grtm, atrl;
+    struct bst_m2m_views rids, tkns, tids, ltids, grtm, aus, atrl;
     yyjson_val *pc;                /* NULL: none. The whole content with its root member */
     struct bst_view pc_text;       /* as received, when it came as text; else empty */
     enum bst_m2m_format accept;    /* what the answer's content shall be; NONE = any */

@@ -109,7 +109,9 @@ static void name_add(struct builder *b, struct acp_rule *rule, enum acp_name_kin
 static void pattern_add(struct builder *b, struct bst_view normal, struct bst_view written,
                         bool domain, bool ae_only)
 {
+    const char *star = memchr(normal.ptr, '*', normal.len);
     struct acp_pattern pattern = {.domain = domain, .ae_only = ae_only};
+    pattern.prefix = (uint32_t)(star ? (size_t)(star - normal.ptr) : normal.len);
     pattern.normal = text_add(b, normal);
     pattern.written = text_add(b, written);
     PUSH(b, PATTERNS, pattern);

@@ -51,9 +51,10 @@ static bool pattern_is(const struct bst_acp_rules *set, const struct acp_pattern
     if (!o->id.len || (pattern->ae_only && o->id.kind == BST_ENTITY_CSE)) {
         return false;
     }
-    return bst_wildcard_match(acp_view(set, pattern->normal),
-                              pattern->domain ? bst_entity_sp(&o->id) : bst_entity_abs(&o->id),
-                              '/');
+    struct bst_view text = pattern->domain ? bst_entity_sp(&o->id) : bst_entity_abs(&o->id);
+    struct bst_view normal = acp_view(set, pattern->normal);
+    return text.len >= pattern->prefix && memcmp(text.ptr, normal.ptr, pattern->prefix) == 0 &&
+           bst_wildcard_match(normal, text, '/');
 }
 
 /* Everything but groups, which may have to be fetched. */

@@ -17,6 +17,7 @@ struct acp_name {
 /** An entry with `*`. */
 struct acp_pattern {
     struct acp_text normal, written;
+    uint32_t prefix; /* characters before the first `*`: most patterns fail there */
     bool domain;  /* matched against the domain alone */
     bool ae_only; /* written as a stem: not for CSE-IDs */
 };

@@ -54,7 +54,9 @@ void wal_checkpoint_if_due(struct bst_store *store)
     }
     if (rc != SQLITE_OK && (rc & 0xff) != SQLITE_BUSY && (rc & 0xff) != SQLITE_LOCKED) {
         bst_result r = conn_error(conn, rc, "checkpoint");
-        bst_log(BST_LOG_WARN, "store.checkpoint", "%s: %s", bst_error_text(r.code), bst_error_detail());
+        if (!atomic_load(&store->refused)) {
+            bst_log(BST_LOG_WARN, "store.checkpoint", "%s: %s", bst_error_text(r.code), bst_error_detail());
+        }
     }
     atomic_fetch_add(&store->stats.checkpoints, 1);
     /* Lowered when the log starts over; if readers hold it back, the next try comes later. */

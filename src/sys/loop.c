@@ -38,6 +38,9 @@ void bst_loop_post(struct bst_loop *loop, struct bst_task *task)
 
 int64_t bst_loop_now_us(struct bst_loop *loop)
 {
+    if (!loop->running) {
+        return bst_mono_us(); /* between turns nothing says how old a cached time is */
+    }
     if (!loop->now_us) {
         loop->now_us = bst_mono_us();
     }
@@ -211,9 +214,11 @@ void bst_loop_free(struct bst_loop **slot)
 
 bst_result bst_loop_run(struct bst_loop *loop)
 {
+    loop->running = true;
     while (!atomic_exchange(&loop->stopped, false)) {
         uv_run(&loop->uv, UV_RUN_DEFAULT);
     }
+    loop->running = false;
     return BST_OK;
 }
 
@@ -228,6 +233,7 @@ bool bst_loop_run_once(struct bst_loop *loop, int64_t max_wait_ms)
     /* The patience is real time, also when the clock that deadlines see stands still. */
     uint64_t give_up_ns = uv_hrtime() + (uint64_t)(max_wait_ms > 0 ? max_wait_ms : 0) * 1000000;
     loop->active = false;
+    loop->running = true;
     do {
         turn(loop);
         bool wait = !loop->active && max_wait_ms != 0;
@@ -242,6 +248,6 @@ bool bst_loop_run_once(struct bst_loop *loop, int64_t max_wait_ms)
         turn(loop);
     } while (!loop->active && max_wait_ms != 0 && !atomic_load(&loop->stopped) &&
              (max_wait_ms < 0 || uv_hrtime() < give_up_ns));
-    loop->now_us = 0;
+    loop->running = false;
     return loop->active;
 }

@@ -23,6 +23,7 @@ struct bst_loop {
     struct bst_timer *timers;
     int64_t alarm_due_us;
     int64_t now_us; /* 0: not read in this turn yet */
+    bool running;
     bool active;    /* something was handled */
     struct bst_list flush; /* connections with collected output */
     char *read_buffer;     /* one for all connections: they have no own while idle */

@@ -57,7 +57,7 @@ bst_result bst_tcp_adopt(struct bst_loop *loop, int *take_fd, struct bst_tcp **r
         bst_tcp_close(&tcp);
         return bst_uv_error(status, "taking over a socket", NULL);
     }
-    tcp->peer = bst_ip_of_sockaddr((struct sockaddr *)&addr);
+    tcp->peer = bst_inet_of_sockaddr((struct sockaddr *)&addr);
     *ret = tcp;
     return BST_OK;
 }
@@ -301,7 +301,7 @@ struct bst_loop *bst_tcp_loop(const struct bst_tcp *tcp)
     return tcp->loop;
 }
 
-const struct bst_ip *bst_tcp_peer(const struct bst_tcp *tcp)
+const struct bst_inet *bst_tcp_peer(const struct bst_tcp *tcp)
 {
     return &tcp->peer;
 }

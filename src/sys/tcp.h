@@ -10,25 +10,25 @@ struct bst_tcp;
 struct bst_listener;
 
 /** An endpoint in numbers. */
-struct bst_ip {
+struct bst_inet {
     uint8_t bytes[16]; /* IPv4 uses the first four */
     uint16_t port;
     uint8_t family; /* 4, 6, or 0 for a unix socket */
 };
-#define BST_IP_TEXT 64
+#define BST_INET_TEXT 64
 /** "127.0.0.1:8443", "[::1]:8443" or "unix"; without the port when `with_port` is false. */
-void bst_ip_format(const struct bst_ip *ip, bool with_port, char out[BST_IP_TEXT]);
+void bst_inet_format(const struct bst_inet *ip, bool with_port, char out[BST_INET_TEXT]);
 /** Numeric "host:port" only; BST_E_SYNTAX for a name. */
-bst_result bst_ip_parse(struct bst_view text, struct bst_ip *ret);
-bool bst_ip_is_loopback(const struct bst_ip *ip);
+bst_result bst_inet_parse(struct bst_view text, struct bst_inet *ret);
+bool bst_inet_is_loopback(const struct bst_inet *ip);
 /** Loopback, link-local, unspecified or multicast: nowhere that a stranger may send us. */
-bool bst_ip_is_local_scope(const struct bst_ip *ip);
+bool bst_inet_is_local_scope(const struct bst_inet *ip);
 
 /** Sockets bound to one address, one for each loop. */
 struct bst_bound {
     int *fds; /* taken by bst_listener_new(), which leaves -1 */
     size_t n;
-    struct bst_ip ip; /* with the real port */
+    struct bst_inet ip; /* with the real port */
 };
 /** Bind `n` sockets that share one port.
  *
@@ -57,7 +57,7 @@ struct bst_tcp_events {
 };
 
 /** May this address be dialled? False ends the attempt with BST_E_DENIED. */
-typedef bool (*bst_dial_filter)(void *user, const struct bst_ip *ip);
+typedef bool (*bst_dial_filter)(void *user, const struct bst_inet *ip);
 
 /** Dial. `on_connect` comes later and exactly once, unless bst_tcp_close() comes before; a name in
  * place of a number is resolved first, and `filter` (may be NULL) judges what is really dialled.
@@ -87,6 +87,6 @@ void bst_tcp_shutdown(struct bst_tcp *tcp);
 /** Close now; unwritten bytes are dropped and no callback comes any more. Safe inside callbacks. */
 void bst_tcp_close(struct bst_tcp **tcp);
 struct bst_loop *bst_tcp_loop(const struct bst_tcp *tcp);
-const struct bst_ip *bst_tcp_peer(const struct bst_tcp *tcp);
+const struct bst_inet *bst_tcp_peer(const struct bst_tcp *tcp);
 /** User id behind a unix socket; -1 for TCP. */
 int64_t bst_tcp_peer_uid(const struct bst_tcp *tcp);

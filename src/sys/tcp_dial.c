@@ -16,7 +16,7 @@ struct bst_tcp_dial {
     bst_dial_filter filter;
     void (*on_connect)(void *user, bst_result result);
     void *user;
-    struct bst_ip ips[MAX_IPS];
+    struct bst_inet ips[MAX_IPS];
     size_t n_ips, at;
     int last_status;
     char address[256];
@@ -76,10 +76,10 @@ static void connected(uv_connect_t *req, int status)
     finish(dial, bst_uv_error(status, "connecting to", dial->address));
 }
 
-static int connect_to(struct bst_tcp_dial *dial, const struct bst_ip *ip)
+static int connect_to(struct bst_tcp_dial *dial, const struct bst_inet *ip)
 {
     struct sockaddr_storage addr;
-    bst_ip_to_sockaddr(ip, &addr);
+    bst_inet_to_sockaddr(ip, &addr);
     dial->tcp->peer = *ip;
     int status = uv_tcp_connect(&dial->connect, &dial->tcp->uv.tcp, (struct sockaddr *)&addr, connected);
     if (status == 0) {
@@ -92,7 +92,7 @@ static void try_next(struct bst_tcp_dial *dial)
 {
     bool denied = false;
     while (dial->at < dial->n_ips) {
-        const struct bst_ip *ip = &dial->ips[dial->at++];
+        const struct bst_inet *ip = &dial->ips[dial->at++];
         if (dial->filter && !dial->filter(dial->user, ip)) {
             denied = true;
             continue;
@@ -118,7 +118,7 @@ static void resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *list)
         bst_free(dial);
     } else if (dial->on_connect) {
         for (struct addrinfo *ai = list; ai && dial->n_ips < MAX_IPS; ai = ai->ai_next) {
-            struct bst_ip ip = bst_ip_of_sockaddr(ai->ai_addr);
+            struct bst_inet ip = bst_inet_of_sockaddr(ai->ai_addr);
             if (ip.family) {
                 dial->ips[dial->n_ips++] = ip;
             }
@@ -166,7 +166,7 @@ static bst_result start(struct bst_tcp_dial *dial, int64_t timeout_ms)
     struct sockaddr_un un;
     bst_timer_init(loop, &dial->deadline, give_up, dial);
     bst_timer_init(loop, &dial->begin, start_later, dial);
-    bool numeric = path || !bst_failed(bst_ip_parse(bst_view(dial->address), &dial->ips[0]));
+    bool numeric = path || !bst_failed(bst_inet_parse(bst_view(dial->address), &dial->ips[0]));
     if (path) {
         BST_TRY(bst_unix_sockaddr(path, &un));
     } else if (numeric) {

@@ -26,7 +26,7 @@ static void learn_peer(struct bst_tcp *tcp)
     struct sockaddr_storage addr = {0};
     int len = sizeof addr;
     if (!tcp->unix_socket && uv_tcp_getpeername(&tcp->uv.tcp, (struct sockaddr *)&addr, &len) == 0) {
-        tcp->peer = bst_ip_of_sockaddr((struct sockaddr *)&addr);
+        tcp->peer = bst_inet_of_sockaddr((struct sockaddr *)&addr);
     }
 }
 

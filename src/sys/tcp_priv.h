@@ -22,12 +22,12 @@ struct bst_tcp {
     struct bst_tcp_write *writing; /* what the kernel did not take at once */
     struct bst_tcp_dial *dial;
     struct bst_list flush;
-    struct bst_ip peer;
+    struct bst_inet peer;
     bool unix_socket, started, paused, ended, broken, shut, closed, reopening;
 };
 
-socklen_t bst_ip_to_sockaddr(const struct bst_ip *ip, struct sockaddr_storage *ret);
-struct bst_ip bst_ip_of_sockaddr(const struct sockaddr *addr);
+socklen_t bst_inet_to_sockaddr(const struct bst_inet *ip, struct sockaddr_storage *ret);
+struct bst_inet bst_inet_of_sockaddr(const struct sockaddr *addr);
 bst_result bst_unix_sockaddr(const char *path, struct sockaddr_un *ret);
 /** The path of "unix:/path", else NULL. */
 const char *bst_unix_path(const char *address);

@@ -134,6 +134,10 @@ void bst_tls_free(struct bst_tls **slot)
         return;
     }
     bst_tls_psk_cancel(t);
+    if (t->ssl && t->state != BST_TLS_FAILED) {
+        /* Hanging up does not spoil the ticket that came before (RFC 8446 6.1). */
+        SSL_set_shutdown(t->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+    }
     bst_tls_ssl_free(&t->ssl);
     if (t->subject && t->epoch->psk.drop_subject) {
         t->epoch->psk.drop_subject(t->epoch->psk.ctx, t->subject);

@@ -248,29 +248,44 @@ static void describe_alert(struct bst_tls_failure *f, int alert)
     describe(f, BST_TLS_SIDE_PEER, BST_E_HANDSHAKE, words, "", "the peer's log has the reason");
 }
 
-static void describe_reason(struct bst_tls_failure *f, unsigned long error)
+/** The entry of OpenSSL's queue that says most; the queue is empty afterwards. */
+static unsigned long telling_error(const struct explanation **ret_known)
 {
-    const struct explanation *e =
-        ERR_GET_LIB(error) == ERR_LIB_SSL ? EXPLAIN(reasons, ERR_GET_REASON(error)) : NULL;
-    if (e) {
-        describe(f, BST_TLS_SIDE_HERE, e->code, e->reason, e->clause, e->remedy);
+    unsigned long error, first = ERR_peek_error();
+    *ret_known = NULL;
+    while ((error = ERR_get_error()) != 0) {
+        if (ERR_GET_REASON(error) == ERR_R_MALLOC_FAILURE) {
+            first = error;
+        } else if (!*ret_known && ERR_GET_LIB(error) == ERR_LIB_SSL) {
+            *ret_known = EXPLAIN(reasons, ERR_GET_REASON(error));
+        }
+    }
+    return first;
+}
+
+static void describe_reason(struct bst_tls_failure *f)
+{
+    const struct explanation *known;
+    unsigned long error = telling_error(&known);
+    bool no_memory_left = ERR_GET_REASON(error) == ERR_R_MALLOC_FAILURE;
+    if (known && !no_memory_left) {
+        describe(f, BST_TLS_SIDE_HERE, known->code, known->reason, known->clause, known->remedy);
         return;
     }
     const char *words = ERR_reason_error_string(error);
-    describe(f, BST_TLS_SIDE_HERE,
-             ERR_GET_REASON(error) == ERR_R_MALLOC_FAILURE ? BST_E_NOMEM : BST_E_HANDSHAKE,
+    describe(f, BST_TLS_SIDE_HERE, no_memory_left ? BST_E_NOMEM : BST_E_HANDSHAKE,
              words ? words : "OpenSSL gives no reason", "", "");
 }
 
 bst_result bst_tls_fail_openssl(struct bst_tls *t)
 {
-    unsigned long error = ERR_peek_error();
     struct bst_tls_failure *f = failure_begin(t);
-    ERR_clear_error();
     if (!f) {
+        ERR_clear_error();
         return failure_end(t);
     }
     if (t->alert_read >= 0) {
+        ERR_clear_error();
         describe_alert(f, t->alert_read);
         return failure_end(t);
     }
@@ -281,8 +296,9 @@ bst_result bst_tls_fail_openssl(struct bst_tls *t)
         describe(f, BST_TLS_SIDE_HERE, t->verify.code, t->verify_detail, "TS-0003 8.1.2.2",
                  remedy_of_cert(t->verify.code));
     } else {
-        describe_reason(f, error);
+        describe_reason(f);
     }
+    ERR_clear_error();
     if (t->hs && *t->hs->note && !bst_failed(t->verify)) {
         describe(f, BST_TLS_SIDE_HERE, BST_E_CREDENTIAL, t->hs->note, "TS-0003 8.2.2.1",
                  COMPARE_KEYS);

@@ -105,7 +105,7 @@ static size_t take_number(struct cursor *c, unsigned bytes)
 
 static struct cursor take_bytes(struct cursor *c, size_t n)
 {
-    if (c->left < n) {
+    if (c->over || c->left < n) {
         c->over = true;
         c->left = 0;
         return (struct cursor){.over = true};

@@ -38,7 +38,8 @@ def sizes_content_types_and_attributes(lab):
     eq(found(lab, "sza=4"), ["cse-in/d/t1/i3", "cse-in/d/t1/i4"])
     eq(found(lab, "szb=3&ty=4"), ["cse-in/d/t1/i0", "cse-in/d/t1/i1"])
     eq(len(found(lab, "cty=text/plain")), 5)
-    eq(found(lab, "cs=2&ty=4"), ["cse-in/d/t1/i1"])
+    eq(found(lab, "sza=2&szb=3&ty=4"), ["cse-in/d/t1/i1"])
+    expect(lab.get("cse-in/d?fu=1&cs=2", "Cd"), 4000)  # TS-0004 7.3.3.17.9: sizeAbove and sizeBelow are for that
     eq(found(lab, "ty=4&con=33*"), ["cse-in/d/t1/i3"])
 
 

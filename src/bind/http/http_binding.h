@@ -26,14 +26,13 @@ void bst_http_reject(const struct bst_http_msg *in, bst_result failure, struct b
 bst_result bst_http_from_response(const struct bst_m2m_response *rsp, enum bst_m2m_format accept,
                                   struct bst_arena *arena, struct bst_http_msg *ret);
 
-/** Write a request. @param host "name:port" for the Host header; `to` becomes the target. */
-bst_result bst_http_from_request(const struct bst_m2m_request *req, struct bst_view host,
-                                 struct bst_arena *arena, struct bst_http_msg *ret);
-/** Write a request to a point of access that has its own path (`base`, from its URL), as a
- * notification to "https://host/base" does: the target is the path as given. */
-bst_result bst_http_from_request_at(const struct bst_m2m_request *req, struct bst_view host,
-                                    struct bst_view path, struct bst_arena *arena,
-                                    struct bst_http_msg *ret);
+/** Write a request: method, target, headers and body are set. Host is the connection's business. */
+bst_result bst_http_from_request(const struct bst_m2m_request *req, struct bst_arena *arena,
+                                 struct bst_http_msg *ret);
+/** Write a request to a point of access that has its own path, as a notification to
+ * "https://host/path" does: the target is `path` as it stands. */
+bst_result bst_http_from_request_at(const struct bst_m2m_request *req, struct bst_view path,
+                                    struct bst_arena *arena, struct bst_http_msg *ret);
 /** Read an answer. */
 bst_result bst_http_to_response(const struct bst_http_msg *in, struct bst_arena *arena,
                                 struct bst_m2m_response *ret);

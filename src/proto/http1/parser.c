@@ -425,7 +425,10 @@ static enum bst_http1_event failed(struct bst_http1_parser *p, llhttp_errno_t er
     case HPE_INVALID_METHOD:
         refuse(p, starts_like_method(p) ? 501 : 400, "unknown method");
         break;
-    case HPE_INVALID_VERSION:
+    case HPE_INVALID_VERSION: /* also what is wrong right after a good one */
+        refuse(p, p->llhttp.http_major == 1 && p->llhttp.http_minor <= 1 ? 400 : 505,
+               "HTTP version not supported");
+        break;
     case HPE_PAUSED_H2_UPGRADE:
         refuse(p, 505, "HTTP version not supported");
         break;

@@ -10,16 +10,16 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-void bst_ip_format(const struct bst_ip *ip, bool with_port, char out[BST_IP_TEXT])
+void bst_inet_format(const struct bst_inet *ip, bool with_port, char out[BST_INET_TEXT])
 {
     char text[INET6_ADDRSTRLEN] = "unix";
     if (ip->family) {
         inet_ntop(ip->family == 4 ? AF_INET : AF_INET6, ip->bytes, text, sizeof text);
     }
     if (!with_port || !ip->family) {
-        snprintf(out, BST_IP_TEXT, "%s", text);
+        snprintf(out, BST_INET_TEXT, "%s", text);
     } else {
-        snprintf(out, BST_IP_TEXT, ip->family == 4 ? "%s:%u" : "[%s]:%u", text, (unsigned)ip->port);
+        snprintf(out, BST_INET_TEXT, ip->family == 4 ? "%s:%u" : "[%s]:%u", text, (unsigned)ip->port);
     }
 }
 
@@ -41,10 +41,10 @@ bst_result bst_address_split(struct bst_view text, struct bst_view *ret_host, ui
     return BST_OK;
 }
 
-bst_result bst_ip_parse(struct bst_view text, struct bst_ip *ret)
+bst_result bst_inet_parse(struct bst_view text, struct bst_inet *ret)
 {
     struct bst_view host;
-    struct bst_ip ip = {0};
+    struct bst_inet ip = {0};
     char name[INET6_ADDRSTRLEN];
     BST_TRY(bst_address_split(text, &host, &ip.port));
     bool bracketed = text.len && text.ptr[0] == '[';
@@ -61,10 +61,10 @@ bst_result bst_ip_parse(struct bst_view text, struct bst_ip *ret)
 }
 
 /* ::ffff:a.b.c.d names an IPv4 host: judged as that. */
-static struct bst_ip unmapped(const struct bst_ip *ip)
+static struct bst_inet unmapped(const struct bst_inet *ip)
 {
     static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-    struct bst_ip v4 = *ip;
+    struct bst_inet v4 = *ip;
     if (ip->family == 6 && memcmp(ip->bytes, mapped, sizeof mapped) == 0) {
         v4.family = 4;
         memcpy(v4.bytes, ip->bytes + 12, 4);
@@ -72,18 +72,18 @@ static struct bst_ip unmapped(const struct bst_ip *ip)
     return v4;
 }
 
-bool bst_ip_is_loopback(const struct bst_ip *ip)
+bool bst_inet_is_loopback(const struct bst_inet *ip)
 {
     static const uint8_t v6[16] = {[15] = 1};
-    struct bst_ip a = unmapped(ip);
+    struct bst_inet a = unmapped(ip);
     return a.family == 4 ? a.bytes[0] == 127 : a.family == 6 && memcmp(a.bytes, v6, sizeof v6) == 0;
 }
 
-bool bst_ip_is_local_scope(const struct bst_ip *ip)
+bool bst_inet_is_local_scope(const struct bst_inet *ip)
 {
     static const uint8_t zero[16];
-    struct bst_ip a = unmapped(ip);
-    if (a.family == 0 || bst_ip_is_loopback(&a)) {
+    struct bst_inet a = unmapped(ip);
+    if (a.family == 0 || bst_inet_is_loopback(&a)) {
         return true;
     }
     if (a.family == 4) {
@@ -93,7 +93,7 @@ bool bst_ip_is_local_scope(const struct bst_ip *ip)
            memcmp(a.bytes, zero, sizeof zero) == 0;
 }
 
-socklen_t bst_ip_to_sockaddr(const struct bst_ip *ip, struct sockaddr_storage *ret)
+socklen_t bst_inet_to_sockaddr(const struct bst_inet *ip, struct sockaddr_storage *ret)
 {
     *ret = (struct sockaddr_storage){0};
     if (ip->family == 4) {
@@ -110,9 +110,9 @@ socklen_t bst_ip_to_sockaddr(const struct bst_ip *ip, struct sockaddr_storage *r
     return sizeof *in6;
 }
 
-struct bst_ip bst_ip_of_sockaddr(const struct sockaddr *addr)
+struct bst_inet bst_inet_of_sockaddr(const struct sockaddr *addr)
 {
-    struct bst_ip ip = {0};
+    struct bst_inet ip = {0};
     if (addr->sa_family == AF_INET) {
         const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)addr;
         ip.family = 4;
@@ -138,11 +138,11 @@ static int stream_socket(int family)
 }
 
 /* One socket on `ip`; port 0 becomes the real one. Accepted sockets inherit TCP_NODELAY. */
-static bst_result bind_one(struct bst_ip *ip, bool share, const char *address, int *ret_fd)
+static bst_result bind_one(struct bst_inet *ip, bool share, const char *address, int *ret_fd)
 {
     int on = 1;
     struct sockaddr_storage addr;
-    socklen_t len = bst_ip_to_sockaddr(ip, &addr);
+    socklen_t len = bst_inet_to_sockaddr(ip, &addr);
     int fd = stream_socket(addr.ss_family);
     if (fd < 0) {
         return sys_error("making a socket for", address);
@@ -160,7 +160,7 @@ static bst_result bind_one(struct bst_ip *ip, bool share, const char *address, i
         close(fd);
         return failed;
     }
-    *ip = bst_ip_of_sockaddr((struct sockaddr *)&addr);
+    *ip = bst_inet_of_sockaddr((struct sockaddr *)&addr);
     *ret_fd = fd;
     return BST_OK;
 }
@@ -168,7 +168,7 @@ static bst_result bind_one(struct bst_ip *ip, bool share, const char *address, i
 static bst_result bind_tcp(const char *address, struct bst_bound *bound)
 {
     int probe = -1;
-    BST_TRY(bst_ip_parse(bst_view(address), &bound->ip));
+    BST_TRY(bst_inet_parse(bst_view(address), &bound->ip));
     BST_TRY(bind_one(&bound->ip, false, address, &probe));
     close(probe);
     for (size_t i = 0; i < bound->n; i++) {

@@ -1,0 +1,171 @@
+/* What the parts of the daemon share. */
+#pragma once
+
+#include "app/server.h"
+#include "cse/cse.h"
+#include "cse/notifier.h"
+#include "net/http_client.h"
+#include "net/http_server.h"
+#include "obs/metrics.h"
+#include "store/store.h"
+#include "sys/service.h"
+#include "tls/tls.h"
+
+#include <stdatomic.h>
+
+#define SERVER_FRONTS_MAX 32
+
+enum front_kind { FRONT_LAB, FRONT_CSE, FRONT_MEF };
+
+struct server_worker;
+
+/** One listener on one loop. */
+struct server_front {
+    struct server_worker *worker;
+    enum front_kind kind;
+    struct bst_http_server *http;
+};
+
+/** One loop with everything that belongs to it. */
+struct server_worker {
+    struct bst_server *server;
+    struct bst_loop *loop;
+    struct bst_thread *thread;
+    struct bst_cse_worker *cse;
+    struct bst_store_conn *reader; /* bindings and revocations */
+    struct server_front fronts[SERVER_FRONTS_MAX];
+    size_t n_fronts;
+    size_t draining;
+    struct bst_task drain;
+    struct bst_timer sweep; /* of the first worker */
+    bool sweeping;
+};
+
+/** The loop that talks to others: notifications, keys from MEFs. */
+struct server_outside {
+    struct bst_server *server;
+    struct bst_loop *loop;
+    struct bst_thread *thread;
+    struct bst_http_client *guarded; /* dials what the allow list has */
+    struct bst_http_client *open;    /* dials names that the list has, and MEFs */
+    struct bst_map targets;          /* TLS clients of notifications by what must be proved */
+};
+
+struct server_metrics {
+    struct bst_metric *requests[6][4]; /* operation, class of answer: 2, 4, 5, other */
+    struct bst_metric *latency[6];
+    struct bst_metric *denials, *handshakes_failed, *sessions, *revoked_sessions;
+    struct bst_metric *notify_sent, *notify_failed, *notify_refused;
+    struct bst_metric *key_lookups[4]; /* known, fetched, missing, refused */
+    struct bst_metric *gauges[24];
+};
+
+struct server_keys;
+struct server_mef;
+
+struct bst_server {
+    struct bst_state *state;
+    const struct bst_config *config; /* the state's */
+    struct bst_server_options options;
+    struct bst_self self; /* texts of the configuration */
+    char cse_fqdn[256], mef_fqdn[256];
+
+    struct bst_store *store;
+    struct bst_cse *cse;
+    struct bst_cse_events events;
+    struct bst_notifier *notifier;
+    struct bst_pki *pki; /* only on the main thread or under admin_lock */
+    struct server_mef *mef;
+    struct server_keys *keys;
+
+    struct bst_tls_server *cse_tls, *mef_tls;
+    struct bst_http_shared *shared;       /* of CSE and MEF */
+    struct bst_http_shared *local_shared; /* of metrics and admin */
+
+    struct bst_loop *loop; /* main: signals, metrics, admin, audit, reload */
+    struct server_worker *workers;
+    size_t n_workers;
+    struct server_outside outside;
+    struct bst_http_server *metrics_http, *admin_http;
+    struct bst_signal *signals[3];
+    struct bst_watch *watches[32];
+    size_t n_watches;
+    struct bst_timer second, crl;
+    struct server_metrics metrics;
+    struct bst_server_ports ports;
+    int64_t started_us;
+
+    pthread_mutex_t admin_lock;
+    atomic_uint_fast64_t bindings; /* grows when a credential's bindings or revocation changed */
+    atomic_bool bump_pending;
+    struct bst_store_job bump;
+    bool stopping;
+};
+
+/* server_front.c: requests of the CSE's interfaces */
+extern const struct bst_http_handler server_cse_handler;
+void server_front_answer(struct bst_http_exchange *x, const struct bst_m2m_response *rsp,
+                         enum bst_m2m_format accept);
+
+/* server_session.c: who is on the other side */
+#define SESSION_RETIRED_MAX 8
+struct server_session {
+    struct bst_association *assoc;
+    struct bst_association *retired[SESSION_RETIRED_MAX]; /* still used by requests in work */
+    size_t n_retired;
+    struct bst_net_peer *peer;
+    uint64_t bindings;  /* generation at which the association was built */
+    size_t in_work;
+    bool lab;
+};
+bst_result server_session_begin(struct server_front *front, struct bst_net_peer *peer);
+void server_session_end(struct bst_net_peer *peer);
+/** The association, as the bindings are now. */
+struct bst_association *server_session_association(struct server_front *front,
+                                                   struct server_session *session);
+/** One log line and one audit record for a handshake that failed. */
+void server_handshake_failed(void *ctx, const struct bst_net_peer *peer,
+                             const struct bst_tls_failure *why);
+/** Callbacks for the CSE: what credential registered which AE. */
+bst_result server_bind(void *ctx, struct bst_store_conn *txn, const struct bst_association *assoc,
+                       struct bst_view ae_id_stem);
+bst_result server_unbind(void *ctx, struct bst_store_conn *txn, struct bst_view ae_id_stem);
+/** *ret_reason is "" when the credential is good. */
+bst_result server_revocation(struct bst_store_conn *conn, struct bst_view cred_id, char *ret_reason,
+                             size_t cap);
+/** Forbid a credential from now on and close its sessions. Blocks. */
+bst_result server_revoke(struct bst_server *server, struct bst_view cred_id, struct bst_view reason);
+bst_result server_unrevoke(struct bst_server *server, struct bst_view cred_id);
+void server_bindings_changed(struct bst_server *server);
+
+/* server_keys.c: whose pre-shared key is this? */
+bst_result server_keys_new(struct bst_server *server, struct server_keys **ret);
+void server_keys_free(struct server_keys **keys);
+/** Per worker, for the CSE's TLS endpoints. */
+struct bst_tls_identity_source server_keys_source(struct bst_server *server);
+/** Forget keys fetched for an identity. */
+void server_keys_forget(struct server_keys *keys, struct bst_view identity);
+
+/* server_outside.c: notifications and the client loop */
+bst_result server_outside_start(struct bst_server *server);
+void server_outside_stop(struct bst_server *server);
+
+/* server_trust.c: certificates, CAs, CRLs, and their replacement */
+bst_result server_trust_start(struct bst_server *server);
+void server_trust_stop(struct bst_server *server);
+/** Read them anew; on failure the old ones stay. Blocks on files. */
+bst_result server_reload(struct bst_server *server);
+bst_result server_trust_load(struct bst_server *server, struct bst_trust **ret);
+/** The CSE's own certificate, for its role as a client. `pem` owns the chain's text. */
+bst_result server_own_credential(struct bst_server *server, struct bst_buf *pem,
+                                 struct bst_tls_credential *ret);
+
+/* server_local.c: metrics and admin endpoints */
+bst_result server_local_start(struct bst_server *server);
+void server_local_stop(struct bst_server *server);
+void server_metrics_init(struct bst_server *server);
+
+/* server_mef.c */
+bst_result server_mef_new(struct bst_server *server, struct server_mef **ret);
+void server_mef_free(struct server_mef **mef);
+extern const struct bst_http_handler server_mef_handler;

@@ -1,0 +1,344 @@
+/* Sessions: from a verified handshake to an association, and the durable facts behind it: which
+ * credential registered which AE, and which credentials are revoked (TS-0003 8.2.1). */
+#include "app/server_priv.h"
+
+#include "obs/log.h"
+#include "store/resource.h"
+#include "sys/clock.h"
+
+#include <stdio.h>
+
+/* Name spaces in the CSE's store. Keys join two texts by a NUL, which neither contains. */
+#define NS_CREDENTIAL_AES "credential-ae" /* credential NUL stem */
+#define NS_AE_CREDENTIALS "ae-credential" /* stem NUL credential */
+#define NS_REVOKED "revoked"              /* credential -> "<time us> <reason>" */
+
+/* --- bindings ------------------------------------------------------------------------------- */
+
+static void pair_key(struct bst_buf *out, struct bst_view first, struct bst_view second)
+{
+    bst_buf_addv(out, first);
+    bst_buf_addc(out, '\0');
+    bst_buf_addv(out, second);
+}
+
+/* A loop may ask again before the change is committed, so the generation grows after it. */
+static bst_result bump_nothing(struct bst_store_conn *conn, struct bst_store_job *job)
+{
+    return BST_OK;
+}
+
+static void bump_done(struct bst_store_job *job, bst_result result)
+{
+    struct bst_server *server = bst_container_of(job, struct bst_server, bump);
+    atomic_store(&server->bump_pending, false);
+    atomic_fetch_add(&server->bindings, 1);
+}
+
+void server_bindings_changed(struct bst_server *server)
+{
+    atomic_fetch_add(&server->bindings, 1);
+    if (atomic_exchange(&server->bump_pending, true)) {
+        return;
+    }
+    server->bump = (struct bst_store_job){.run = bump_nothing, .done = bump_done};
+    bst_store_submit(server->store, &server->bump);
+}
+
+bst_result server_bind(void *ctx, struct bst_store_conn *txn, const struct bst_association *assoc,
+                       struct bst_view stem)
+{
+    bst_auto(buf) forward = {0};
+    bst_auto(buf) back = {0};
+    if (!assoc || !assoc->proved || assoc->assigned || !assoc->cred_id[0]) {
+        return BST_OK;
+    }
+    pair_key(&forward, bst_view(assoc->cred_id), stem);
+    pair_key(&back, stem, bst_view(assoc->cred_id));
+    BST_TRY(bst_buf_check(&forward));
+    BST_TRY(bst_buf_check(&back));
+    BST_TRY(bst_kv_put(txn, NS_CREDENTIAL_AES, bst_buf_view(&forward), BST_VIEW("")));
+    BST_TRY(bst_kv_put(txn, NS_AE_CREDENTIALS, bst_buf_view(&back), BST_VIEW("")));
+    server_bindings_changed(ctx);
+    return BST_OK;
+}
+
+/* Second halves of the keys that begin with `first`. */
+struct seconds {
+    struct bst_arena *arena;
+    struct bst_view prefix;
+    struct bst_view items[64];
+    size_t n;
+    bool failed;
+};
+
+static bool collect_second(void *arg, struct bst_view key, struct bst_view value)
+{
+    struct seconds *s = arg;
+    if (!bst_view_starts(key, s->prefix) || s->n >= sizeof s->items / sizeof s->items[0]) {
+        return false;
+    }
+    struct bst_view second = bst_view_from(key, s->prefix.len);
+    s->items[s->n] = bst_arena_view(s->arena, second);
+    s->failed = s->failed || (second.len && !s->items[s->n].ptr);
+    s->n++;
+    return true;
+}
+
+static bst_result seconds_of(struct bst_store_conn *conn, const char *ns, struct bst_view first,
+                             struct bst_arena *arena, struct seconds *ret)
+{
+    char *prefix = bst_arena_alloc(arena, first.len + 1);
+    BST_ENSURE(prefix, BST_E_NOMEM);
+    memcpy(prefix, first.ptr, first.len);
+    *ret = (struct seconds){.arena = arena, .prefix = bst_view_of(prefix, first.len + 1)};
+    BST_TRY(bst_kv_each(conn, ns, ret->prefix, collect_second, ret));
+    return ret->failed ? bst_error(BST_E_NOMEM) : BST_OK;
+}
+
+static bst_result unbind_all(struct bst_store_conn *txn, struct bst_view stem,
+                             struct bst_arena *arena, size_t *ret_count)
+{
+    struct seconds credentials;
+    BST_TRY(seconds_of(txn, NS_AE_CREDENTIALS, stem, arena, &credentials));
+    for (size_t i = 0; i < credentials.n; i++) {
+        bst_auto(buf) forward = {0};
+        bst_auto(buf) back = {0};
+        pair_key(&forward, credentials.items[i], stem);
+        pair_key(&back, stem, credentials.items[i]);
+        BST_TRY(bst_buf_check(&forward));
+        BST_TRY(bst_buf_check(&back));
+        BST_TRY(bst_kv_delete(txn, NS_CREDENTIAL_AES, bst_buf_view(&forward)));
+        BST_TRY(bst_kv_delete(txn, NS_AE_CREDENTIALS, bst_buf_view(&back)));
+    }
+    *ret_count = credentials.n;
+    return BST_OK;
+}
+
+bst_result server_unbind(void *ctx, struct bst_store_conn *txn, struct bst_view stem)
+{
+    struct bst_arena arena;
+    size_t count = 0;
+    bst_arena_init(&arena, 256 * 1024);
+    bst_result r = unbind_all(txn, stem, &arena, &count);
+    bst_arena_clear(&arena);
+    if (!bst_failed(r) && count) {
+        server_bindings_changed(ctx);
+    }
+    return r;
+}
+
+static bst_result find_binding(void *ctx, struct bst_view cred_id, struct bst_arena *arena,
+                               struct bst_assoc_binding *ret, bool *ret_found)
+{
+    const struct server_worker *worker = ctx;
+    struct seconds *stems = bst_arena_alloc(arena, sizeof *stems);
+    BST_ENSURE(stems, BST_E_NOMEM);
+    BST_TRY(seconds_of(worker->reader, NS_CREDENTIAL_AES, cred_id, arena, stems));
+    *ret_found = stems->n > 0;
+    *ret = (struct bst_assoc_binding){
+        .role = BST_ROLE_AE, .ae_ids = stems->items, .n_ae_ids = stems->n, .level = 1};
+    return BST_OK;
+}
+
+/* --- revocation ----------------------------------------------------------------------------- */
+
+bst_result server_revocation(struct bst_store_conn *conn, struct bst_view cred_id, char *ret_reason,
+                             size_t cap)
+{
+    struct bst_arena arena;
+    struct bst_view value;
+    bool found = false;
+    bst_arena_init(&arena, 64 * 1024);
+    ret_reason[0] = '\0';
+    bst_result r = bst_kv_get(conn, NS_REVOKED, cred_id, &arena, &value, &found);
+    if (!bst_failed(r) && found) {
+        snprintf(ret_reason, cap, "%.*s", BST_VIEW_ARGS(value));
+    }
+    bst_arena_clear(&arena);
+    return r;
+}
+
+struct revocation {
+    struct bst_view cred_id;
+    struct bst_view value; /* empty: take it back */
+};
+
+static bst_result write_revocation(struct bst_store_conn *conn, void *arg)
+{
+    const struct revocation *r = arg;
+    return r->value.len ? bst_kv_put(conn, NS_REVOKED, r->cred_id, r->value)
+                        : bst_kv_delete(conn, NS_REVOKED, r->cred_id);
+}
+
+static bool session_has_credential(void *ctx, const struct bst_net_peer *peer)
+{
+    const struct server_session *session = peer->association;
+    return session && session->assoc && strcmp(session->assoc->cred_id, ctx) == 0;
+}
+
+bst_result server_revoke(struct bst_server *server, struct bst_view cred_id, struct bst_view reason)
+{
+    bst_auto(buf) value = {0};
+    char when[BST_RFC3339_LEN + 1];
+    bst_rfc3339_format(bst_wall_us(), when);
+    bst_buf_addf(&value, "%s %.*s", when, BST_VIEW_ARGS(reason));
+    BST_TRY(bst_buf_check(&value));
+    struct revocation r = {cred_id, bst_buf_view(&value)};
+    BST_TRY(bst_store_run(server->store, write_revocation, &r));
+    server_bindings_changed(server);
+    if (!server->shared) {
+        return BST_OK;
+    }
+    char *copy = bst_strndup(cred_id.ptr, cred_id.len);
+    BST_ENSURE(copy, BST_E_NOMEM);
+    return bst_http_close_where(server->shared, session_has_credential, bst_free, copy);
+}
+
+bst_result server_unrevoke(struct bst_server *server, struct bst_view cred_id)
+{
+    struct revocation r = {cred_id, {0}};
+    BST_TRY(bst_store_run(server->store, write_revocation, &r));
+    server_bindings_changed(server);
+    return BST_OK;
+}
+
+/* --- sessions ------------------------------------------------------------------------------- */
+
+static bst_result build(struct server_front *front, const struct bst_net_peer *peer,
+                        struct bst_association **ret)
+{
+    struct bst_server *server = front->worker->server;
+    struct bst_assoc_bindings bindings = {find_binding, front->worker};
+    struct bst_assoc_proof proof = {.kind = BST_ASSOC_LAB};
+    if (front->kind != FRONT_LAB) {
+        const struct bst_tls_peer *tls = peer->tls;
+        proof.kind = tls->kind == BST_TLS_AUTH_PSK    ? BST_ASSOC_PSK
+                     : tls->kind == BST_TLS_AUTH_CERT ? BST_ASSOC_CERT
+                                                      : BST_ASSOC_NONE;
+        proof.psk_identity = tls->identity;
+        proof.names = &tls->names;
+        proof.subject = tls->kind == BST_TLS_AUTH_PSK ? tls->identity : tls->subject_text;
+        proof.expires_us = tls->kind == BST_TLS_AUTH_CERT ? tls->facts.not_after_us : 0;
+    }
+    return bst_association_new(&server->self, &proof, &bindings, ret);
+}
+
+static bst_result refuse_revoked(struct server_front *front, const struct bst_net_peer *peer,
+                                 const struct bst_association *assoc)
+{
+    char reason[256];
+    if (!assoc->cred_id[0]) {
+        return BST_OK;
+    }
+    BST_TRY(server_revocation(front->worker->reader, bst_view(assoc->cred_id), reason, sizeof reason));
+    if (!reason[0]) {
+        return BST_OK;
+    }
+    struct bst_log_field fields[] = {{"peer", peer->address},
+                                     {"credential", bst_view(assoc->cred_id)},
+                                     {"reason", bst_view(reason)}};
+    bst_log_fields(BST_LOG_WARN, "session.revoked", fields, 3, "a revoked credential was refused");
+    struct bst_audit_event event = {
+        .event = "session.refused", .subject = bst_view(assoc->subject ? assoc->subject : ""),
+        .credential = bst_view(assoc->cred_id), .peer = peer->address, .decision = BST_VIEW("denied"),
+        .rule = BST_VIEW("credential is revoked"), .detail = bst_view(reason),
+        .clause = BST_VIEW("TS-0003 8.2.1"),
+    };
+    BST_TRY(bst_audit_write(front->worker->server->state->audit, &event));
+    BST_FAIL(BST_E_REVOKED, "the credential %s is revoked", assoc->cred_id);
+}
+
+bst_result server_session_begin(struct server_front *front, struct bst_net_peer *peer)
+{
+    struct bst_server *server = front->worker->server;
+    struct server_session *session = bst_alloc(sizeof *session);
+    BST_ENSURE(session, BST_E_NOMEM);
+    session->peer = peer;
+    session->lab = front->kind == FRONT_LAB;
+    session->bindings = atomic_load(&server->bindings);
+    bst_result r = build(front, peer, &session->assoc);
+    if (!bst_failed(r)) {
+        r = refuse_revoked(front, peer, session->assoc);
+    }
+    if (bst_failed(r)) {
+        bst_association_free(&session->assoc);
+        bst_free(session);
+        struct bst_log_field field = {"peer", peer->address};
+        bst_log_fields(BST_LOG_INFO, "session.refused", &field, 1, "%s", bst_error_detail());
+        return r;
+    }
+    peer->association = session;
+    bst_metric_add(server->metrics.sessions, 1);
+    return BST_OK;
+}
+
+static void free_retired(struct server_session *session)
+{
+    while (session->n_retired > 0) {
+        bst_association_free(&session->retired[--session->n_retired]);
+    }
+}
+
+void server_session_end(struct bst_net_peer *peer)
+{
+    struct server_session *session = peer->association;
+    peer->association = NULL;
+    if (session) {
+        free_retired(session);
+        bst_association_free(&session->assoc);
+        bst_free(session);
+    }
+}
+
+struct bst_association *server_session_association(struct server_front *front,
+                                                   struct server_session *session)
+{
+    uint64_t now = atomic_load(&front->worker->server->bindings);
+    if (session->in_work <= 1) {
+        free_retired(session);
+    }
+    if (session->lab || session->bindings == now) {
+        return session->assoc;
+    }
+    struct bst_association *fresh;
+    if (session->n_retired == SESSION_RETIRED_MAX ||
+        bst_failed(build(front, session->peer, &fresh))) {
+        return NULL; /* rather no association than one that may no longer hold */
+    }
+    /* Requests in work hold the old one. */
+    session->retired[session->n_retired++] = session->assoc;
+    session->assoc = fresh;
+    session->bindings = now;
+    return fresh;
+}
+
+void server_handshake_failed(void *ctx, const struct bst_net_peer *peer,
+                             const struct bst_tls_failure *why)
+{
+    struct server_front *front = ctx;
+    bst_metric_add(front->worker->server->metrics.handshakes_failed, 1);
+    struct bst_log_field fields[] = {
+        {"peer", peer->address},
+        {"side", bst_view(why->side == BST_TLS_SIDE_PEER ? "peer" : "here")},
+        {"step", bst_view(why->step ? why->step : "")},
+        {"identity", why->identity},
+        {"server_name", why->server_name},
+        {"reason", bst_view(why->reason)},
+        {"clause", bst_view(why->clause ? why->clause : "")},
+        {"remedy", bst_view(why->remedy ? why->remedy : "")},
+    };
+    bst_log_fields(BST_LOG_INFO, "tls.handshake_failed", fields, sizeof fields / sizeof fields[0],
+                   "handshake failed");
+    struct bst_audit_event event = {
+        .event = "handshake.failed", .credential = why->identity, .peer = peer->address,
+        .op = bst_view(why->step ? why->step : ""), .target = why->server_name,
+        .decision = BST_VIEW("denied"), .rule = bst_view(why->reason),
+        .clause = bst_view(why->clause ? why->clause : ""),
+        .detail = bst_view(why->remedy ? why->remedy : ""),
+    };
+    if (bst_failed(bst_audit_write(front->worker->server->state->audit, &event))) {
+        bst_log(BST_LOG_ERROR, "audit.write_failed", "a failed handshake was not recorded: %s",
+                bst_error_detail());
+    }
+}

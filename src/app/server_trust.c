@@ -1,0 +1,232 @@
+/* Certificates, CAs and CRLs of the listeners, and their replacement while running: on SIGHUP, when a
+ * file changes, and when the own CRL is renewed. */
+#include "app/server_priv.h"
+
+#include "obs/log.h"
+#include "sys/clock.h"
+#include "tls/profile.h"
+
+#include <stdio.h>
+
+static enum bst_crl_policy crl_policy(const struct bst_config *config)
+{
+    if (strcmp(config->tls.crl_policy, "none") == 0) {
+        return BST_CRL_OFF;
+    }
+    return strcmp(config->tls.crl_policy, "required") == 0 ? BST_CRL_REQUIRE : BST_CRL_ALLOW_MISSING;
+}
+
+static bst_result add_file(struct bst_server *server, const char *name, struct bst_trust *trust,
+                           bst_result (*add)(struct bst_trust *trust, struct bst_view text))
+{
+    bst_auto(buf) text = {0};
+    bst_result r = bst_state_read(server->state, name, &text);
+    if (!bst_failed(r)) {
+        r = add(trust, bst_buf_view(&text));
+    }
+    if (bst_failed(r)) {
+        char why[256];
+        snprintf(why, sizeof why, "%s", bst_error_detail());
+        BST_FAIL(r.code, "%s: %s", name, why[0] ? why : bst_error_text(r.code));
+    }
+    return BST_OK;
+}
+
+static bst_result load_files(struct bst_server *server, struct bst_trust *trust)
+{
+    const struct bst_config *config = server->config;
+    for (size_t i = 0; i < config->tls.ca.n; i++) {
+        BST_TRY(add_file(server, config->tls.ca.items[i], trust, bst_trust_add_anchors));
+    }
+    for (size_t i = 0; i < config->tls.crl.n; i++) {
+        BST_TRY(add_file(server, config->tls.crl.items[i], trust, bst_trust_add_crls));
+    }
+    return BST_OK;
+}
+
+bst_result server_trust_load(struct bst_server *server, struct bst_trust **ret)
+{
+    struct bst_trust *trust;
+    BST_TRY(bst_trust_new(crl_policy(server->config), &trust));
+    bst_result r = load_files(server, trust);
+    if (bst_failed(r)) {
+        bst_trust_drop(&trust);
+        return r;
+    }
+    *ret = trust;
+    return BST_OK;
+}
+
+static bst_result credential(struct bst_server *server, const char *file, const char *label,
+                             struct bst_buf *pem, struct bst_tls_credential *ret)
+{
+    bst_result r = bst_state_read(server->state, file, pem);
+    if (bst_failed(r)) {
+        BST_FAIL(r.code, "certificate %s: %s", file, bst_error_text(r.code));
+    }
+    ret->chain_pem = bst_buf_view(pem);
+    BST_TRY(bst_se_key_find(server->state->se, label, &ret->key));
+    if (!ret->key) {
+        BST_FAIL(BST_E_NOT_FOUND, "the secure environment has no key '%s' for certificate %s", label,
+                 file);
+    }
+    return BST_OK;
+}
+
+bst_result server_own_credential(struct bst_server *server, struct bst_buf *pem,
+                                 struct bst_tls_credential *ret)
+{
+    *ret = (struct bst_tls_credential){0};
+    return credential(server, server->config->cse.certificate, "cse.tls", pem, ret);
+}
+
+static bst_result find_profile(const char *name, const struct bst_tls_profile **ret)
+{
+    *ret = bst_tls_profile_find(bst_view(name));
+    if (!*ret) {
+        BST_FAIL(BST_E_CONFIG, "there is no TLS profile '%s'", name);
+    }
+    return BST_OK;
+}
+
+/* A ticket may not outlive the welcome of its certificate. */
+static bool resume_allowed(void *ctx, const struct bst_cert_facts *leaf)
+{
+    return leaf->not_after_us > bst_wall_us();
+}
+
+static bst_result apply(struct bst_tls_server **slot, const struct bst_tls_server_config *config)
+{
+    return *slot ? bst_tls_server_replace(*slot, config) : bst_tls_server_new(config, slot);
+}
+
+static bst_result apply_cse(struct bst_server *server, struct bst_trust *trust)
+{
+    bst_auto(buf) pem = {0};
+    struct bst_tls_credential own;
+    const struct bst_tls_profile *profile;
+    struct bst_tls_identity_source psk = server_keys_source(server);
+    BST_TRY(server_own_credential(server, &pem, &own));
+    own.server_name = server->cse_fqdn;
+    BST_TRY(find_profile(server->config->tls.profile, &profile));
+    return apply(&server->cse_tls,
+                 &(struct bst_tls_server_config){
+                     .profile = profile, .se = server->state->se, .psk = &psk, .credentials = &own,
+                     .n_credentials = 1, .trust = trust,
+                     .ticket_lifetime_s = (uint32_t)server->config->tls.ticket_s,
+                     .wall_us = bst_wall_us, .resume_allowed = resume_allowed, .ctx = server});
+}
+
+static bst_result apply_mef(struct bst_server *server, struct bst_trust *trust)
+{
+    bst_auto(buf) pem = {0};
+    struct bst_tls_credential own = {0};
+    const struct bst_tls_profile *profile;
+    struct bst_tls_identity_source psk = server_mef_source(server);
+    if (!server->config->mef.enabled) {
+        return BST_OK;
+    }
+    BST_TRY(credential(server, server->config->mef.certificate, "mef.tls", &pem, &own));
+    own.server_name = server->mef_fqdn;
+    BST_TRY(find_profile(server->config->tls.mef_profile, &profile));
+    /* No tickets: every enrolment has its own export (TS-0003 10.3.1). */
+    return apply(&server->mef_tls,
+                 &(struct bst_tls_server_config){
+                     .profile = profile, .se = server->state->se, .psk = &psk, .credentials = &own,
+                     .n_credentials = 1, .trust = trust, .wall_us = bst_wall_us});
+}
+
+static bst_result load(struct bst_server *server)
+{
+    struct bst_trust *trust;
+    BST_TRY(server_trust_load(server, &trust));
+    bst_result r = apply_cse(server, trust);
+    if (!bst_failed(r)) {
+        r = apply_mef(server, trust);
+    }
+    bst_trust_drop(&trust);
+    return r;
+}
+
+/* Sessions by certificate that were verified under older trust: they may come back and be verified
+ * anew. */
+static bool is_older_certificate(void *ctx, const struct bst_net_peer *peer)
+{
+    return peer->tls && peer->tls->kind == BST_TLS_AUTH_CERT;
+}
+
+bst_result server_reload(struct bst_server *server)
+{
+    if (!server->cse_tls) {
+        return BST_OK; /* a laboratory server has none */
+    }
+    bst_result r = load(server);
+    if (bst_failed(r)) {
+        bst_log(BST_LOG_ERROR, "trust.reload_failed", "the certificates in use stay: %s",
+                bst_error_detail());
+        return r;
+    }
+    BST_TRY(bst_http_close_where(server->shared, is_older_certificate, NULL, NULL));
+    server_outside_forget(server);
+    bst_log(BST_LOG_INFO, "trust.reloaded", "certificates, CAs and CRLs were read anew");
+    struct bst_audit_event event = {.event = "trust.reloaded", .decision = BST_VIEW("done")};
+    return bst_audit_write(server->state->audit, &event);
+}
+
+/* --- watching ------------------------------------------------------------------------------- */
+
+static void on_change(void *user)
+{
+    (void)server_reload(user).code;
+}
+
+static bst_result watch(struct bst_server *server, const char *name)
+{
+    char path[BST_PATH_MAX];
+    if (server->n_watches >= sizeof server->watches / sizeof server->watches[0]) {
+        return BST_OK; /* SIGHUP still works */
+    }
+    BST_TRY(bst_state_path(server->state->folder, name, path));
+    BST_TRY(bst_watch_new(server->loop, path, on_change, server, &server->watches[server->n_watches]));
+    server->n_watches++;
+    return BST_OK;
+}
+
+/* The own CRL ends after a week: sign a new one each day. */
+static void renew_crl(void *user)
+{
+    struct bst_server *server = user;
+    pthread_mutex_lock(&server->admin_lock);
+    bst_result r = server->pki ? bst_pki_renew_crl(server->pki) : BST_OK;
+    pthread_mutex_unlock(&server->admin_lock);
+    if (bst_failed(r)) {
+        bst_log(BST_LOG_ERROR, "pki.crl_failed", "no new CRL could be signed: %s", bst_error_detail());
+    }
+}
+
+bst_result server_trust_start(struct bst_server *server)
+{
+    const struct bst_config *config = server->config;
+    BST_TRY(load(server));
+    BST_TRY(watch(server, config->cse.certificate));
+    BST_TRY(watch(server, config->mef.certificate));
+    for (size_t i = 0; i < config->tls.ca.n; i++) {
+        BST_TRY(watch(server, config->tls.ca.items[i]));
+    }
+    for (size_t i = 0; i < config->tls.crl.n; i++) {
+        BST_TRY(watch(server, config->tls.crl.items[i]));
+    }
+    bst_timer_init(server->loop, &server->crl, renew_crl, server);
+    bst_timer_start(&server->crl, INT64_C(86400000), INT64_C(86400000));
+    return BST_OK;
+}
+
+void server_trust_stop(struct bst_server *server)
+{
+    bst_timer_stop(&server->crl);
+    while (server->n_watches > 0) {
+        bst_watch_free(&server->watches[--server->n_watches]);
+    }
+    bst_tls_server_free(&server->cse_tls);
+    bst_tls_server_free(&server->mef_tls);
+}

@@ -1,0 +1,70 @@
+/* The state folder: where everything lies, and what the folders below need from the outside. */
+#pragma once
+
+#include "app/config.h"
+#include "obs/audit.h"
+#include "pki/pki.h"
+#include "se/se.h"
+#include "sys/file.h"
+
+#include <pthread.h>
+
+#define BST_PATH_MAX 4096
+
+/** An opened state folder: locked, configured, with its keys. */
+struct bst_state {
+    char *folder;
+    struct bst_config config;
+    struct bst_lock lock;
+    struct bst_se *se;
+    struct bst_audit *audit;
+    struct bst_audit_host audit_host; /* ctx is this state: it may not move */
+    struct bst_pki_host pki_host;
+    bst_key audit_key;
+    struct bst_append audit_file;
+    char audit_file_name[32];
+    pthread_mutex_t audit_lock;
+};
+
+struct bst_state_options {
+    const char *folder;
+    const char *config_file; /* NULL: the folder's, else /etc/bastide/bastide.yaml, else defaults */
+    const char *const *sets; /* "name=value" of the command line */
+    size_t n_sets;
+};
+
+/** Read the configuration that holds for a state folder. */
+bst_result bst_state_config(const struct bst_state_options *options, struct bst_config *ret);
+/** Lock, configure, open keys and audit trail.
+ *
+ * @error BST_E_NOT_FOUND  not initialised: 'bastide init'
+ * @error BST_E_LOCKED     a server runs on it
+ */
+bst_result bst_state_open(const struct bst_state_options *options, struct bst_state **ret);
+void bst_state_close(struct bst_state **state);
+/** True when the folder was initialised. */
+bool bst_state_exists(const char *folder);
+/** Path of a configured file: as it is when absolute, else below the folder. */
+bst_result bst_state_path(const char *folder, const char *name, char out[BST_PATH_MAX]);
+/** Read a file of the state, at most 1 MiB. */
+bst_result bst_state_read(const struct bst_state *state, const char *name, struct bst_buf *ret);
+/** The audit trail's files and keys, read-only, for verification while a server runs. */
+bst_result bst_state_verify_audit(const struct bst_state_options *options,
+                                  struct bst_audit_report *ret);
+/** Names that follow from others when they are not given. */
+bst_result bst_state_cse_fqdn(const struct bst_config *config, char out[256]);
+bst_result bst_state_mef_fqdn(const struct bst_config *config, char out[256]);
+
+/** What bastide init made, for people. */
+struct bst_init_report {
+    void (*step)(void *ctx, const char *what, const char *where);
+    void *ctx;
+};
+/** Make a state folder: keys, project CA, certificates of CSE and MEF, admin profile, configuration.
+ *
+ * @error BST_E_EXISTS  the folder was initialised before
+ */
+bst_result bst_state_init(const struct bst_state_options *options, const struct bst_init_report *report);
+struct bst_profile;
+/** Fill in whom a client of this state talks to. */
+bst_result bst_state_profile_peers(const struct bst_config *config, struct bst_profile *ret);

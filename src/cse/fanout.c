@@ -1,0 +1,274 @@
+/* <fanOutPoint> (TS-0004 7.4.14): one request becomes one for each member, each through all steps on
+ * its own; their answers come back as one. */
+#include "cse/fanout.h"
+
+#include "crypto/rand.h"
+
+#include <stdio.h>
+
+/* A member's share; its own memory, because writes run on another thread. */
+struct share {
+    struct bst_cse_call call;
+    struct bst_arena arena;
+    struct fanout *of;
+    struct bst_view member;
+};
+
+struct fanout {
+    struct bst_cse_op *op;
+    struct share *shares;
+    size_t n, open;
+    char gid[40];
+};
+
+static void fanout_free(struct fanout *f)
+{
+    for (size_t i = 0; i < f->n; i++) {
+        bst_arena_clear(&f->shares[i].arena);
+    }
+    bst_free(f->shares);
+    bst_free(f);
+}
+
+/* -- aggregation (7.4.14.2.5) */
+
+static void add_share(const struct share *share, struct bst_buf *out)
+{
+    const struct bst_m2m_response *rsp = &share->call.rsp;
+    bst_buf_addf(out, "{\"rsc\":%d,\"rqi\":", rsp->rsc);
+    bst_buf_add_json(out, share->call.req.rqi);
+    bst_buf_adds(out, ",\"rvi\":");
+    bst_buf_add_json(out, rsp->rvi.ptr ? rsp->rvi : BST_VIEW("3"));
+    bst_buf_adds(out, ",\"fr\":");
+    bst_buf_add_json(out, share->member);
+    bst_buf_adds(out, ",\"to\":");
+    bst_buf_add_json(out, share->call.req.fr);
+    if (rsp->pc.len || (rsp->rsc >= 4000 && rsp->debug.len)) {
+        bst_buf_adds(out, ",\"pc\":");
+        if (bst_failed(bst_m2m_response_content(rsp, out))) {
+            out->failed = true;
+        }
+    }
+    bst_buf_addc(out, '}');
+}
+
+static bst_result aggregate(struct fanout *f)
+{
+    struct bst_buf *out = &f->op->out;
+    bst_buf_adds(out, "{\"m2m:agr\":{\"m2m:rsp\":[");
+    for (size_t i = 0; i < f->n; i++) {
+        if (i) {
+            bst_buf_addc(out, ',');
+        }
+        add_share(&f->shares[i], out);
+    }
+    bst_buf_adds(out, "]}}");
+    return bst_buf_check(out);
+}
+
+/* -- members that were deleted leave the group (7.4.14.3.5) */
+
+struct clean_up {
+    struct bst_cse_call call;
+    struct bst_arena arena;
+};
+
+static void clean_up_done(struct bst_cse_call *call)
+{
+    struct clean_up *c = bst_container_of(call, struct clean_up, call);
+    bst_arena_clear(&c->arena);
+    bst_free(c);
+}
+
+static bst_result fill_clean_up(struct fanout *f, struct clean_up *c)
+{
+    bst_auto(buf) text = {0};
+    bool first = true;
+    bst_buf_adds(&text, "{\"m2m:grp\":{\"mid\":[");
+    for (size_t i = 0; i < f->n; i++) {
+        if (f->shares[i].call.rsp.rsc != BST_RSC_DELETED) {
+            if (!first) {
+                bst_buf_addc(&text, ',');
+            }
+            bst_buf_add_json(&text, f->shares[i].member);
+            first = false;
+        }
+    }
+    bst_buf_adds(&text, "]}}");
+    BST_TRY(bst_buf_check(&text));
+    struct bst_m2m_request *req = &c->call.req;
+    bst_m2m_request_init(req);
+    req->op = BST_OP_UPDATE;
+    req->to = bst_arena_view(&c->arena, f->op->target.res->ri);
+    req->rqi = BST_VIEW("group-clean-up");
+    req->rvi = BST_VIEW("3");
+    req->release = BST_RELEASE_3;
+    req->rcn = BST_RCN_NOTHING;
+    BST_ENSURE(req->to.ptr, BST_E_NOMEM);
+    return bst_json_parse(&c->arena, bst_buf_view(&text), BST_JSON_DEPTH, &req->pc);
+}
+
+static void forget_deleted(struct fanout *f)
+{
+    size_t deleted = 0;
+    for (size_t i = 0; i < f->n; i++) {
+        deleted += f->shares[i].call.rsp.rsc == BST_RSC_DELETED;
+    }
+    if (f->op->req->op != BST_OP_DELETE || f->op->target.suffix.len || !deleted) {
+        return;
+    }
+    struct clean_up *c = bst_alloc(sizeof *c);
+    if (!c) {
+        return;
+    }
+    bst_arena_init(&c->arena, 0);
+    c->call.arena = &c->arena;
+    c->call.own = true;
+    c->call.done = clean_up_done;
+    if (bst_failed(fill_clean_up(f, c))) {
+        clean_up_done(&c->call);
+        return;
+    }
+    bst_cse_handle(f->op->worker, &c->call);
+}
+
+static void fanout_end(struct fanout *f)
+{
+    struct bst_cse_op *op = f->op;
+    bst_result result = aggregate(f);
+    forget_deleted(f);
+    fanout_free(f);
+    bst_cse_finish(op, result);
+}
+
+static void share_done(struct bst_cse_call *call)
+{
+    struct share *share = bst_container_of(call, struct share, call);
+    if (--share->of->open == 0) {
+        fanout_end(share->of);
+    }
+}
+
+/* -- the requests (7.4.14.2.4) */
+
+static bst_result fill_share(struct fanout *f, struct share *share, struct bst_view member)
+{
+    struct bst_cse_op *op = f->op;
+    bst_arena_init(&share->arena, 0);
+    share->of = f;
+    share->call.arena = &share->arena;
+    share->call.req = *op->req;
+    share->call.assoc = op->call->assoc;
+    share->call.peer_ip = op->call->peer_ip;
+    share->call.own = op->call->own;
+    share->call.fanned_out = true;
+    share->call.done = share_done;
+    share->member = bst_arena_view(&share->arena, member);
+    struct bst_view suffix = op->target.suffix;
+    share->call.req.to = bst_arena_printf(&share->arena, "%.*s%s%.*s", BST_VIEW_ARGS(member),
+                                          suffix.len ? "/" : "", BST_VIEW_ARGS(suffix));
+    share->call.req.gid = op->req->gid.len ? op->req->gid : bst_view(f->gid);
+    share->call.req.grtm = (struct bst_m2m_views){0};
+    BST_ENSURE(share->member.ptr && share->call.req.to.ptr, BST_E_NOMEM);
+    return BST_OK;
+}
+
+static bool listed(yyjson_val *mid, struct bst_view id)
+{
+    size_t i, max;
+    yyjson_val *entry;
+    yyjson_arr_foreach(mid, i, max, entry) {
+        if (bst_view_eq(bst_json_view(entry), id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Group Request Target Members narrow the fan-out to some of the members. */
+static bst_result choose(struct bst_cse_op *op, yyjson_val *mid, struct bst_m2m_views *ret)
+{
+    size_t i, max;
+    yyjson_val *entry;
+    const struct bst_m2m_views *wanted = &op->req->grtm;
+    for (size_t k = 0; k < wanted->n; k++) {
+        if (!listed(mid, wanted->v[k])) {
+            BST_FAIL(BST_E_VALUE, "Group Request Target Members (grtm): %.*s is no member",
+                     BST_VIEW_ARGS(wanted->v[k]));
+        }
+    }
+    if (wanted->n) {
+        *ret = *wanted;
+        return BST_OK;
+    }
+    ret->v = bst_arena_alloc(op->arena, (yyjson_arr_size(mid) + 1) * sizeof *ret->v);
+    BST_ENSURE(ret->v, BST_E_NOMEM);
+    yyjson_arr_foreach(mid, i, max, entry) {
+        ret->v[ret->n++] = bst_json_view(entry);
+    }
+    if (!ret->n) {
+        BST_FAIL(BST_E_NO_MEMBERS, "the group has no members");
+    }
+    return BST_OK;
+}
+
+/* [7.4.14.3] membersAccessControlPolicyIDs decide, else the group's own policies. */
+static bst_result check_access(struct bst_cse_op *op)
+{
+    static const uint32_t bits[] = {
+        [BST_OP_CREATE] = BST_ACOP_CREATE, [BST_OP_RETRIEVE] = BST_ACOP_RETRIEVE,
+        [BST_OP_UPDATE] = BST_ACOP_UPDATE, [BST_OP_DELETE] = BST_ACOP_DELETE,
+        [BST_OP_NOTIFY] = BST_ACOP_NOTIFY,
+    };
+    const struct bst_cse_need need = {
+        .acop = bits[op->req->op], .create_ty = op->req->ty, .members = true};
+    return bst_cse_demand(op, op->target.res, &need);
+}
+
+static bst_result make_gid(struct fanout *f)
+{
+    uint8_t random[16];
+    bst_auto(buf) hex = {0};
+    BST_TRY(bst_random(random, sizeof random));
+    bst_hex_add(&hex, bst_view_of(random, sizeof random), false);
+    BST_TRY(bst_buf_check(&hex));
+    return bst_view_copy(bst_buf_view(&hex), f->gid, sizeof f->gid);
+}
+
+static bst_result fill(struct fanout *f, const struct bst_m2m_views *members)
+{
+    BST_TRY(make_gid(f));
+    f->shares = bst_alloc(members->n * sizeof *f->shares);
+    BST_ENSURE(f->shares, BST_E_NOMEM);
+    for (; f->n < members->n; f->n++) {
+        BST_TRY(fill_share(f, &f->shares[f->n], members->v[f->n]));
+    }
+    return BST_OK;
+}
+
+bst_result bst_cse_fanout(struct bst_cse_op *op)
+{
+    struct bst_m2m_views members = {0};
+    yyjson_val *mid;
+    BST_TRY(check_access(op));
+    BST_TRY(bst_cse_attr(op, op->target.res, "mid", &mid));
+    BST_TRY(choose(op, mid, &members));
+    struct fanout *f = bst_alloc(sizeof *f);
+    BST_ENSURE(f, BST_E_NOMEM);
+    f->op = op;
+    bst_result r = fill(f, &members);
+    if (bst_failed(r)) {
+        fanout_free(f);
+        return r;
+    }
+    /* One more than there are members, so that answers in between do not end it. */
+    f->open = f->n + 1;
+    struct bst_cse_worker *worker = op->worker;
+    for (size_t i = 0; i < f->n; i++) {
+        bst_cse_handle(worker, &f->shares[i].call);
+    }
+    if (--f->open == 0) {
+        fanout_end(f);
+    }
+    return BST_OK;
+}

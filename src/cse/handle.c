@@ -1,0 +1,316 @@
+/* From a call to its answer: which thread does what.
+ *
+ * A read runs on the worker's loop over one snapshot of its reader; when it takes too many steps it is
+ * taken back and run again on a background thread. Everything else is a job of the writer. */
+#include "cse/cse_priv.h"
+
+#include "cse/fanout.h"
+#include "cse/nonblocking.h"
+#include "cse/notify.h"
+#include "obs/log.h"
+#include "obs/metrics.h"
+#include "sys/clock.h"
+
+void bst_cse_op_init(struct bst_cse_op *op, struct bst_cse *cse, struct bst_cse_call *call)
+{
+    *op = (struct bst_cse_op){
+        .cse = cse,
+        .call = call,
+        .req = &call->req,
+        .arena = call->arena,
+        .cache = &op->own_cache,
+        .now_us = bst_wall_us(),
+        .rcn = bst_m2m_request_rcn(&call->req),
+    };
+    call->op = op;
+    if (call->peer_ip.len && bst_failed(bst_ip_parse(call->peer_ip, &op->ip))) {
+        op->ip = (struct bst_ip){0};
+    }
+}
+
+/* Everything that a run leaves behind, so that it can be run again. */
+static void use_cache(struct bst_cse_op *op, struct bst_cse_cache *cache)
+{
+    uint64_t generation = atomic_load(&op->cse->generation);
+    op->cache = cache;
+    if (cache->generation != generation) {
+        bst_cse_cache_clear(cache);
+        cache->generation = generation;
+    }
+}
+
+static void begin_run(struct bst_cse_op *op, struct bst_store_conn *conn, struct bst_cse_cache *cache)
+{
+    op->conn = conn;
+    use_cache(op, cache);
+    op->now_us = bst_wall_us();
+    op->target = (struct bst_cse_target){0};
+    op->events = NULL;
+    op->events_tail = NULL;
+    op->notes = NULL;
+    op->verify = NULL;
+    op->granted = op->policies_changed = op->hand_over = op->later = false;
+    op->registered = op->deregistered = (struct bst_view){0};
+    memset(op->memo, 0, sizeof op->memo);
+    bst_buf_clear(&op->out);
+    op->call->rsp = (struct bst_m2m_response){0};
+    op->call->trace = (struct bst_cse_trace){.rule = -1};
+}
+
+/* ---- the answer ---- */
+
+static void fill_success(struct bst_cse_op *op)
+{
+    struct bst_m2m_response *rsp = &op->call->rsp;
+    rsp->rsc = bst_m2m_rsc_success((int)op->req->op);
+    if (op->out.len) {
+        rsp->pc = bst_arena_view(op->arena, bst_buf_view(&op->out));
+        if (!rsp->pc.ptr) {
+            bst_m2m_response_fail(rsp, bst_error(BST_E_NOMEM), op->arena);
+        }
+    }
+}
+
+static void fill_failure(struct bst_cse_op *op, bst_result result)
+{
+    struct bst_m2m_response *rsp = &op->call->rsp;
+    *rsp = (struct bst_m2m_response){0};
+    bst_m2m_response_fail(rsp, result, op->arena);
+    if (bst_error_rsc(result.code) >= 5000 && bst_error_class(result.code) != BST_CLASS_USAGE &&
+        bst_error_class(result.code) != BST_CLASS_INPUT) {
+        bst_log(BST_LOG_WARN, "cse.request_failed", "%s %.*s from %.*s: %s: %s",
+                bst_m2m_op_name(op->req->op), BST_VIEW_ARGS(op->req->to), BST_VIEW_ARGS(op->req->fr),
+                bst_error_name(result.code), bst_error_detail());
+    }
+}
+
+static void fill_common(struct bst_cse_op *op)
+{
+    struct bst_m2m_response *rsp = &op->call->rsp;
+    rsp->rqi = op->req->rqi;
+    rsp->rvi = op->req->rvi;
+    if (bst_m2m_is_r1(op->req)) {
+        rsp->rsc = bst_m2m_r1_rsc(rsp->rsc);
+    }
+}
+
+static void settle_association(struct bst_cse_op *op)
+{
+    struct bst_association *assoc = op->call->assoc;
+    struct bst_entity_id id;
+    if (!assoc) {
+        return;
+    }
+    if (op->registered.len &&
+        !bst_failed(bst_entity_parse(&op->cse->self, op->registered, &id)) &&
+        bst_failed(bst_association_bind_ae(assoc, bst_entity_abs(&id)))) {
+        bst_log(BST_LOG_ERROR, "cse.bind_failed", "AE %.*s must connect again: %s",
+                BST_VIEW_ARGS(op->registered), bst_error_detail());
+    }
+    if (op->deregistered.len && !bst_failed(bst_entity_parse(&op->cse->self, op->deregistered, &id))) {
+        bst_association_unbind_ae(assoc, bst_entity_abs(&id));
+    }
+}
+
+static void announce_events(struct bst_cse_op *op)
+{
+    const struct bst_cse_events *events = op->cse->config.events;
+    if (events && events->committed && op->events) {
+        events->committed(events->ctx, op, op->events);
+    }
+}
+
+static void complete(struct bst_cse_op *op)
+{
+    struct bst_cse_call *call = op->call;
+    fill_common(op);
+    bst_metric_add(op->cse->requests[op->req->op], 1);
+    bst_buf_clear(&op->out);
+    bst_cse_cache_clear(&op->own_cache);
+    call->op = NULL;
+    call->done(call);
+}
+
+void bst_cse_finish(struct bst_cse_op *op, bst_result result)
+{
+    if (bst_failed(result)) {
+        fill_failure(op, result);
+        if (!op->writing) {
+            announce_events(op); /* what a read missed */
+        }
+    } else {
+        fill_success(op);
+        settle_association(op);
+        announce_events(op);
+    }
+    complete(op);
+}
+
+void bst_cse_answer(struct bst_cse_worker *worker, struct bst_cse_call *call, bst_result result)
+{
+    struct bst_cse_op *op = call->op;
+    (void)worker;
+    if (bst_failed(result)) {
+        fill_failure(op, result);
+    } else if (!call->rsp.rsc) {
+        call->rsp.rsc = bst_m2m_rsc_success((int)op->req->op);
+    }
+    complete(op);
+}
+
+/* ---- parts that others go on with ---- */
+
+static bst_result notify_entity(struct bst_cse_op *op)
+{
+    const struct bst_cse_config *config = &op->cse->config;
+    if (!config->notify) {
+        BST_FAIL(BST_E_NOT_REACHABLE, "%.*s takes no notifications", BST_VIEW_ARGS(op->req->to));
+    }
+    config->notify(config->notify_ctx, op->worker, op->call, op->target.res->row.ty);
+    return BST_OK;
+}
+
+static void hand_over(struct bst_cse_op *op)
+{
+    op->hand_over = op->writing = false;
+    op->conn = op->worker->reader;
+    use_cache(op, &op->worker->cache);
+    bst_result r = op->later                                 ? bst_cse_do_later(op)
+                   : op->target.virt == BST_VIRT_FANOUT      ? bst_cse_fanout(op)
+                   : op->target.virt == BST_VIRT_POLLING_URI ? bst_cse_polling_uri(op)
+                                                             : notify_entity(op);
+    if (bst_failed(r)) {
+        bst_cse_finish(op, r);
+    }
+}
+
+static void end_run(struct bst_cse_op *op, bst_result result)
+{
+    if (!bst_failed(result) && op->hand_over) {
+        hand_over(op);
+    } else {
+        bst_cse_finish(op, result);
+    }
+}
+
+/* ---- reads ---- */
+
+static bst_result run_bulk(struct bst_store_conn *conn, struct bst_store_job *job)
+{
+    struct bst_cse_op *op = bst_container_of(job, struct bst_cse_op, job);
+    begin_run(op, conn, &op->own_cache);
+    BST_TRY(bst_store_read_begin(conn));
+    bst_result r = bst_cse_steps(op);
+    bst_store_read_end(conn);
+    return r;
+}
+
+static void done_bulk(struct bst_store_job *job, bst_result result)
+{
+    end_run(bst_container_of(job, struct bst_cse_op, job), result);
+}
+
+static void go_on_in_background(struct bst_cse_op *op)
+{
+    op->job = (struct bst_store_job){
+        .loop = op->worker->loop, .run = run_bulk, .done = done_bulk};
+    bst_store_bulk(op->cse->config.store, &op->job);
+}
+
+static bst_result run_read(struct bst_cse_op *op)
+{
+    struct bst_cse_worker *worker = op->worker;
+    begin_run(op, worker->reader, &worker->cache);
+    bst_store_budget(worker->reader, op->cse->config.step_budget);
+    BST_TRY(bst_store_read_begin(worker->reader));
+    bst_result r = bst_cse_steps(op);
+    bst_store_read_end(worker->reader);
+    bst_store_budget(worker->reader, 0);
+    return r;
+}
+
+static void read_now(struct bst_cse_op *op)
+{
+    bst_result r = run_read(op);
+    if (r.code == BST_E_LIMIT) {
+        go_on_in_background(op);
+    } else {
+        end_run(op, r);
+    }
+}
+
+/* ---- writes ---- */
+
+static bst_result tell_in_transaction(struct bst_cse_op *op)
+{
+    const struct bst_cse_events *events = op->cse->config.events;
+    if (events && events->in_transaction && op->events) {
+        return events->in_transaction(events->ctx, op, op->events);
+    }
+    return BST_OK;
+}
+
+static bst_result run_write(struct bst_store_conn *conn, struct bst_store_job *job)
+{
+    struct bst_cse_op *op = bst_container_of(job, struct bst_cse_op, job);
+    begin_run(op, conn, &op->cse->writer_cache);
+    bst_result r = bst_cse_steps(op);
+    if (!bst_failed(r)) {
+        r = tell_in_transaction(op);
+    }
+    if (op->policies_changed) {
+        bst_cse_policies_moved(op->cse); /* for the next job of this batch */
+    }
+    return r;
+}
+
+static void done_write(struct bst_store_job *job, bst_result result)
+{
+    struct bst_cse_op *op = bst_container_of(job, struct bst_cse_op, job);
+    if (op->policies_changed) {
+        bst_cse_policies_moved(op->cse); /* durable now: readers look again, before the answer */
+    }
+    if (bst_failed(result) && op->verify) {
+        bst_cse_notify_verify(op);
+        return;
+    }
+    end_run(op, result);
+}
+
+void bst_cse_submit(struct bst_cse_op *op)
+{
+    op->job = (struct bst_store_job){
+        .loop = op->worker->loop, .run = run_write, .done = done_write};
+    op->writing = true;
+    bst_store_submit(op->cse->config.store, &op->job);
+}
+
+/* ---- in ---- */
+
+static struct bst_cse_op *op_new(struct bst_cse_worker *worker, struct bst_cse_call *call)
+{
+    struct bst_cse_op *op = bst_arena_alloc(call->arena, sizeof *op);
+    if (!op) {
+        bst_m2m_response_fail(&call->rsp, bst_error(BST_E_NOMEM), call->arena);
+        call->rsp.rqi = call->req.rqi;
+        call->done(call);
+        return NULL;
+    }
+    bst_cse_op_init(op, worker->cse, call);
+    op->worker = worker;
+    return op;
+}
+
+void bst_cse_handle(struct bst_cse_worker *worker, struct bst_cse_call *call)
+{
+    struct bst_cse_op *op = op_new(worker, call);
+    if (!op) {
+        return;
+    }
+    if (call->req.op == BST_OP_RETRIEVE || call->req.op == BST_OP_NOTIFY) {
+        read_now(op);
+        return;
+    }
+    bst_cse_prepare(op);
+    bst_cse_submit(op);
+}

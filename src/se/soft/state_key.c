@@ -1,0 +1,324 @@
+/* The state key of a folder: a file, a credential of the service manager, or a passphrase (Argon2id).
+ *
+ * <dir>/params: magic || kdf || t || m || p || salt[16] || check. The check is an empty blob sealed
+ * under a key of its own, so that a wrong key is told apart from damaged objects. */
+#include "se/soft/soft_priv.h"
+
+#include "crypto/aead.h"
+#include "crypto/rand.h"
+
+#include <argon2.h>
+#include <ctype.h>
+#include <stdio.h>
+
+#define MAGIC "BSTSEP1\n"
+#define MAGIC_BYTES 8
+#define SALT_BYTES 16
+#define HEAD_BYTES (MAGIC_BYTES + 1 + 4 + 4 + 4 + SALT_BYTES)
+#define ROOT_BYTES 32
+#define PASSPHRASE_MIN 8
+
+enum kdf { KDF_NONE = 0, KDF_ARGON2ID = 1 };
+
+/* RFC 9106 4, second recommended choice: 64 MiB, three passes; one lane for one thread. */
+#define ARGON_PASSES 3
+#define ARGON_KIB 65536
+#define ARGON_LANES 1
+/* Stored numbers may be somebody else's: what would take minutes or all memory is refused. */
+#define ARGON_PASSES_MAX 64
+#define ARGON_KIB_MAX (1024 * 1024)
+#define ARGON_LANES_MAX 16
+
+struct params {
+    uint8_t kdf;
+    uint32_t passes, kib, lanes;
+    uint8_t salt[SALT_BYTES];
+};
+
+void bst_soft_keys_clear(struct bst_soft_keys *keys)
+{
+    bst_secret_clear(&keys->value);
+    bst_secret_clear(&keys->log);
+    bst_secret_clear(&keys->manifest);
+}
+
+static bst_result subkey(const struct bst_secret *root, const char *purpose, struct bst_secret *ret)
+{
+    bst_auto(secret) key = {0};
+    BST_TRY(bst_secret_init(&key, BST_AEAD_KEY_BYTES));
+    BST_TRY(bst_hkdf_sha256((struct bst_view){0}, bst_view_of(root->ptr, root->len),
+                            bst_view(purpose), key.ptr, key.len));
+    *ret = key;
+    key = (struct bst_secret){0};
+    return BST_OK;
+}
+
+static bst_result derive_keys(const struct bst_secret *root, struct bst_soft_keys *ret)
+{
+    bst_auto(soft_keys) keys = {0};
+    BST_TRY(subkey(root, "bastide se value key", &keys.value));
+    BST_TRY(subkey(root, "bastide se log key", &keys.log));
+    BST_TRY(subkey(root, "bastide se manifest key", &keys.manifest));
+    *ret = keys;
+    keys = (struct bst_soft_keys){0};
+    return BST_OK;
+}
+
+static bst_result random_root(struct bst_secret *ret)
+{
+    bst_auto(secret) root = {0};
+    BST_TRY(bst_secret_init(&root, ROOT_BYTES));
+    BST_TRY(bst_random(root.ptr, root.len));
+    *ret = root;
+    root = (struct bst_secret){0};
+    return BST_OK;
+}
+
+bst_result bst_soft_keys_volatile(struct bst_soft_keys *ret)
+{
+    bst_auto(secret) root = {0};
+    BST_TRY(random_root(&root));
+    return derive_keys(&root, ret);
+}
+
+/* ---- parameters ---- */
+
+static bst_result put_head(const struct params *params, struct bst_buf *ret)
+{
+    bst_buf_add(ret, MAGIC, MAGIC_BYTES);
+    bst_soft_put(ret, params->kdf, 1);
+    bst_soft_put(ret, params->passes, 4);
+    bst_soft_put(ret, params->kib, 4);
+    bst_soft_put(ret, params->lanes, 4);
+    bst_buf_add(ret, params->salt, SALT_BYTES);
+    return bst_buf_check(ret);
+}
+
+static bool take_head(struct bst_view in, struct params *ret)
+{
+    uint64_t kdf, passes, kib, lanes;
+    if (!bst_view_starts(in, bst_view_of(MAGIC, MAGIC_BYTES))) {
+        return false;
+    }
+    in = bst_view_from(in, MAGIC_BYTES);
+    if (!bst_soft_take(&in, 1, &kdf) || !bst_soft_take(&in, 4, &passes) ||
+        !bst_soft_take(&in, 4, &kib) || !bst_soft_take(&in, 4, &lanes) || in.len < SALT_BYTES ||
+        kdf > KDF_ARGON2ID || passes > ARGON_PASSES_MAX || kib > ARGON_KIB_MAX ||
+        lanes > ARGON_LANES_MAX) {
+        return false;
+    }
+    *ret = (struct params){(uint8_t)kdf, (uint32_t)passes, (uint32_t)kib, (uint32_t)lanes, {0}};
+    memcpy(ret->salt, in.ptr, SALT_BYTES);
+    return true;
+}
+
+static bst_result stretch(const struct params *params, const struct bst_secret *passphrase,
+                          struct bst_secret *ret)
+{
+    bst_auto(secret) root = {0};
+    BST_TRY(bst_secret_init(&root, ROOT_BYTES));
+    int outcome = argon2id_hash_raw(params->passes, params->kib, params->lanes, passphrase->ptr,
+                                    passphrase->len, params->salt, SALT_BYTES, root.ptr, root.len);
+    if (outcome != ARGON2_OK) {
+        BST_FAIL(outcome == ARGON2_MEMORY_ALLOCATION_ERROR ? BST_E_NOMEM : BST_E_CRYPTO,
+                 "Argon2id: %s", argon2_error_message(outcome));
+    }
+    *ret = root;
+    root = (struct bst_secret){0};
+    return BST_OK;
+}
+
+/* ---- where the key comes from ---- */
+
+struct source {
+    const char *name; /* what the host reads */
+    bool passphrase;
+};
+
+static struct source source_of(const char *text)
+{
+    static const char prefix[] = "passphrase:";
+    bool passphrase = strncmp(text, prefix, sizeof prefix - 1) == 0;
+    return (struct source){passphrase ? text + sizeof prefix - 1 : text, passphrase};
+}
+
+/* 32 bytes, or 64 hexadecimal digits with or without a line end. */
+static bst_result key_of_bytes(const struct source *source, const struct bst_secret *bytes,
+                               struct bst_secret *ret)
+{
+    if (bytes->len == ROOT_BYTES) {
+        return bst_secret_copy(ret, bytes->ptr, bytes->len);
+    }
+    struct bst_view text = bst_view_of(bytes->ptr, bytes->len);
+    while (text.len && isspace((unsigned char)text.ptr[text.len - 1])) {
+        text.len--;
+    }
+    bst_auto(secret) root = {0};
+    BST_TRY(bst_secret_init(&root, ROOT_BYTES));
+    if (bst_failed(bst_hex_decode(text, root.ptr, root.len))) {
+        BST_FAIL(BST_E_BAD_KEY, "the state key in %s has %zu bytes; it is 32 bytes or 64 hexadecimal "
+                                "digits", source->name, bytes->len);
+    }
+    *ret = root;
+    root = (struct bst_secret){0};
+    return BST_OK;
+}
+
+static bst_result read_passphrase(const struct bst_se_host *host, const struct source *source,
+                                  struct bst_secret *ret)
+{
+    bst_auto(secret) text = {0};
+    BST_TRY(host->secret_read(host->ctx, source->name, &text));
+    size_t len = text.len;
+    while (len && (text.ptr[len - 1] == '\n' || text.ptr[len - 1] == '\r')) {
+        len--;
+    }
+    if (len < PASSPHRASE_MIN) {
+        BST_FAIL(BST_E_BAD_KEY, "the passphrase in %s has fewer than %d bytes", source->name,
+                 PASSPHRASE_MIN);
+    }
+    return bst_secret_copy(ret, text.ptr, len);
+}
+
+/* Root of a folder whose parameters are known. */
+static bst_result root_of(const struct bst_se_host *host, const struct source *source,
+                          const struct params *params, struct bst_secret *ret)
+{
+    bst_auto(secret) bytes = {0};
+    if (source->passphrase) {
+        BST_TRY(read_passphrase(host, source, &bytes));
+        return stretch(params, &bytes, ret);
+    }
+    bst_result got = host->secret_read(host->ctx, source->name, &bytes);
+    if (got.code == BST_E_NOT_FOUND) {
+        BST_FAIL(BST_E_NOT_FOUND, "the state key %s of this folder is missing; bring it back from "
+                                  "its backup, no other key opens the folder", source->name);
+    }
+    BST_TRY(got);
+    return key_of_bytes(source, &bytes, ret);
+}
+
+/* ---- check ---- */
+
+static bst_result put_check(const struct bst_secret *root, struct bst_buf *params)
+{
+    bst_auto(secret) key = {0};
+    BST_TRY(subkey(root, "bastide se check key", &key));
+    bst_auto(buf) blob = {0};
+    BST_TRY(bst_aead_seal(bst_view_of(key.ptr, key.len), bst_buf_view(params), BST_VIEW(""), &blob));
+    bst_buf_addv(params, bst_buf_view(&blob));
+    return bst_buf_check(params);
+}
+
+static bst_result check(const char *dir, const struct source *source, const struct bst_secret *root,
+                        struct bst_view params)
+{
+    bst_auto(secret) key = {0};
+    BST_TRY(subkey(root, "bastide se check key", &key));
+    bst_auto(buf) nothing = {0};
+    bst_result opened = bst_aead_open(bst_view_of(key.ptr, key.len),
+                                      bst_view_of(params.ptr, HEAD_BYTES),
+                                      bst_view_from(params, HEAD_BYTES), &nothing);
+    if (opened.code == BST_E_BAD_MAC) {
+        BST_FAIL(BST_E_SE_PIN, "the %s in %s does not open the keys in %s; give the one they were "
+                               "made with", source->passphrase ? "passphrase" : "state key",
+                 source->name, dir);
+    }
+    return opened;
+}
+
+/* ---- opening and making ---- */
+
+static void path_of(const char *dir, const char *name, char out[BST_SOFT_PATH_MAX])
+{
+    snprintf(out, BST_SOFT_PATH_MAX, "%s/%s", dir, name);
+}
+
+/* A new folder takes a key that is there already, and makes one only where it keeps it itself. */
+static bst_result new_root(const struct bst_se_host *host, const struct source *source,
+                           struct bst_secret *ret)
+{
+    bst_auto(secret) bytes = {0};
+    bst_result got = host->secret_read(host->ctx, source->name, &bytes);
+    if (!bst_failed(got)) {
+        return key_of_bytes(source, &bytes, ret);
+    }
+    if (got.code != BST_E_NOT_FOUND || strncmp(source->name, "file:", 5) != 0) {
+        return got;
+    }
+    bst_auto(secret) root = {0};
+    BST_TRY(random_root(&root));
+    BST_TRY(host->secret_write(host->ctx, source->name, &root));
+    *ret = root;
+    root = (struct bst_secret){0};
+    return BST_OK;
+}
+
+static bst_result make_folder(const struct bst_se_host *host, const char *params_path,
+                              const struct source *source, struct bst_soft_keys *ret)
+{
+    struct params params = {.kdf = KDF_NONE};
+    bst_auto(secret) root = {0};
+    if (source->passphrase) {
+        params = (struct params){KDF_ARGON2ID, ARGON_PASSES, ARGON_KIB, ARGON_LANES, {0}};
+        BST_TRY(bst_random(params.salt, SALT_BYTES));
+        BST_TRY(root_of(host, source, &params, &root));
+    } else {
+        BST_TRY(new_root(host, source, &root));
+    }
+    bst_auto(buf) bytes = {0};
+    BST_TRY(put_head(&params, &bytes));
+    BST_TRY(put_check(&root, &bytes));
+    BST_TRY(host->replace(host->ctx, params_path, bst_buf_view(&bytes)));
+    return derive_keys(&root, ret);
+}
+
+static bst_result open_folder(const struct bst_se_host *host, const char *dir,
+                              struct bst_view bytes, const struct source *source,
+                              struct bst_soft_keys *ret)
+{
+    struct params params;
+    if (bytes.len < HEAD_BYTES + BST_AEAD_OVERHEAD || !take_head(bytes, &params)) {
+        BST_FAIL(BST_E_CORRUPT, "%s/params is damaged; restore the folder from a backup", dir);
+    }
+    if ((params.kdf == KDF_ARGON2ID) != source->passphrase) {
+        BST_FAIL(BST_E_CONFIG, "the keys in %s are opened by a %s (key=%s in the address of the "
+                               "secure environment)", dir,
+                 params.kdf == KDF_ARGON2ID ? "passphrase" : "state key",
+                 params.kdf == KDF_ARGON2ID ? "passphrase:file:PATH" : "file:PATH");
+    }
+    bst_auto(secret) root = {0};
+    BST_TRY(root_of(host, source, &params, &root));
+    BST_TRY(check(dir, source, &root, bytes));
+    return derive_keys(&root, ret);
+}
+
+/* Without parameters the folder must be new, or a new key would hide the old objects. */
+static bst_result ensure_new(const struct bst_se_host *host, const char *dir)
+{
+    char path[BST_SOFT_PATH_MAX];
+    bst_auto(buf) unused = {0};
+    path_of(dir, "manifest", path);
+    if (host->read(host->ctx, path, 4096, &unused).code != BST_E_NOT_FOUND) {
+        BST_FAIL(BST_E_CORRUPT, "%s/params is missing although there are keys; restore the folder "
+                                "from a backup", dir);
+    }
+    return BST_OK;
+}
+
+bst_result bst_soft_keys_open(const struct bst_se_host *host, const char *dir, const char *source,
+                              struct bst_soft_keys *ret)
+{
+    char params_path[BST_SOFT_PATH_MAX], default_source[BST_SOFT_PATH_MAX];
+    path_of(dir, "params", params_path);
+    snprintf(default_source, sizeof default_source, "file:%s/state.key", dir);
+    struct source from = source_of(source[0] ? source : default_source);
+    bst_auto(buf) bytes = {0};
+    bst_result got = host->read(host->ctx, params_path, 4096, &bytes);
+    if (got.code == BST_E_NOT_FOUND) {
+        BST_TRY(ensure_new(host, dir));
+        return make_folder(host, params_path, &from, ret);
+    }
+    BST_TRY(got);
+    return open_folder(host, dir, bst_buf_view(&bytes), &from, ret);
+}
