@@ -37,7 +37,7 @@ struct bst_config {
     struct {
         struct bst_config_mef *servers;
         size_t n_servers;
-        int64_t lookup_ms, missing_s, lookups, lookups_per_peer;
+        int64_t lookup_ms, missing_s, keep_s, lookups, lookups_per_peer;
     } enrolment;
     struct {
         char *profile, *mef_profile;

@@ -166,6 +166,9 @@ const struct bst_config_option bst_config_schema[] = {
      .text = "Time for fetching a key while a handshake waits; must be below `http.handshake-ms`."},
     {"enrolment.missing-s", BST_CONFIG_INT, AT(enrolment.missing_s), "30", "s", 0, 3600,
      .text = "How long an identity that a MEF does not know is not asked for again."},
+    {"enrolment.keep-s", BST_CONFIG_INT, AT(enrolment.keep_s), "3600", "s", 1, 604800,
+     .text = "How long a fetched key is used before the MEF is asked again; it is kept in memory "
+             "only."},
     {"enrolment.lookups", BST_CONFIG_INT, AT(enrolment.lookups), "256", .min = 1, .max = 65536,
      .text = "Keys being fetched at a time, in all."},
     {"enrolment.lookups-per-peer", BST_CONFIG_INT, AT(enrolment.lookups_per_peer), "16", .min = 1,

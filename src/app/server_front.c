@@ -125,6 +125,7 @@ static void finish(struct request *r)
     }
     log_request(r);
     r->session->in_work--;
+    r->front->worker->in_work--;
     server_front_answer(r->x, &r->call.rsp, r->call.req.accept);
 }
 
@@ -145,6 +146,7 @@ static void on_request(void *ctx, struct bst_http_exchange *x)
     r->front = front;
     r->session = x->peer->association;
     r->session->in_work++;
+    front->worker->in_work++;
     r->call.arena = x->arena;
     r->call.user = r;
     r->call.done = call_done;

@@ -7,7 +7,7 @@
 
 #include "bind/http/http_binding.h"
 #include "obs/log.h"
-#include "sec/context.h"
+#include "sec/ids.h"
 #include "sys/clock.h"
 #include "tls/profile.h"
 
@@ -18,17 +18,17 @@
 /* --- allow list ----------------------------------------------------------------------------- */
 
 /* "10.1.0.0/16" or "::1/128": does it hold `ip`? False for what is a name. */
-static bool cidr_holds(struct bst_view entry, const struct bst_ip *ip)
+static bool cidr_holds(struct bst_view entry, const struct bst_inet *ip)
 {
     struct bst_view bits_text = entry, address;
-    struct bst_ip net;
+    struct bst_inet net;
     uint64_t bits;
     char text[80];
     bool has_bits = bst_view_cut(&bits_text, '/', &address);
     bool v6 = memchr(address.ptr, ':', address.len) != NULL;
     int len = snprintf(text, sizeof text, v6 ? "[%.*s]:0" : "%.*s:0", BST_VIEW_ARGS(address));
     if (len < 0 || (size_t)len >= sizeof text ||
-        bst_failed(bst_ip_parse(bst_view_of(text, (size_t)len), &net)) || net.family != ip->family) {
+        bst_failed(bst_inet_parse(bst_view_of(text, (size_t)len), &net)) || net.family != ip->family) {
         return false;
     }
     uint64_t max = net.family == 4 ? 32 : 128;
@@ -44,11 +44,11 @@ static bool cidr_holds(struct bst_view entry, const struct bst_ip *ip)
     return rest == 0 || ((net.bytes[whole] ^ ip->bytes[whole]) >> (8 - rest)) == 0;
 }
 
-bool server_notify_allows_ip(const struct bst_config_texts *allow, const struct bst_ip *ip)
+bool server_notify_allows_ip(const struct bst_config_texts *allow, const struct bst_inet *ip)
 {
     for (size_t i = 0; i < allow->n; i++) {
         struct bst_view entry = bst_view(allow->items[i]);
-        if (bst_view_is(entry, "*") && !(bst_ip_is_local_scope(ip) && !bst_ip_is_loopback(ip))) {
+        if (bst_view_is(entry, "*") && !(bst_inet_is_local_scope(ip) && !bst_inet_is_loopback(ip))) {
             return true;
         }
         if (cidr_holds(entry, ip)) {
@@ -70,7 +70,7 @@ bool server_notify_allows_name(const struct bst_config_texts *allow, struct bst_
 }
 
 /* What is really dialled is judged, after the name was resolved. */
-static bool dial_filter(void *user, const struct bst_ip *ip)
+static bool dial_filter(void *user, const struct bst_inet *ip)
 {
     struct bst_server *server = user;
     return server_notify_allows_ip(&server->config->notify.allow, ip);
@@ -101,7 +101,7 @@ static bst_result new_target(struct bst_server *server, struct bst_view must_pro
     return r;
 }
 
-void server_outside_clear_targets(struct server_outside *outside)
+static void clear_targets(struct server_outside *outside)
 {
     size_t cursor = 0;
     struct bst_view key;
@@ -134,7 +134,7 @@ static bst_result target_client(struct bst_server *server, const struct bst_noti
         return BST_OK;
     }
     if (outside->targets.count >= TARGETS_MAX) {
-        server_outside_clear_targets(outside);
+        clear_targets(outside);
     }
     struct bst_tls_client *client;
     BST_TRY(new_target(server, must_prove, is_ae, url->host, &client));
@@ -202,7 +202,7 @@ static bst_result start_call(struct sending *s)
     if (url.tls) {
         BST_TRY(target_client(server, s->attempt, &url, &tls));
     }
-    BST_TRY(bst_http_from_request_at(&s->attempt->req, url.authority, url.path, &s->arena, &msg));
+    BST_TRY(bst_http_from_request_at(&s->attempt->req, url.path, &s->arena, &msg));
     bool v6 = memchr(url.host.ptr, ':', url.host.len) != NULL;
     snprintf(address, sizeof address, v6 ? "[%.*s]:%u" : "%.*s:%u", BST_VIEW_ARGS(url.host),
              (unsigned)url.port);
@@ -243,7 +243,8 @@ struct forget_task {
 static void forget_now(struct bst_task *task)
 {
     struct forget_task *f = bst_container_of(task, struct forget_task, task);
-    server_outside_clear_targets(&f->server->outside);
+    clear_targets(&f->server->outside);
+    server_keys_reconnect(f->server->keys);
     bst_free(f);
 }
 
@@ -266,7 +267,7 @@ static void outside_thread(void *arg)
     bst_notifier_free(&outside->server->notifier);
     bst_http_client_free(&outside->guarded);
     bst_http_client_free(&outside->open);
-    server_outside_clear_targets(outside);
+    clear_targets(outside);
     bst_map_clear(&outside->targets);
 }
 
@@ -277,7 +278,7 @@ static bst_result make(struct bst_server *server)
     outside->server = server;
     BST_TRY(bst_loop_new(&outside->loop));
     BST_TRY(bst_http_client_new(
-        outside->loop, &(struct bst_http_client_config){.filter = dial_filter, .filter_ctx = server},
+        outside->loop, &(struct bst_http_client_config){.filter = dial_filter, .ctx = server},
         &outside->guarded));
     BST_TRY(bst_http_client_new(outside->loop, &(struct bst_http_client_config){0}, &outside->open));
     struct bst_notify_transport transport = {transport_send, server};

@@ -36,6 +36,7 @@ struct server_worker {
     struct server_front fronts[SERVER_FRONTS_MAX];
     size_t n_fronts;
     size_t draining;
+    size_t in_work; /* requests between CSE or MEF and their answers */
     struct bst_task drain;
     struct bst_timer sweep; /* of the first worker */
     bool sweeping;
@@ -54,6 +55,7 @@ struct server_outside {
 struct server_metrics {
     struct bst_metric *requests[6][4]; /* operation, class of answer: 2, 4, 5, other */
     struct bst_metric *latency[6];
+    struct bst_metric *mef_requests[3];
     struct bst_metric *denials, *handshakes_failed, *sessions, *revoked_sessions;
     struct bst_metric *notify_sent, *notify_failed, *notify_refused;
     struct bst_metric *key_lookups[4]; /* known, fetched, missing, refused */
@@ -97,9 +99,10 @@ struct bst_server {
 
     pthread_mutex_t admin_lock;
     atomic_uint_fast64_t bindings; /* grows when a credential's bindings or revocation changed */
+    atomic_bool workers_gone;
     atomic_bool bump_pending;
     struct bst_store_job bump;
-    bool stopping;
+    bool unfinished; /* requests outlived the end of the loops */
 };
 
 /* server_front.c: requests of the CSE's interfaces */
@@ -141,14 +144,23 @@ void server_bindings_changed(struct bst_server *server);
 /* server_keys.c: whose pre-shared key is this? */
 bst_result server_keys_new(struct bst_server *server, struct server_keys **ret);
 void server_keys_free(struct server_keys **keys);
-/** Per worker, for the CSE's TLS endpoints. */
+/** For the CSE's TLS endpoints. */
 struct bst_tls_identity_source server_keys_source(struct bst_server *server);
 /** Forget keys fetched for an identity. */
 void server_keys_forget(struct server_keys *keys, struct bst_view identity);
+/** Say which worker this thread is. */
+void server_keys_thread(struct server_worker *worker);
+/** Trust has changed: connect to MEFs anew. Outside loop. */
+void server_keys_reconnect(struct server_keys *keys);
+#define SERVER_KPSA_PREFIX "kpsa." /* label of a key that was provisioned here */
 
 /* server_outside.c: notifications and the client loop */
 bst_result server_outside_start(struct bst_server *server);
 void server_outside_stop(struct bst_server *server);
+/** TLS clients of notifications are made anew: trust has changed. @thread any */
+void server_outside_forget(struct bst_server *server);
+bool server_notify_allows_ip(const struct bst_config_texts *allow, const struct bst_inet *ip);
+bool server_notify_allows_name(const struct bst_config_texts *allow, struct bst_view host);
 
 /* server_trust.c: certificates, CAs, CRLs, and their replacement */
 bst_result server_trust_start(struct bst_server *server);
@@ -169,3 +181,7 @@ void server_metrics_init(struct bst_server *server);
 bst_result server_mef_new(struct bst_server *server, struct server_mef **ret);
 void server_mef_free(struct server_mef **mef);
 extern const struct bst_http_handler server_mef_handler;
+struct bst_tls_identity_source server_mef_source(struct bst_server *server);
+struct bst_mef;
+struct bst_mef *server_mef_core(struct server_mef *mef); /* NULL when there is none */
+struct bst_store *server_mef_store(struct server_mef *mef);

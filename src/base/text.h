@@ -30,7 +30,7 @@ static inline bool bst_view_starts(struct bst_view a, struct bst_view prefix)
 }
 static inline struct bst_view bst_view_from(struct bst_view v, size_t offset)
 {
-    return offset >= v.len ? (struct bst_view){v.ptr + v.len, 0}
+    return offset >= v.len ? (struct bst_view){v.ptr ? v.ptr + v.len : NULL, 0}
                            : (struct bst_view){v.ptr + offset, v.len - offset};
 }
 bool bst_view_eq_nocase(struct bst_view a, struct bst_view b); /* ASCII */

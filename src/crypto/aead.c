@@ -11,9 +11,9 @@
 #define TAG_BYTES 16
 #define BLOB_HEAD (1 + NONCE_BYTES)
 
-/* One sealing or opening: what is authenticated is `head` and then `aad`. */
+/* One sealing or opening. */
 struct gcm_call {
-    struct bst_view key, nonce, head, aad, in;
+    struct bst_view key, nonce, aad, in;
     bool seal;
 };
 
@@ -36,7 +36,7 @@ static bst_result gcm(const struct gcm_call *call, uint8_t *out, uint8_t tag[TAG
     int len = 0;
     bool ok = EVP_CipherInit_ex2(ctx, crypto->gcm, (const uint8_t *)call->key.ptr,
                                  (const uint8_t *)call->nonce.ptr, call->seal, NULL) == 1 &&
-              gcm_feed(ctx, call->head) && gcm_feed(ctx, call->aad) &&
+              gcm_feed(ctx, call->aad) &&
               (call->in.len == 0 || EVP_CipherUpdate(ctx, out, &len, (const uint8_t *)call->in.ptr,
                                                      (int)call->in.len) == 1) &&
               (call->seal || EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, TAG_BYTES, tag) == 1);
@@ -66,7 +66,6 @@ bst_result bst_aead_seal(struct bst_view key, struct bst_view aad, struct bst_vi
     struct gcm_call call = {
         .key = key,
         .nonce = bst_view_of(head + 1, NONCE_BYTES),
-        .head = bst_view_of(head, 1),
         .aad = aad,
         .in = in,
         .seal = true,
@@ -89,7 +88,6 @@ static bst_result open_blob(struct bst_view key, struct bst_view aad, struct bst
     struct gcm_call call = {
         .key = key,
         .nonce = bst_view_of(blob.ptr + 1, NONCE_BYTES),
-        .head = bst_view_of(blob.ptr, 1),
         .aad = aad,
         .in = bst_view_of(blob.ptr + BLOB_HEAD, blob.len - BST_AEAD_OVERHEAD),
     };

@@ -10,7 +10,7 @@
 /** Seal `in` under a random nonce; appends to `ret`.
  * One key may seal 2^32 blobs (NIST SP 800-38D 8.3); what seals more derives keys.
  *
- * @shape  out: version(1) || nonce[12] || ciphertext || tag[16]; the version byte is authenticated
+ * @shape  out: version(1) || nonce[12] || ciphertext || tag[16]
  * @error  BST_E_USAGE  the key is not 32 bytes */
 bst_result bst_aead_seal(struct bst_view key, struct bst_view aad, struct bst_view in,
                          struct bst_buf *ret);

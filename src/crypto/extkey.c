@@ -265,6 +265,25 @@ static void signer_free(void *arg)
     }
 }
 
+/* OpenSSL finishes a copy when the caller may go on with the original. */
+static void *signer_dup(void *arg)
+{
+    const struct signer *from = arg;
+    struct signer *signer = bst_alloc(sizeof *signer);
+    if (!signer) {
+        return NULL;
+    }
+    signer->md = from->md;
+    signer->key = from->key ? extkey_hold(from->key) : NULL;
+    signer->hasher.ctx = from->hasher.ctx ? EVP_MD_CTX_new() : NULL;
+    if (from->hasher.ctx &&
+        (!signer->hasher.ctx || EVP_MD_CTX_copy_ex(signer->hasher.ctx, from->hasher.ctx) != 1)) {
+        signer_free(signer);
+        return NULL;
+    }
+    return signer;
+}
+
 static bool md_by_name(const char *name, enum bst_md *ret)
 {
     const struct bst_crypto *crypto;
@@ -457,6 +476,7 @@ static const OSSL_DISPATCH ed_keymgmt[] = {
 static const OSSL_DISPATCH ec_signature[] = {
     FN(OSSL_FUNC_SIGNATURE_NEWCTX, signer_new),
     FN(OSSL_FUNC_SIGNATURE_FREECTX, signer_free),
+    FN(OSSL_FUNC_SIGNATURE_DUPCTX, signer_dup),
     FN(OSSL_FUNC_SIGNATURE_SIGN_INIT, signer_init),
     FN(OSSL_FUNC_SIGNATURE_SIGN, signer_sign),
     FN(OSSL_FUNC_SIGNATURE_DIGEST_SIGN_INIT, signer_digest_init),
@@ -472,6 +492,7 @@ static const OSSL_DISPATCH ec_signature[] = {
 static const OSSL_DISPATCH ed_signature[] = {
     FN(OSSL_FUNC_SIGNATURE_NEWCTX, signer_new),
     FN(OSSL_FUNC_SIGNATURE_FREECTX, signer_free),
+    FN(OSSL_FUNC_SIGNATURE_DUPCTX, signer_dup),
     FN(OSSL_FUNC_SIGNATURE_DIGEST_SIGN_INIT, signer_digest_init),
     FN(OSSL_FUNC_SIGNATURE_DIGEST_SIGN, signer_digest_sign),
     FN(OSSL_FUNC_SIGNATURE_GET_CTX_PARAMS, signer_get_params),

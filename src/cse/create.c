@@ -11,7 +11,7 @@ static bst_result check_type(struct bst_cse_op *op, struct bst_cse_draft *draft)
     if (!draft->type) {
         BST_FAIL(BST_E_VALUE, "resource type %d is not known", op->req->ty);
     }
-    if (!(draft->type->flags & BST_TYPE_CREATABLE) && !op->call->own) {
+    if (!(bst_cse_flags(draft->type) & BST_TYPE_CREATABLE) && !op->call->own) {
         BST_FAIL(BST_E_OPERATION, "a resource of type %s is not created by requests",
                  draft->type->name);
     }
@@ -42,7 +42,7 @@ static bst_result take_content(struct bst_cse_op *op, struct bst_cse_draft *draf
 
 static bst_result set_expiration(struct bst_cse_op *op, struct bst_cse_draft *draft)
 {
-    if (!(draft->type->flags & BST_TYPE_EXPIRES)) {
+    if (!(bst_cse_flags(draft->type) & BST_TYPE_EXPIRES)) {
         return BST_OK;
     }
     return bst_cse_expiration(op, bst_json_get(draft->given, "et"), draft->parent, &draft->row.et);
@@ -78,7 +78,7 @@ static bst_result set_creator(struct bst_cse_op *op, struct bst_cse_draft *draft
     if (!cr) {
         return BST_OK;
     }
-    if (!(draft->type->flags & BST_TYPE_CREATOR) || !yyjson_is_null(cr)) {
+    if (!(bst_cse_flags(draft->type) & BST_TYPE_CREATOR) || !yyjson_is_null(cr)) {
         BST_FAIL(BST_E_VALUE, "creator (cr) is set by the CSE: ask for it by null");
     }
     bst_cse_members_set_text(&draft->members, "cr", op->req->fr);
@@ -171,7 +171,7 @@ bst_result bst_cse_body(struct bst_cse_op *op, const struct bst_m2m_type *type, 
                         const struct bst_cse_members *members, struct bst_view *ret)
 {
     BST_TRY(bst_cse_members_join(members, ret));
-    if (!(type->flags & BST_TYPE_SPECIALIZED)) {
+    if (!(bst_cse_flags(type) & BST_TYPE_SPECIALIZED)) {
         return BST_OK;
     }
     *ret = bst_arena_printf(op->arena, "\"_root\":\"%.*s\"%s%.*s", BST_VIEW_ARGS(root),

@@ -185,6 +185,8 @@ struct bst_cse_type {
 /** NULL when this CSE does not support the type. */
 const struct bst_cse_type *bst_cse_type_find(int ty);
 const struct bst_cse_type *bst_cse_type_at(size_t i);
+/** Flags of a type, for a specialization together with those of what it specializes. */
+uint32_t bst_cse_flags(const struct bst_m2m_type *type);
 extern const struct bst_cse_type bst_cse_type_acp, bst_cse_type_ae, bst_cse_type_cnt,
     bst_cse_type_cin, bst_cse_type_cb, bst_cse_type_grp, bst_cse_type_pch, bst_cse_type_req,
     bst_cse_type_sub, bst_cse_type_svsn;

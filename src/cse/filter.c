@@ -91,7 +91,7 @@ static bst_result subject_make(struct bst_cse_op *op, struct bst_cse_res *res, b
         .ct_us = res->row.ct,
         .lt_us = res->row.lt,
         .et_us = res->row.et,
-        .st = res->type->flags & BST_TYPE_STATE_TAG ? res->row.st : -1,
+        .st = bst_cse_flags(res->type) & BST_TYPE_STATE_TAG ? res->row.st : -1,
         .size = res->row.ty == BST_TY_CIN ? res->row.cbs : -1,
         .ops = &subject_ops,
         .ctx = ctx,

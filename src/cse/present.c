@@ -53,7 +53,7 @@ bst_result bst_cse_represent(struct bst_cse_op *op, struct bst_cse_res *res, str
     if (res->row.et) {
         add_time(out, ",\"et\":\"", res->row.et);
     }
-    if (res->type->flags & BST_TYPE_STATE_TAG) {
+    if (bst_cse_flags(res->type) & BST_TYPE_STATE_TAG) {
         add_number(out, ",\"st\":", res->row.st);
     }
     if (res->rules->present) {

@@ -13,7 +13,8 @@ static const struct bst_cse_type plain[] = {
 
 static const struct bst_cse_type *const special[] = {
     &bst_cse_type_acp, &bst_cse_type_ae,  &bst_cse_type_cnt,  &bst_cse_type_cin,
-    &bst_cse_type_cb,  &bst_cse_type_grp, &bst_cse_type_svsn,
+    &bst_cse_type_cb,  &bst_cse_type_grp, &bst_cse_type_svsn, &bst_cse_type_sub,
+    &bst_cse_type_pch, &bst_cse_type_req,
 };
 
 #define N_SPECIAL (sizeof special / sizeof special[0])
@@ -36,4 +37,10 @@ const struct bst_cse_type *bst_cse_type_find(int ty)
         }
     }
     return NULL;
+}
+
+uint32_t bst_cse_flags(const struct bst_m2m_type *type)
+{
+    const struct bst_m2m_type *generic = bst_m2m_type_by_ty(type->ty);
+    return type->flags | (generic ? generic->flags : 0);
 }

@@ -108,7 +108,7 @@ static bst_result store(struct bst_cse_op *op, struct bst_cse_draft *draft, stru
 {
     struct bst_row *row = &draft->row;
     row->lt = op->now_us;
-    if (draft->type->flags & BST_TYPE_STATE_TAG) {
+    if (bst_cse_flags(draft->type) & BST_TYPE_STATE_TAG) {
         row->st++;
     }
     BST_TRY(bst_cse_body(op, draft->type, bst_cse_root(draft->old), &draft->members, &row->body));

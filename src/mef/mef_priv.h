@@ -62,6 +62,9 @@ bst_result mef_parse(const struct bst_mef *mef, struct bst_mef_call *call, struc
 /** Normal form of an identifier of a client: absolute id, Node-ID as it is, FQDN in lower case. */
 bst_result mef_client_id(const struct bst_mef *mef, struct bst_view text, char ret[MEF_ID_MAX + 1]);
 
+/** A domain name in lower case. */
+bst_result mef_domain(struct bst_view name, char ret[254]);
+
 /* reg.c, key.c: on a thread of the store */
 bst_result mef_reg_create(struct bst_store_conn *conn, struct bst_mef_call *call,
                           const struct mef_client *client);
@@ -133,6 +136,10 @@ bst_result mef_db_keys(struct bst_store_conn *conn,
 /** Delete at most `limit` expired registrations and keys. */
 bst_result mef_db_expire(struct bst_store_conn *conn, int64_t now_us, int limit,
                          struct bst_arena *arena, struct mef_gone **gone, unsigned *ret_removed);
+
+/* session.c */
+bst_result mef_cert_cred_id(const struct bst_mef *mef, enum bst_cert_flavour flavour,
+                            struct bst_view name, char ret[BST_CRED_ID_MAX + 1]);
 
 /* admin.c */
 bst_result mef_reconcile(struct bst_mef *mef);

@@ -168,7 +168,8 @@ static void on_deadline(void *user)
         bst_timer_start_at(&conn->timer, conn->deadline_us);
         return;
     }
-    bst_count_add(&conn->server->counts.timeouts, conn->phase != BST_CONN_IDLE);
+    bool expected = conn->phase == BST_CONN_IDLE || conn->phase == BST_CONN_LINGER;
+    bst_count_add(&conn->server->counts.timeouts, !expected);
     switch (conn->phase) {
     case BST_CONN_HEAD:
     case BST_CONN_BODY:

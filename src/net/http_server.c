@@ -22,8 +22,7 @@ bst_result bst_http_server_new(struct bst_loop *loop, int *take_fd, struct bst_h
 {
     struct bst_http_server *server = bst_alloc(sizeof *server);
     if (!server) {
-        /* The descriptor is ours in any case: a listener that fails closes it. */
-        (void)bst_failed(bst_listener_new(loop, take_fd, on_accept, NULL, &(struct bst_listener *){0}));
+        bst_socket_close(take_fd); /* ours in any case */
         return bst_error(BST_E_NOMEM);
     }
     server->loop = loop;

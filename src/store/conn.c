@@ -49,14 +49,14 @@ bst_result sqlite_error(sqlite3 *db, int rc, const char *what)
     BST_FAIL(code, "%s: %s (%d)", what, same ? sqlite3_errmsg(db) : sqlite3_errstr(rc), rc);
 }
 
-/* A write or fsync that failed leaves unknown what is on the disk. A failed read, lack of memory or a
- * violated constraint does not. */
+/* A write or fsync that failed leaves unknown what is on the disk. A failed read, lack of memory or
+ * a violated constraint does not. */
 static bool ends_writing(int rc)
 {
     switch (rc & 0xff) {
     case SQLITE_IOERR:
-        return rc != SQLITE_IOERR_NOMEM && rc != SQLITE_IOERR_READ && rc != SQLITE_IOERR_SHORT_READ &&
-               rc != SQLITE_IOERR_ACCESS;
+        return rc != SQLITE_IOERR_NOMEM && rc != SQLITE_IOERR_READ &&
+               rc != SQLITE_IOERR_SHORT_READ && rc != SQLITE_IOERR_ACCESS;
     case SQLITE_FULL:
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
@@ -71,7 +71,8 @@ bst_result conn_error(struct bst_store_conn *conn, int rc, const char *what)
 {
     bst_result r = sqlite_error(conn->db, rc, what);
     if (conn->writer && ends_writing(rc)) {
-        store_refuse(conn->store, r.code == BST_E_IO ? BST_E_READ_ONLY : r.code, bst_error_detail());
+        store_refuse(conn->store, r.code == BST_E_IO ? BST_E_READ_ONLY : r.code,
+                     bst_error_detail());
     }
     return r;
 }
@@ -82,7 +83,7 @@ static int count_steps(void *arg)
 {
     struct bst_store_conn *conn = arg;
     conn->budget -= 1000;
-    return conn->budget < 0;
+    return conn->budget < 0 || (conn->bulk && atomic_load(&conn->store->closing));
 }
 
 bst_result conn_exec(struct bst_store_conn *conn, const char *sql)
@@ -129,17 +130,19 @@ static bst_result set_up(struct bst_store_conn *conn)
     unsigned kib = conn->writer ? config->cache_kib : config->cache_kib / 4;
     sqlite3_busy_timeout(conn->db, 5000);
     sqlite3_db_config(conn->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-    /* Closing must never write: after a failed fsync a checkpoint would build on what may be lost. */
+    /* Closing must never write: after a failed fsync a checkpoint would build on what may be lost.
+     */
     sqlite3_db_config(conn->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     if (conn->writer) {
         BST_TRY(enter_wal(conn));
     }
-    snprintf(sql, sizeof sql,
-             "PRAGMA synchronous=FULL; PRAGMA cache_size=-%u; PRAGMA mmap_size=0;"
-             "PRAGMA temp_store=MEMORY; PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;"
-             "PRAGMA wal_autocheckpoint=0; PRAGMA secure_delete=FAST; PRAGMA journal_size_limit=%llu;"
-             "PRAGMA query_only=%d",
-             kib, (unsigned long long)config->checkpoint_kib * 1024 * 4, !conn->writer);
+    snprintf(
+        sql, sizeof sql,
+        "PRAGMA synchronous=FULL; PRAGMA cache_size=-%u; PRAGMA mmap_size=0;"
+        "PRAGMA temp_store=MEMORY; PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;"
+        "PRAGMA wal_autocheckpoint=0; PRAGMA secure_delete=FAST; PRAGMA journal_size_limit=%llu;"
+        "PRAGMA query_only=%d",
+        kib, (unsigned long long)config->checkpoint_kib * 1024 * 4, !conn->writer);
     BST_TRY(conn_exec(conn, sql));
     return BST_OK;
 }
@@ -150,6 +153,7 @@ bst_result conn_open(struct bst_store *store, enum conn_kind kind, struct bst_st
     BST_ENSURE(conn, BST_E_NOMEM);
     conn->store = store;
     conn->writer = kind == CONN_WRITER;
+    conn->bulk = kind == CONN_BULK;
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE |
                 (conn->writer ? SQLITE_OPEN_CREATE : 0);
     int rc = sqlite3_open_v2(store->config.path, &conn->db, flags, store->config.vfs);
@@ -158,6 +162,7 @@ bst_result conn_open(struct bst_store *store, enum conn_kind kind, struct bst_st
         conn_close(&conn);
         return r;
     }
+    bst_store_budget(conn, 0);
     *ret = conn;
     return BST_OK;
 }
@@ -224,8 +229,8 @@ void bst_store_read_end(struct bst_store_conn *reader)
 void bst_store_budget(struct bst_store_conn *reader, int64_t steps)
 {
     /* An interrupted writer would lose its whole batch. */
-    bool limited = steps > 0 && !reader->writer;
-    reader->budget = steps;
+    bool limited = (steps > 0 || reader->bulk) && !reader->writer;
+    reader->budget = steps > 0 ? steps : INT64_MAX;
     if (limited != reader->limited) {
         sqlite3_progress_handler(reader->db, 1000, limited ? count_steps : NULL, reader);
         reader->limited = limited;
@@ -271,32 +276,42 @@ static bst_result before_write(struct bst_store_conn *conn)
     return r;
 }
 
-static bst_result prepare(struct bst_store_conn *conn, const struct bst_sql *sql, struct bst_query **ret)
+/* NULL, and why, on failure. */
+static struct bst_query *prepare(struct bst_store_conn *conn, const struct bst_sql *sql,
+                                 bst_result *ret_why)
 {
     struct bst_query *q = bst_alloc(sizeof *q);
-    BST_ENSURE(q, BST_E_NOMEM);
+    if (!q) {
+        *ret_why = bst_error(BST_E_NOMEM);
+        return NULL;
+    }
     int rc = sqlite3_prepare_v3(conn->db, sql->text, -1, SQLITE_PREPARE_PERSISTENT, &q->stmt, NULL);
     if (rc != SQLITE_OK) {
         bst_free(q);
-        return conn_error(conn, rc, sql->text);
+        *ret_why = conn_error(conn, rc, sql->text);
+        return NULL;
     }
     struct bst_query **head = bucket(conn, sql);
     q->conn = conn;
     q->sql = sql;
     q->next = *head;
     *head = q;
-    *ret = q;
-    return BST_OK;
+    return q;
 }
 
-bst_result bst_sql_begin(struct bst_store_conn *conn, const struct bst_sql *sql, struct bst_query **ret)
+bst_result bst_sql_begin(struct bst_store_conn *conn, const struct bst_sql *sql,
+                         struct bst_query **ret)
 {
     struct bst_query *q = *bucket(conn, sql);
     while (q && (q->sql != sql || q->in_use)) {
         q = q->next;
     }
     if (!q) {
-        BST_TRY(prepare(conn, sql, &q));
+        bst_result why = BST_OK;
+        q = prepare(conn, sql, &why);
+        if (!q) {
+            return why;
+        }
     }
     if (conn->writer && !conn->savepoint && !sqlite3_stmt_readonly(q->stmt)) {
         BST_TRY(before_write(conn));
@@ -328,7 +343,8 @@ void bst_sql_bind_text(struct bst_query *q, int index, struct bst_view text)
 
 void bst_sql_bind_blob(struct bst_query *q, int index, struct bst_view bytes)
 {
-    bound(q, sqlite3_bind_blob64(q->stmt, index, bytes.ptr ? bytes.ptr : "", bytes.len, SQLITE_STATIC));
+    bound(q, sqlite3_bind_blob64(q->stmt, index, bytes.ptr ? bytes.ptr : "", bytes.len,
+                                 SQLITE_STATIC));
 }
 
 void bst_sql_bind_null(struct bst_query *q, int index)

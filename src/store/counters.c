@@ -1,7 +1,7 @@
 /* Counters of busy containers: changed in memory by each job, written once per batch.
  *
- * A job that fails takes its changes back through the undo list; a batch that fails empties the table,
- * because then the rows on disk are right again. */
+ * A job that fails takes its changes back through the undo list; a batch that fails empties the
+ * table, because then the rows on disk are right again. */
 #include "store/resource_priv.h"
 
 /* A table that has grown beyond this starts over after the batch. */
@@ -63,7 +63,8 @@ static bool grow(struct resource_state *state)
 }
 
 /* Set or (NULL) forget an entry, keeping its state before this job for the undo. */
-static bst_result change(struct resource_state *state, int64_t id, const struct bst_counters *value, bool dirty)
+static bst_result change(struct resource_state *state, int64_t id, const struct bst_counters *value,
+                         bool dirty)
 {
     bool space = room(&state->undo, &state->undo_cap, state->n_undo, sizeof *state->undo) &&
                  room(&state->dirty, &state->dirty_cap, state->n_dirty, sizeof *state->dirty) &&
@@ -152,7 +153,8 @@ void counters_overlay(struct bst_store_conn *conn, struct bst_row *row)
     }
 }
 
-bst_result counters_written(struct bst_store_conn *writer, int64_t id, const struct bst_counters *value)
+bst_result counters_written(struct bst_store_conn *writer, int64_t id,
+                            const struct bst_counters *value)
 {
     struct resource_state *state = bst_store_state(writer);
     return find(state, id) ? change(state, id, value, false) : BST_OK;
@@ -167,7 +169,8 @@ static bst_result load(struct bst_store_conn *writer, int64_t id, struct bst_cou
     bst_sql_bind_i64(q, 1, id);
     BST_TRY(bst_sql_step(q, &found));
     BST_ENSURE(found, BST_E_NOT_FOUND);
-    *ret = (struct bst_counters){bst_sql_i64(q, 0), bst_sql_i64(q, 1), bst_sql_i64(q, 2), bst_sql_i64(q, 3)};
+    *ret = (struct bst_counters){bst_sql_i64(q, 0), bst_sql_i64(q, 1), bst_sql_i64(q, 2),
+                                 bst_sql_i64(q, 3)};
     return change(bst_store_state(writer), id, ret, false);
 }
 
@@ -182,7 +185,8 @@ bst_result bst_counters_get(struct bst_store_conn *writer, int64_t id, struct bs
     return BST_OK;
 }
 
-bst_result bst_counters_set(struct bst_store_conn *writer, int64_t id, const struct bst_counters *value)
+bst_result bst_counters_set(struct bst_store_conn *writer, int64_t id,
+                            const struct bst_counters *value)
 {
     struct bst_counters before;
     BST_TRY(bst_counters_get(writer, id, &before));

@@ -61,7 +61,8 @@ bst_result bst_kv_delete(struct bst_store_conn *writer, const char *ns, struct b
 }
 
 bst_result bst_kv_each(struct bst_store_conn *conn, const char *ns, struct bst_view after,
-                       bool (*each)(void *arg, struct bst_view key, struct bst_view value), void *arg)
+                       bool (*each)(void *arg, struct bst_view key, struct bst_view value),
+                       void *arg)
 {
     static const struct bst_sql sql = {
         "SELECT key,value FROM kv WHERE ns=? AND key>? ORDER BY key"};

@@ -13,12 +13,13 @@ static const char *const migrations[] = {
     "CREATE TABLE alias(ri TEXT PRIMARY KEY, id INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE INDEX alias_id ON alias(id);"
     "CREATE TABLE label_text(lbl INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);"
-    "CREATE TABLE label(lbl INTEGER NOT NULL, id INTEGER NOT NULL, PRIMARY KEY(lbl, id)) WITHOUT ROWID;"
+    "CREATE TABLE label(lbl INTEGER NOT NULL, id INTEGER NOT NULL, PRIMARY KEY(lbl, id))"
+    " WITHOUT ROWID;"
     "CREATE INDEX label_id ON label(id);"
     "CREATE TABLE principal(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);"
     "CREATE TABLE reclaim(id INTEGER PRIMARY KEY);"
-    "CREATE TABLE kv(ns TEXT NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL, PRIMARY KEY(ns, key))"
-    " WITHOUT ROWID;",
+    "CREATE TABLE kv(ns TEXT NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL,"
+    " PRIMARY KEY(ns, key)) WITHOUT ROWID;",
 };
 
 const struct bst_store_schema bst_resource_schema = {
@@ -69,8 +70,8 @@ bst_result bst_row_copy(const struct bst_row *row, struct bst_arena *arena, stru
 }
 
 /* One row or none, from a query with its parameters bound. */
-static bst_result read_one(struct bst_store_conn *conn, struct bst_query *q, struct bst_arena *arena,
-                           struct bst_row *ret)
+static bst_result read_one(struct bst_store_conn *conn, struct bst_query *q,
+                           struct bst_arena *arena, struct bst_row *ret)
 {
     bool found;
     struct bst_row row;
@@ -101,7 +102,8 @@ bst_result bst_resource_find(struct bst_store_conn *conn, int64_t id, struct bst
 bst_result bst_resource_find_name(struct bst_store_conn *conn, int64_t pi, struct bst_view name,
                                   struct bst_arena *arena, struct bst_row *ret)
 {
-    static const struct bst_sql sql = {"SELECT " ROW_COLUMNS " FROM resource WHERE pi=? AND name=?"};
+    static const struct bst_sql sql = {"SELECT " ROW_COLUMNS
+                                       " FROM resource WHERE pi=? AND name=?"};
     bst_auto_query *q = NULL;
     BST_TRY(bst_sql_begin(conn, &sql, &q));
     bst_sql_bind_i64(q, 1, pi);
@@ -121,8 +123,8 @@ bst_result bst_resource_find_alias(struct bst_store_conn *conn, struct bst_view 
     return read_one(conn, q, arena, ret);
 }
 
-static bst_result find_end(struct bst_store_conn *conn, const struct bst_sql *sql, int64_t pi, int32_t ty,
-                           struct bst_arena *arena, struct bst_row *ret)
+static bst_result find_end(struct bst_store_conn *conn, const struct bst_sql *sql, int64_t pi,
+                           int32_t ty, struct bst_arena *arena, struct bst_row *ret)
 {
     bst_auto_query *q = NULL;
     BST_TRY(bst_sql_begin(conn, sql, &q));
@@ -142,8 +144,8 @@ bst_result bst_resource_find_latest(struct bst_store_conn *conn, int64_t pi, int
 bst_result bst_resource_find_oldest(struct bst_store_conn *conn, int64_t pi, int32_t ty,
                                     struct bst_arena *arena, struct bst_row *ret)
 {
-    static const struct bst_sql sql = {
-        "SELECT " ROW_COLUMNS " FROM resource WHERE pi=? AND ty=? ORDER BY id LIMIT 1"};
+    static const struct bst_sql sql = {"SELECT " ROW_COLUMNS
+                                       " FROM resource WHERE pi=? AND ty=? ORDER BY id LIMIT 1"};
     return find_end(conn, &sql, pi, ty, arena, ret);
 }
 
@@ -161,7 +163,8 @@ static bst_result nothing_detached(struct bst_store_conn *conn, bool *ret)
     return BST_OK;
 }
 
-static bst_result parent_of(struct bst_store_conn *conn, int64_t id, bool *ret_found, int64_t *ret_pi)
+static bst_result parent_of(struct bst_store_conn *conn, int64_t id, bool *ret_found,
+                            int64_t *ret_pi)
 {
     static const struct bst_sql sql = {"SELECT pi FROM resource WHERE id=?"};
     bst_auto_query *q = NULL;
@@ -225,7 +228,8 @@ static struct resource_state *state_of(struct bst_store_conn *conn)
     return bst_store_state(conn);
 }
 
-bst_result bst_resource_insert(struct bst_store_conn *writer, const struct bst_row *row, int64_t *ret_id)
+bst_result bst_resource_insert(struct bst_store_conn *writer, const struct bst_row *row,
+                               int64_t *ret_id)
 {
     static const struct bst_sql sql = {"INSERT INTO resource(" ROW_COLUMNS
                                        ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?)"};
@@ -258,8 +262,9 @@ bst_result bst_resource_insert(struct bst_store_conn *writer, const struct bst_r
 
 bst_result bst_resource_update(struct bst_store_conn *writer, const struct bst_row *row)
 {
-    static const struct bst_sql sql = {"UPDATE resource SET lt=?2,et=?3,st=?4,cni=?5,cbs=?6,cr=?7,body=?8"
-                                       " WHERE id=?1 AND pi>=0"};
+    static const struct bst_sql sql = {
+        "UPDATE resource SET lt=?2,et=?3,st=?4,cni=?5,cbs=?6,cr=?7,body=?8"
+        " WHERE id=?1 AND pi>=0"};
     BST_ENSURE(bst_store_is_writer(writer), BST_E_USAGE);
     bst_auto_query *q = NULL;
     BST_TRY(bst_sql_begin(writer, &sql, &q));

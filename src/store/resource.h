@@ -1,8 +1,10 @@
-/* The schema of the CSE: the resource tree, its ids, names, labels, principals, and small durable facts.
+/* The schema of the CSE: the resource tree, its ids, names, labels, principals, and small durable
+ * facts.
  *
- * Rows hold as columns what is searched, sorted or counted; everything else is JSON members in `body`.
- * Functions that write run inside a job (on the writer's connection); the others on any connection. On
- * the writer they see the batch's own changes. "find" gives id 0 when there is nothing. */
+ * Rows hold as columns what is searched, sorted or counted; everything else is JSON members in
+ * `body`. Functions that write run inside a job (on the writer's connection); the others on any
+ * connection. On the writer they see the batch's own changes. "find" gives id 0 when there is
+ * nothing. */
 #pragma once
 
 #include "store/store.h"
@@ -16,9 +18,9 @@ extern const struct bst_store_schema bst_resource_schema;
 #define BST_PI_DETACHED INT64_C(-1)
 
 struct bst_row {
-    int64_t id; /* 0: no row */
-    int64_t pi; /* id of the parent */
-    int32_t ty; /* resourceType, > 0 */
+    int64_t id;           /* 0: no row */
+    int64_t pi;           /* id of the parent */
+    int32_t ty;           /* resourceType, > 0 */
     struct bst_view name; /* empty: generated, derived from the id by the caller */
     int64_t ct, lt, et;   /* creationTime, lastModifiedTime, expirationTime in us, 0 none */
     int64_t st;           /* stateTag */
@@ -43,8 +45,9 @@ bst_result bst_resource_find_latest(struct bst_store_conn *conn, int64_t pi, int
                                     struct bst_arena *arena, struct bst_row *ret);
 bst_result bst_resource_find_oldest(struct bst_store_conn *conn, int64_t pi, int32_t ty,
                                     struct bst_arena *arena, struct bst_row *ret);
-/** Does the row exist and does its chain of parents reach the CSEBase? A detached subtree lives on in
- * the tables until it is reclaimed: ask this whenever a row was found by id or label, not by path. */
+/** Does the row exist and does its chain of parents reach the CSEBase? A detached subtree lives on
+ * in the tables until it is reclaimed: ask this whenever a row was found by id or label, not by
+ * path. */
 bst_result bst_resource_attached(struct bst_store_conn *conn, int64_t id, bool *ret);
 /** Any child (ty 0) or one of the type? */
 bst_result bst_resource_has_child(struct bst_store_conn *conn, int64_t pi, int32_t ty, bool *ret);
@@ -54,13 +57,17 @@ bst_result bst_resource_count(struct bst_store_conn *conn, int64_t pi, int32_t t
 
 /** Insert; the id is assigned, never reused, greater than every earlier one. `row->id` is ignored.
  * @error BST_E_CONFLICT  a sibling has the name */
-bst_result bst_resource_insert(struct bst_store_conn *writer, const struct bst_row *row, int64_t *ret_id);
-/** Replace lt, et, st, cni, cbs, cr and body of row->id; pi, ty, name and ct never change. NOT_FOUND when gone. */
+bst_result bst_resource_insert(struct bst_store_conn *writer, const struct bst_row *row,
+                               int64_t *ret_id);
+/** Replace lt, et, st, cni, cbs, cr and body of row->id; pi, ty, name and ct never change.
+ * NOT_FOUND when gone. */
 bst_result bst_resource_update(struct bst_store_conn *writer, const struct bst_row *row);
-/** Delete one row that has no children, with its alias and labels. NOT_FOUND when gone, CONFLICT with children. */
+/** Delete one row that has no children, with its alias and labels. NOT_FOUND when gone, CONFLICT
+ * with children. */
 bst_result bst_resource_delete(struct bst_store_conn *writer, int64_t id);
 /** Take a row and everything below out of the tree at once, whatever its size; space comes back in
- * the background. Name and alias of the row itself are free again immediately. NOT_FOUND when gone. */
+ * the background. Name and alias of the row itself are free again immediately. NOT_FOUND when gone.
+ */
 bst_result bst_resource_detach(struct bst_store_conn *writer, int64_t id);
 
 /** What changes with every child of a busy container; kept in memory and written once per batch. */
@@ -69,9 +76,11 @@ struct bst_counters {
 };
 /** NOT_FOUND when there is no such row. Writer only; readers find them in the row. */
 bst_result bst_counters_get(struct bst_store_conn *writer, int64_t id, struct bst_counters *ret);
-bst_result bst_counters_set(struct bst_store_conn *writer, int64_t id, const struct bst_counters *value);
+bst_result bst_counters_set(struct bst_store_conn *writer, int64_t id,
+                            const struct bst_counters *value);
 
-/* Walks. Do not change rows of the walk on the same connection while it is open: collect ids first. */
+/* Walks. Do not change rows of the walk on the same connection while it is open: collect ids first.
+ */
 
 struct bst_cursor {
     struct bst_store_conn *conn; /* private, all of it */
@@ -87,7 +96,8 @@ struct bst_place {
     int32_t ty;
     int64_t id;
 };
-/** Children in the order (ty, id); of one type when `ty` is not 0, then simply oldest first. limit 0: all. */
+/** Children in the order (ty, id); of one type when `ty` is not 0, then simply oldest first. limit
+ * 0: all. */
 bst_result bst_children_open(struct bst_store_conn *conn, int64_t pi, int32_t ty,
                              struct bst_place after, int64_t limit, struct bst_cursor *ret);
 /** The same backwards, newest first; `before` zero: from the end. */
@@ -100,16 +110,19 @@ bst_result bst_labelled_open(struct bst_store_conn *conn, struct bst_view label,
 bst_result bst_expired_open(struct bst_store_conn *conn, int64_t now_us, int64_t limit,
                             struct bst_cursor *ret);
 
-/** Ids that resources bring themselves (CSEBase, AE, ...). BST_E_CONFLICT when somebody in the tree has it. */
+/** Ids that resources bring themselves (CSEBase, AE, ...). BST_E_CONFLICT when somebody in the tree
+ * has it. */
 bst_result bst_alias_set(struct bst_store_conn *writer, struct bst_view ri, int64_t id);
 /** Empty view when the row has none. */
 bst_result bst_alias_of(struct bst_store_conn *conn, int64_t id, struct bst_arena *arena,
                         struct bst_view *ret);
 
 /** Replace the labels of a row; doubles count once. */
-bst_result bst_labels_set(struct bst_store_conn *writer, int64_t id, const struct bst_view *labels, size_t n);
+bst_result bst_labels_set(struct bst_store_conn *writer, int64_t id, const struct bst_view *labels,
+                          size_t n);
 
-/** Small numbers for the names of originators. On the writer an unknown name gets one; on a reader 0. */
+/** Small numbers for the names of originators. On the writer an unknown name gets one; on a reader
+ * 0. */
 bst_result bst_principal_id(struct bst_store_conn *conn, struct bst_view name, int64_t *ret);
 /** Empty view for an unknown id. */
 bst_result bst_principal_name(struct bst_store_conn *conn, int64_t id, struct bst_arena *arena,
@@ -127,10 +140,11 @@ bst_result bst_kv_add(struct bst_store_conn *writer, const char *ns, struct bst_
                       struct bst_view value);
 /** OK also when there was none. */
 bst_result bst_kv_delete(struct bst_store_conn *writer, const char *ns, struct bst_view key);
-/** Entries in key order behind `after` (empty: from the start). `each` returns false to stop. Views are
- * valid during the call; `each` must not change the name space. */
+/** Entries in key order behind `after` (empty: from the start). `each` returns false to stop. Views
+ * are valid during the call; `each` must not change the name space. */
 bst_result bst_kv_each(struct bst_store_conn *conn, const char *ns, struct bst_view after,
-                       bool (*each)(void *arg, struct bst_view key, struct bst_view value), void *arg);
+                       bool (*each)(void *arg, struct bst_view key, struct bst_view value),
+                       void *arg);
 
 /* Resource identifiers (ri): the id under a keyed permutation, in base32. This hides how many
  * resources there are from whoever sees a few; it is not a cryptographic primitive and protects

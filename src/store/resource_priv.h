@@ -51,10 +51,12 @@ void row_read(struct bst_store_conn *conn, struct bst_query *q, struct bst_row *
 /** Let the running batch's counters show. */
 void counters_overlay(struct bst_store_conn *conn, struct bst_row *row);
 /** The row was written with these counters, or (NULL) is gone. */
-bst_result counters_written(struct bst_store_conn *writer, int64_t id, const struct bst_counters *value);
+bst_result counters_written(struct bst_store_conn *writer, int64_t id,
+                            const struct bst_counters *value);
 
 /** Delete one row with all that hangs on it; no questions asked. */
 bst_result row_delete(struct bst_store_conn *writer, int64_t id);
 bst_result labels_clear(struct bst_store_conn *writer, int64_t id);
-/** Take a row out of the tree and queue it for reclaim; *ret_found false when it is not in the tree. */
+/** Take a row out of the tree and queue it for reclaim; *ret_found false when it is not in the
+ * tree. */
 bst_result row_detach(struct bst_store_conn *writer, int64_t id, bool *ret_found);

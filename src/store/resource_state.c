@@ -8,8 +8,9 @@
 
 static bst_result next_id_load(struct bst_store_conn *writer, struct resource_state *state)
 {
-    static const struct bst_sql sql = {"SELECT max(ifnull((SELECT value FROM store_meta WHERE key='next_id'),1),"
-                                       "ifnull((SELECT max(id) FROM resource),0)+1)"};
+    static const struct bst_sql sql = {
+        "SELECT max(ifnull((SELECT value FROM store_meta WHERE key='next_id'),1),"
+        "ifnull((SELECT max(id) FROM resource),0)+1)"};
     bst_auto_query *q = NULL;
     bool row;
     BST_TRY(bst_sql_begin(writer, &sql, &q));
@@ -56,8 +57,8 @@ static bst_result next_root(struct bst_store_conn *writer, int64_t *ret_id)
     return BST_OK;
 }
 
-static bst_result some_children(struct bst_store_conn *writer, int64_t pi, int64_t *ids, unsigned max,
-                                unsigned *ret_n)
+static bst_result some_children(struct bst_store_conn *writer, int64_t pi, int64_t *ids,
+                                unsigned max, unsigned *ret_n)
 {
     static const struct bst_sql sql = {"SELECT id FROM resource WHERE pi=? LIMIT ?"};
     bst_auto_query *q = NULL;
@@ -120,8 +121,8 @@ static bst_result reclaim(struct bst_store_conn *writer, void *arg, unsigned row
 
 /* ---- check ---- */
 
-static bst_result finding(struct bst_store_conn *reader, const struct bst_sql *sql, const char *what,
-                          struct bst_buf *findings)
+static bst_result finding(struct bst_store_conn *reader, const struct bst_sql *sql,
+                          const char *what, struct bst_buf *findings)
 {
     bst_auto_query *q = NULL;
     bool row;
@@ -136,9 +137,8 @@ static bst_result finding(struct bst_store_conn *reader, const struct bst_sql *s
 
 static bst_result check(struct bst_store_conn *reader, bool full, struct bst_buf *findings)
 {
-    static const struct bst_sql ids = {
-        "SELECT count(*),min(id) FROM resource WHERE id<1 OR id>="
-        "(SELECT value FROM store_meta WHERE key='next_id')"};
+    static const struct bst_sql ids = {"SELECT count(*),min(id) FROM resource WHERE id<1 OR id>="
+                                       "(SELECT value FROM store_meta WHERE key='next_id')"};
     static const struct bst_sql detached = {
         "SELECT count(*),min(id) FROM resource WHERE pi<0 AND id NOT IN (SELECT id FROM reclaim)"};
     static const struct bst_sql orphans = {
@@ -149,8 +149,8 @@ static bst_result check(struct bst_store_conn *reader, bool full, struct bst_buf
     static const struct bst_sql labels = {
         "SELECT count(*),min(id) FROM label WHERE id NOT IN (SELECT id FROM resource)"
         " OR lbl NOT IN (SELECT lbl FROM label_text)"};
-    static const struct bst_sql creators = {
-        "SELECT count(*),min(id) FROM resource WHERE cr<>0 AND cr NOT IN (SELECT id FROM principal)"};
+    static const struct bst_sql creators = {"SELECT count(*),min(id) FROM resource WHERE cr<>0 AND "
+                                            "cr NOT IN (SELECT id FROM principal)"};
     BST_TRY(finding(reader, &ids, "resources with an id that was never given out", findings));
     BST_TRY(finding(reader, &detached, "detached resources that nothing will reclaim", findings));
     if (full) {

@@ -34,8 +34,8 @@ static int64_t limit_of(int64_t limit)
 }
 
 static bst_result children_open(struct bst_store_conn *conn, const struct bst_sql *typed,
-                                const struct bst_sql *any, int64_t pi, int32_t ty, struct bst_place place,
-                                int64_t limit, struct bst_cursor *ret)
+                                const struct bst_sql *any, int64_t pi, int32_t ty,
+                                struct bst_place place, int64_t limit, struct bst_cursor *ret)
 {
     struct bst_query *q;
     BST_TRY(bst_sql_begin(conn, ty ? typed : any, &q));
@@ -51,9 +51,11 @@ bst_result bst_children_open(struct bst_store_conn *conn, int64_t pi, int32_t ty
                              struct bst_place after, int64_t limit, struct bst_cursor *ret)
 {
     static const struct bst_sql typed = {
-        "SELECT " ROW_COLUMNS " FROM resource WHERE pi=?1 AND ty=?2 AND id>?3 ORDER BY id LIMIT ?4"};
+        "SELECT " ROW_COLUMNS
+        " FROM resource WHERE pi=?1 AND ty=?2 AND id>?3 ORDER BY id LIMIT ?4"};
     static const struct bst_sql any = {
-        "SELECT " ROW_COLUMNS " FROM resource WHERE pi=?1 AND (ty,id)>(?2,?3) ORDER BY ty,id LIMIT ?4"};
+        "SELECT " ROW_COLUMNS
+        " FROM resource WHERE pi=?1 AND (ty,id)>(?2,?3) ORDER BY ty,id LIMIT ?4"};
     return children_open(conn, &typed, &any, pi, ty, after, limit, ret);
 }
 
@@ -61,7 +63,8 @@ bst_result bst_children_open_desc(struct bst_store_conn *conn, int64_t pi, int32
                                   struct bst_place before, int64_t limit, struct bst_cursor *ret)
 {
     static const struct bst_sql typed = {
-        "SELECT " ROW_COLUMNS " FROM resource WHERE pi=?1 AND ty=?2 AND id<?3 ORDER BY id DESC LIMIT ?4"};
+        "SELECT " ROW_COLUMNS
+        " FROM resource WHERE pi=?1 AND ty=?2 AND id<?3 ORDER BY id DESC LIMIT ?4"};
     static const struct bst_sql any = {
         "SELECT " ROW_COLUMNS
         " FROM resource WHERE pi=?1 AND (ty,id)<(?2,?3) ORDER BY ty DESC,id DESC LIMIT ?4"};
@@ -75,7 +78,8 @@ bst_result bst_labelled_open(struct bst_store_conn *conn, struct bst_view label,
                              int64_t limit, struct bst_cursor *ret)
 {
     static const struct bst_sql sql = {
-        "SELECT r.id,pi,ty,name,ct,lt,et,st,cni,cbs,cr,body FROM label l JOIN resource r ON r.id=l.id"
+        "SELECT r.id,pi,ty,name,ct,lt,et,st,cni,cbs,cr,body FROM label l JOIN resource r ON "
+        "r.id=l.id"
         " WHERE l.lbl=(SELECT lbl FROM label_text WHERE text=?1) AND l.id>?2 AND r.pi>=0"
         " ORDER BY l.id LIMIT ?3"};
     struct bst_query *q;

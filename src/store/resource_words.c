@@ -50,9 +50,11 @@ bst_result labels_clear(struct bst_store_conn *writer, int64_t id)
     }
 }
 
-bst_result bst_labels_set(struct bst_store_conn *writer, int64_t id, const struct bst_view *labels, size_t n)
+bst_result bst_labels_set(struct bst_store_conn *writer, int64_t id, const struct bst_view *labels,
+                          size_t n)
 {
-    static const struct bst_sql sql = {"INSERT INTO label(lbl,id) VALUES(?,?) ON CONFLICT DO NOTHING"};
+    static const struct bst_sql sql = {
+        "INSERT INTO label(lbl,id) VALUES(?,?) ON CONFLICT DO NOTHING"};
     BST_ENSURE(bst_store_is_writer(writer), BST_E_USAGE);
     BST_TRY(labels_clear(writer, id));
     for (size_t i = 0; i < n; i++) {
@@ -184,8 +186,8 @@ bst_result bst_principal_name(struct bst_store_conn *conn, int64_t id, struct bs
                               struct bst_view *ret)
 {
     static const struct bst_sql sql = {"SELECT name FROM principal WHERE id=?"};
-    struct bst_view name;
-    bool found;
+    struct bst_view name = {0};
+    bool found = false;
     BST_TRY(known_name(bst_store_state(conn), id, arena, &name, &found));
     if (found) {
         *ret = name;

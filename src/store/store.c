@@ -14,7 +14,8 @@ static bst_result claim(struct bst_store *store, struct bst_store_conn *conn)
     const char *name = store->config.schema->name;
     int64_t tables = 0, ours = 0;
     BST_TRY(conn_scalar(conn, "SELECT count(*) FROM sqlite_schema", 0, &tables));
-    BST_TRY(conn_scalar(conn, "SELECT count(*) FROM sqlite_schema WHERE name='store_meta'", 0, &ours));
+    BST_TRY(
+        conn_scalar(conn, "SELECT count(*) FROM sqlite_schema WHERE name='store_meta'", 0, &ours));
     if (tables && !ours) {
         BST_FAIL(BST_E_CONFIG, "%s is a database of another program", store->config.path);
     }
@@ -58,7 +59,8 @@ static bst_result migrate(struct bst_store *store)
     BST_TRY(conn_scalar(conn, "SELECT value FROM store_meta WHERE key='version'", -1, &version));
     if (version > newest) {
         BST_FAIL(BST_E_VERSION,
-                 "%s has schema version %lld, this program knows %lld: use the newer program, or restore "
+                 "%s has schema version %lld, this program knows %lld: use the newer program, or "
+                 "restore "
                  "a backup that the older one made",
                  store->config.path, (long long)version, (long long)newest);
     }
@@ -78,7 +80,8 @@ static bst_result migrate(struct bst_store *store)
 
 static void configure_sqlite(void)
 {
-    /* Statistics cost a process-wide lock at every allocation. Refused when SQLite is already in use. */
+    /* Statistics cost a process-wide lock at every allocation. Refused when SQLite is already in
+     * use. */
     (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 }
 
@@ -93,7 +96,7 @@ static bst_result own_config(struct bst_store *store, const struct bst_store_con
     own->batch_max = config->batch_max ? config->batch_max : 1024;
     own->queue_max = config->queue_max ? config->queue_max : 65536;
     own->bulk_threads = config->bulk_threads ? config->bulk_threads : 2;
-    own->cache_kib = config->cache_kib ? config->cache_kib : 16384;
+    own->cache_kib = config->cache_kib ? config->cache_kib : 8192;
     own->checkpoint_kib = config->checkpoint_kib ? config->checkpoint_kib : 8192;
     BST_ENSURE(own->path && (own->vfs || !config->vfs), BST_E_NOMEM);
     return BST_OK;
@@ -209,8 +212,10 @@ bst_result bst_store_check(struct bst_store *store, bool full, struct bst_buf *f
 
 #define SNAPSHOT_PAGES 256
 
-/* The source keeps one read transaction: commits of the writer neither show nor start the copy over. */
-static bst_result copy_pages(struct bst_store_conn *from, sqlite3 *to, bool (*cancel)(void *arg), void *arg)
+/* The source keeps one read transaction: commits of the writer neither show nor start the copy
+ * over. */
+static bst_result copy_pages(struct bst_store_conn *from, sqlite3 *to, bool (*cancel)(void *arg),
+                             void *arg)
 {
     sqlite3_backup *backup = sqlite3_backup_init(to, "main", from->db, "main");
     if (!backup) {
@@ -230,7 +235,8 @@ static bst_result copy_pages(struct bst_store_conn *from, sqlite3 *to, bool (*ca
     return rc == SQLITE_OK ? BST_OK : sqlite_error(to, rc, "copy");
 }
 
-static bst_result copy_to(struct bst_store *store, sqlite3 *to, bool (*cancel)(void *arg), void *arg)
+static bst_result copy_to(struct bst_store *store, sqlite3 *to, bool (*cancel)(void *arg),
+                          void *arg)
 {
     struct bst_store_conn *from = NULL;
     int64_t ignored;
@@ -243,7 +249,8 @@ static bst_result copy_to(struct bst_store *store, sqlite3 *to, bool (*cancel)(v
     return r;
 }
 
-bst_result bst_store_snapshot(struct bst_store *store, const char *path, bool (*cancel)(void *arg), void *arg)
+bst_result bst_store_snapshot(struct bst_store *store, const char *path, bool (*cancel)(void *arg),
+                              void *arg)
 {
     sqlite3_vfs *vfs = sqlite3_vfs_find(store->config.vfs);
     int there = 0;
@@ -251,7 +258,8 @@ bst_result bst_store_snapshot(struct bst_store *store, const char *path, bool (*
         BST_FAIL(BST_E_EXISTS, "%s exists already", path);
     }
     sqlite3 *to = NULL;
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+    int flags =
+        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
     int rc = sqlite3_open_v2(path, &to, flags, store->config.vfs);
     rc = rc == SQLITE_OK ? sqlite3_exec(to, "PRAGMA synchronous=FULL", NULL, NULL, NULL) : rc;
     bst_result r = rc == SQLITE_OK ? copy_to(store, to, cancel, arg) : sqlite_error(to, rc, path);

@@ -1,7 +1,8 @@
 /* The storage engine: one SQLite file, one writer thread with group commit, readers per thread.
  *
  * The SQL that callers write stays in the subset of the design (no triggers, no sequences), so that
- * another backend can carry it. What a schema means lives above: src/store/resource.h for the CSE. */
+ * another backend can carry it. What a schema means lives above: src/store/resource.h for the CSE.
+ */
 #pragma once
 
 #include "base/text.h"
@@ -18,7 +19,8 @@ struct bst_store_hooks {
     /** Last chance to write at an orderly close, in a transaction of its own. */
     bst_result (*closing)(struct bst_store_conn *writer, void *state);
     void (*close)(void *state);
-    /** A job ended; `kept` false: its changes were taken back, take back what memory holds of them. */
+    /** A job ended; `kept` false: its changes were taken back, take back what memory holds of them.
+     */
     void (*job_end)(void *state, bool kept);
     /** Before COMMIT: write what was collected over the batch. */
     bst_result (*flush)(struct bst_store_conn *writer, void *state);
@@ -43,14 +45,15 @@ struct bst_store_config {
     unsigned batch_max;      /* jobs in one commit, 0 = 1024 */
     unsigned queue_max;      /* waiting jobs before BST_E_BUSY, 0 = 65536 */
     unsigned bulk_threads;   /* 0 = 2 */
-    unsigned cache_kib;      /* page cache of the writer, 0 = 16384; readers take a quarter each */
+    unsigned cache_kib;      /* page cache of the writer, 0 = 8192; readers take a quarter each */
     unsigned checkpoint_kib; /* WAL size that starts a checkpoint, 0 = 8192 */
     const char *vfs;         /* SQLite VFS, NULL = the system's; for tests */
 };
 
 /** Open or create, migrate, start the writer.
  *
- * File modes follow the process' umask; exclusive use of the file is the caller's matter (lock the folder).
+ * File modes follow the process' umask; exclusive use of the file is the caller's matter (lock the
+ * folder).
  *
  * @error BST_E_VERSION  the file was written by a newer Bastide
  * @error BST_E_CONFIG   the file belongs to another schema
@@ -66,21 +69,23 @@ void bst_store_reader_close(struct bst_store_conn **conn);
 /** One consistent view over several queries. Keep it short: it holds back the checkpoint. */
 bst_result bst_store_read_begin(struct bst_store_conn *reader);
 void bst_store_read_end(struct bst_store_conn *reader);
-/** From now on, queries of this reader together may take that many virtual machine steps (about 20M/s);
- * then bst_sql_step() gives BST_E_LIMIT, and the caller hands the work to bst_store_bulk(). 0: no limit. */
+/** From now on, queries of this reader together may take that many virtual machine steps (about
+ * 20M/s); then bst_sql_step() gives BST_E_LIMIT, and the caller hands the work to bst_store_bulk().
+ * 0: no limit. */
 void bst_store_budget(struct bst_store_conn *reader, int64_t steps);
 
 /** A unit of writing: runs once on the writer thread, all or nothing, together with its neighbours.
  *
- * Zero it, fill in `run`, `done` and `loop`, embed it in what it needs. It belongs to the store from
- * bst_store_submit() until `done` is called, which may free it. */
+ * Zero it, fill in `run`, `done` and `loop`, embed it in what it needs. It belongs to the store
+ * from bst_store_submit() until `done` is called, which may free it. */
 struct bst_store_job {
-    struct bst_task task; /* private */
+    struct bst_task task;       /* private */
     struct bst_store_job *next; /* private */
     struct bst_loop *loop;      /* where `done` runs; NULL: on the writer (or bulk) thread */
     /** A failure takes back what this job wrote, and nothing else. */
     bst_result (*run)(struct bst_store_conn *conn, struct bst_store_job *job);
-    /** Success means: on stable storage. The thread's error detail is set from `detail`. May be NULL. */
+    /** Success means: on stable storage. The thread's error detail is set from `detail`. May be
+     * NULL. */
     void (*done)(struct bst_store_job *job, bst_result result);
     bst_result result;
     char detail[256];
@@ -90,12 +95,14 @@ void bst_store_submit(struct bst_store *store, struct bst_store_job *job);
 /** Submit and wait. Not from the writer thread or from inside a job. */
 bst_result bst_store_run(struct bst_store *store,
                          bst_result (*run)(struct bst_store_conn *conn, void *arg), void *arg);
-/** A long read on a background thread with a reader of its own. @thread any */
+/** A long read on a background thread with a reader of its own. A close cuts it off: BST_E_CLOSED.
+ * @thread any */
 void bst_store_bulk(struct bst_store *store, struct bst_store_job *job);
 /** Tell the writer that its `idle` hook has work. Called inside a job. */
 void bst_store_wake_idle(struct bst_store_conn *writer);
 
-/** OK, or why writes are refused until the file is opened anew (after a failed write or fsync). @thread any */
+/** OK, or why writes are refused until the file is opened anew (after a failed write or fsync).
+ * @thread any */
 bst_result bst_store_writable(struct bst_store *store);
 
 struct bst_store_stats {
@@ -107,11 +114,12 @@ void bst_store_stats(struct bst_store *store, struct bst_store_stats *ret);
 /** Look for damage; findings are lines of text. `full` also compares every index with its table.
  * BST_E_CORRUPT when there is a finding. Works while writes are refused. @thread any, blocks */
 bst_result bst_store_check(struct bst_store *store, bool full, struct bst_buf *findings);
-/** Consistent copy into a new file, durable on return, while writers go on; BST_E_EXISTS when the file exists.
- * `cancel` may be NULL; it is asked between slices. @thread any, blocks */
+/** Consistent copy into a new file, durable on return, while writers go on; BST_E_EXISTS when the
+ * file exists. `cancel` may be NULL; it is asked between slices. @thread any, blocks */
 bst_result bst_store_snapshot(struct bst_store *store, const char *path, bool (*cancel)(void *arg),
                               void *arg);
-/** Starts at 1; a restore raises it, so that what was handed out under an older one can be told apart. */
+/** Starts at 1; a restore raises it, so that what was handed out under an older one can be told
+ * apart. */
 bst_result bst_store_generation(struct bst_store_conn *conn, int64_t *ret);
 /** Inside a job; never lowers it. */
 bst_result bst_store_raise_generation(struct bst_store_conn *writer, int64_t at_least);
@@ -125,9 +133,12 @@ struct bst_sql {
 struct bst_query;
 
 /** Take the statement; the same one may be taken again while in use (nested walks).
- * A statement that writes, on a store that refuses writes: BST_E_READ_ONLY, DISK_FULL or CORRUPT. */
-bst_result bst_sql_begin(struct bst_store_conn *conn, const struct bst_sql *sql, struct bst_query **ret);
-/* Parameters from 1. A failed bind sticks and comes out of the first step. Bytes are borrowed until the end. */
+ * A statement that writes, on a store that refuses writes: BST_E_READ_ONLY, DISK_FULL or CORRUPT.
+ */
+bst_result bst_sql_begin(struct bst_store_conn *conn, const struct bst_sql *sql,
+                         struct bst_query **ret);
+/* Parameters from 1. A failed bind sticks and comes out of the first step. Bytes are borrowed until
+ * the end. */
 void bst_sql_bind_i64(struct bst_query *q, int index, int64_t value);
 void bst_sql_bind_text(struct bst_query *q, int index, struct bst_view text);
 void bst_sql_bind_blob(struct bst_query *q, int index, struct bst_view bytes);

@@ -25,6 +25,7 @@ struct bst_store_conn {
     unsigned in_use;       /* queries taken and not yet given back */
     int64_t budget;        /* steps left, when limited */
     bool limited, in_view; /* readers */
+    bool bulk;             /* gives up when the store closes */
     bool writer, in_job, savepoint;
 };
 
@@ -43,7 +44,8 @@ struct bst_store {
     pthread_mutex_t lock; /* queues, sleeping, closing, refused_text */
     pthread_cond_t work, bulk_work;
     struct job_queue queue, bulk_queue;
-    bool sleeping, closing;
+    bool sleeping;
+    atomic_bool closing;
     bool writer_started;
     pthread_t writer_thread;
     pthread_t *bulk;
@@ -66,7 +68,7 @@ struct bst_store {
 
 /* conn.c */
 
-enum conn_kind { CONN_WRITER, CONN_READER };
+enum conn_kind { CONN_WRITER, CONN_READER, CONN_BULK };
 bst_result conn_open(struct bst_store *store, enum conn_kind kind, struct bst_store_conn **ret);
 void conn_close(struct bst_store_conn **conn);
 /** Give every query back and end the view: a finished or failed user left them. */

@@ -48,14 +48,16 @@ void wal_checkpoint_if_due(struct bst_store *store)
         sqlite3_busy_timeout(conn->db, GAP_WAIT_MS);
     }
     int rc = sqlite3_wal_checkpoint_v2(
-        conn->db, NULL, overgrown ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE, &in_log, &copied);
+        conn->db, NULL, overgrown ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE, &in_log,
+        &copied);
     if (overgrown) {
         sqlite3_busy_timeout(conn->db, 5000);
     }
     if (rc != SQLITE_OK && (rc & 0xff) != SQLITE_BUSY && (rc & 0xff) != SQLITE_LOCKED) {
         bst_result r = conn_error(conn, rc, "checkpoint");
         if (!atomic_load(&store->refused)) {
-            bst_log(BST_LOG_WARN, "store.checkpoint", "%s: %s", bst_error_text(r.code), bst_error_detail());
+            bst_log(BST_LOG_WARN, "store.checkpoint", "%s: %s", bst_error_text(r.code),
+                    bst_error_detail());
         }
     }
     atomic_fetch_add(&store->stats.checkpoints, 1);
@@ -68,10 +70,12 @@ void wal_checkpoint_last(struct bst_store *store)
     if (atomic_load(&store->refused)) {
         return;
     }
-    int rc = sqlite3_wal_checkpoint_v2(store->writer->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    int rc =
+        sqlite3_wal_checkpoint_v2(store->writer->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
     if (rc != SQLITE_OK) {
         bst_result r = sqlite_error(store->writer->db, rc, "checkpoint at the close");
-        bst_log(BST_LOG_WARN, "store.checkpoint", "%s: %s", bst_error_text(r.code), bst_error_detail());
+        bst_log(BST_LOG_WARN, "store.checkpoint", "%s: %s", bst_error_text(r.code),
+                bst_error_detail());
     }
 }
 
@@ -149,10 +153,10 @@ static bst_result rewrite_alone(sqlite3_vfs *vfs, const char *path, const char *
     return r;
 }
 
-/* After a failed fsync the kernel may hold pages that it believes to be clean and that never reached
- * the disk. An earlier process that stopped for this reason left them in the log; building on them
- * would put acknowledged commits behind a gap. Writing them once more makes them dirty, and the fsync
- * that follows is then a first one. */
+/* After a failed fsync the kernel may hold pages that it believes to be clean and that never
+ * reached the disk. An earlier process that stopped for this reason left them in the log; building
+ * on them would put acknowledged commits behind a gap. Writing them once more makes them dirty, and
+ * the fsync that follows is then a first one. */
 bst_result wal_settle(const struct bst_store_config *config)
 {
     sqlite3_vfs *vfs = sqlite3_vfs_find(config->vfs);
@@ -167,7 +171,8 @@ bst_result wal_settle(const struct bst_store_config *config)
     BST_ENSURE(wal_path && full && full_wal, BST_E_NOMEM);
     int there = 0;
     int rc = vfs->xFullPathname(vfs, config->path, vfs->mxPathname, full);
-    rc = (rc & 0xff) == SQLITE_OK ? vfs->xFullPathname(vfs, wal_path, vfs->mxPathname, full_wal) : rc;
+    rc = (rc & 0xff) == SQLITE_OK ? vfs->xFullPathname(vfs, wal_path, vfs->mxPathname, full_wal)
+                                  : rc;
     /* A symbolic link on the way is told by SQLITE_OK_SYMLINK. */
     rc = (rc & 0xff) == SQLITE_OK ? vfs->xAccess(vfs, full_wal, SQLITE_ACCESS_EXISTS, &there) : rc;
     if ((rc & 0xff) != SQLITE_OK) {

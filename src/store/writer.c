@@ -1,7 +1,7 @@
 /* The writer thread: group commit, one savepoint a job, completions; and the bulk readers.
  *
- * A batch is whatever waits when the writer looks. Jobs that arrive while it waits for the disk make
- * the next batch, so the more waiters there are, the fewer fsyncs each of them costs. */
+ * A batch is whatever waits when the writer looks. Jobs that arrive while it waits for the disk
+ * make the next batch, so the more waiters there are, the fewer fsyncs each of them costs. */
 #include "store/store_priv.h"
 
 #include "base/map.h"
@@ -61,7 +61,10 @@ bst_result bst_store_writable(struct bst_store *store)
 static void set_result(struct bst_store_job *job, bst_result r)
 {
     job->result = r;
-    snprintf(job->detail, sizeof job->detail, "%s", bst_failed(r) ? bst_error_detail() : "");
+    job->detail[0] = '\0';
+    if (bst_failed(r)) {
+        snprintf(job->detail, sizeof job->detail, "%s", bst_error_detail());
+    }
 }
 
 static void deliver(struct bst_store_job *job)
@@ -323,7 +326,8 @@ static struct bst_store_job *run_transaction(struct bst_store *store, struct bst
         r = commit(store, refused_before);
     }
     end_transaction(store, !bst_failed(r));
-    store->idle_wanted = store->idle_wanted && !bst_failed(r); /* it starts again with its next cause */
+    store->idle_wanted =
+        store->idle_wanted && !bst_failed(r); /* it starts again with its next cause */
     atomic_fetch_add(&store->stats.jobs, n);
     atomic_fetch_add(&store->stats.batches, 1);
     if (n > atomic_load(&store->stats.largest_batch)) {
@@ -407,6 +411,22 @@ static void *writer_main(void *arg)
     return NULL;
 }
 
+/* A close does not wait for long reads: they lose nothing. */
+static void run_bulk(struct bst_store_conn *conn, struct bst_store_job *job)
+{
+    const char *closing = "the store is closing";
+    if (atomic_load(&conn->store->closing)) {
+        refuse_job(job, BST_E_CLOSED, closing);
+        return;
+    }
+    set_result(job, job->run(conn, job));
+    conn_reset(conn);
+    if (job->result.code == BST_E_LIMIT && atomic_load(&conn->store->closing)) {
+        set_result(job, bst_error_detailed(BST_E_CLOSED, "%s", closing));
+    }
+    complete(job);
+}
+
 static void *bulk_main(void *arg)
 {
     struct bst_store_conn *conn = arg;
@@ -424,9 +444,7 @@ static void *bulk_main(void *arg)
         store->bulk_queue.head = job->next;
         store->bulk_queue.count--;
         pthread_mutex_unlock(&store->lock);
-        set_result(job, job->run(conn, job));
-        conn_reset(conn);
-        complete(job);
+        run_bulk(conn, job);
         pthread_mutex_lock(&store->lock);
     }
     pthread_mutex_unlock(&store->lock);
@@ -437,7 +455,7 @@ static void *bulk_main(void *arg)
 static bst_result start_bulk(struct bst_store *store)
 {
     struct bst_store_conn *conn;
-    BST_TRY(conn_open(store, CONN_READER, &conn));
+    BST_TRY(conn_open(store, CONN_BULK, &conn));
     if (pthread_create(&store->bulk[store->bulk_started], NULL, bulk_main, conn) != 0) {
         conn_close(&conn);
         BST_FAIL(BST_E_LIMIT, "cannot start a thread for the store");

@@ -247,12 +247,18 @@ bst_result bst_bind(const char *address, size_t n, struct bst_bound *ret)
     return BST_OK;
 }
 
+void bst_socket_close(int *fd)
+{
+    if (*fd >= 0) {
+        close(*fd);
+        *fd = -1;
+    }
+}
+
 void bst_bound_clear(struct bst_bound *bound)
 {
     for (size_t i = 0; bound && bound->fds && i < bound->n; i++) {
-        if (bound->fds[i] >= 0) {
-            close(bound->fds[i]);
-        }
+        bst_socket_close(&bound->fds[i]);
     }
     if (bound) {
         bst_free(bound->fds);

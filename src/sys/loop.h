@@ -35,6 +35,7 @@ struct bst_timer {
     void *user;
     int64_t due_us, repeat_us; /* monotonic */
     struct bst_timer *child, *sibling, *back; /* pairing heap */
+    uint32_t round;
     bool armed;
 };
 void bst_timer_init(struct bst_loop *loop, struct bst_timer *timer, void (*run)(void *user), void *user);

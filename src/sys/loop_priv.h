@@ -21,6 +21,7 @@ struct bst_loop {
     _Atomic(struct bst_task *) mail; /* newest first */
     atomic_bool stopped;
     struct bst_timer *timers;
+    uint32_t timer_round;
     int64_t alarm_due_us;
     int64_t now_us; /* 0: not read in this turn yet */
     bool running;

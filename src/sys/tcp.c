@@ -143,8 +143,10 @@ static void put_on_flush_list(struct bst_tcp *tcp)
 static void break_later(struct bst_tcp *tcp)
 {
     drop_buffer(tcp->loop, &tcp->out);
-    tcp->broken = true;
-    put_on_flush_list(tcp);
+    if (!tcp->broken) {
+        tcp->broken = true;
+        put_on_flush_list(tcp);
+    }
 }
 
 static void shut_when_written(struct bst_tcp *tcp)
@@ -219,7 +221,9 @@ void bst_tcp_flush(struct bst_tcp *tcp)
 
 void bst_tcp_flush_later(struct bst_tcp *tcp)
 {
-    if (!tcp->closed) {
+    if (tcp->broken) {
+        drop_buffer(tcp->loop, &tcp->out);
+    } else if (!tcp->closed) {
         put_on_flush_list(tcp);
     }
 }

@@ -38,6 +38,8 @@ struct bst_bound {
  * and all `n` sockets are the same one. */
 bst_result bst_bind(const char *address, size_t n, struct bst_bound *ret);
 void bst_bound_clear(struct bst_bound *bound);
+/** Close a descriptor that was taken and is not needed; leaves -1. */
+void bst_socket_close(int *fd);
 
 /** A connection came in; the callee owns it and starts it, or closes it. */
 typedef void (*bst_accept_fn)(void *user, struct bst_tcp *tcp);

@@ -80,15 +80,14 @@ static void arm(struct bst_timer *timer, int64_t due_us)
     struct bst_loop *loop = timer->loop;
     timer->due_us = due_us;
     timer->armed = true;
+    timer->round = loop->timer_round;
     loop->timers = loop->timers ? merge(loop->timers, timer) : timer;
 }
 
 void bst_timer_start_at(struct bst_timer *timer, int64_t due_us)
 {
     bst_timer_stop(timer);
-    /* Never due at once: a timer that starts itself again must not keep the loop from its sockets. */
-    int64_t soonest = bst_loop_now_us(timer->loop) + 1;
-    arm(timer, due_us > soonest ? due_us : soonest);
+    arm(timer, due_us);
 }
 
 void bst_timer_start(struct bst_timer *timer, int64_t after_ms, int64_t repeat_ms)
@@ -109,8 +108,12 @@ void bst_timer_stop(struct bst_timer *timer)
 void bst_timers_run(struct bst_loop *loop)
 {
     int64_t now_us = bst_loop_now_us(loop);
+    loop->timer_round++;
     while (loop->timers && loop->timers->due_us <= now_us) {
         struct bst_timer *timer = loop->timers;
+        if (timer->round == loop->timer_round) {
+            break; /* started in this turn: it must not keep the loop from its sockets */
+        }
         heap_remove(&loop->timers, timer);
         timer->armed = false;
         if (timer->repeat_us > 0) {

@@ -162,7 +162,7 @@ void bst_tls_free(struct bst_tls **slot)
 /* --- after the handshake ------------------------------------------------------------------- */
 
 /** Decrypt everything in wire.in. */
-static bst_result open_input(struct bst_tls *t)
+static bst_result read_records(struct bst_tls *t)
 {
     while (t->state == BST_TLS_OPEN) {
         size_t pending = (size_t)SSL_pending(t->ssl), got = 0;
@@ -186,6 +186,15 @@ static bst_result open_input(struct bst_tls *t)
         }
     }
     return BST_OK;
+}
+
+static bst_result open_input(struct bst_tls *t)
+{
+    bst_result result = read_records(t);
+    if (!t->plain.len) {
+        bst_buf_clear(&t->plain); /* an idle connection holds no buffer */
+    }
+    return result;
 }
 
 /** Nothing of the pre-shared key stays behind: in TLS 1.3 OpenSSL keeps it as the session's secret. */
@@ -259,7 +268,7 @@ static bst_result take_server_name(struct bst_tls *t, struct bst_view name, bool
 
 static bst_result first_hello(struct bst_tls *t, const struct bst_tls_hello *hello)
 {
-    bool known;
+    bool known = false;
     t->hs->hello_seen = true;
     BST_TRY(take_server_name(t, hello->server_name, &known));
     if (!known) {

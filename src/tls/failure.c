@@ -248,33 +248,47 @@ static void describe_alert(struct bst_tls_failure *f, int alert)
     describe(f, BST_TLS_SIDE_PEER, BST_E_HANDSHAKE, words, "", "the peer's log has the reason");
 }
 
-/** The entry of OpenSSL's queue that says most; the queue is empty afterwards. */
-static unsigned long telling_error(const struct explanation **ret_known)
+/* What OpenSSL's queue says. */
+struct queue_told {
+    const struct explanation *known; /* first SSL reason that the table has */
+    bool no_memory;
+    char own[160];                   /* our sentence, when a key of the secure environment failed */
+    const char *first;               /* OpenSSL's words for the first entry */
+};
+
+/** Read the queue; it is empty afterwards. */
+static void read_queue(struct queue_told *told)
 {
-    unsigned long error, first = ERR_peek_error();
-    *ret_known = NULL;
-    while ((error = ERR_get_error()) != 0) {
-        if (ERR_GET_REASON(error) == ERR_R_MALLOC_FAILURE) {
-            first = error;
-        } else if (!*ret_known && ERR_GET_LIB(error) == ERR_LIB_SSL) {
-            *ret_known = EXPLAIN(reasons, ERR_GET_REASON(error));
+    const char *data;
+    int flags;
+    unsigned long error;
+    *told = (struct queue_told){.first = ERR_reason_error_string(ERR_peek_error())};
+    while ((error = ERR_get_error_all(NULL, NULL, NULL, &data, &flags)) != 0) {
+        told->no_memory = told->no_memory || ERR_GET_REASON(error) == ERR_R_MALLOC_FAILURE;
+        if (ERR_GET_LIB(error) == ERR_LIB_USER && (flags & ERR_TXT_STRING) && !*told->own) {
+            snprintf(told->own, sizeof told->own, "own private key: %.120s", data);
+        } else if (!told->known && ERR_GET_LIB(error) == ERR_LIB_SSL) {
+            told->known = EXPLAIN(reasons, ERR_GET_REASON(error));
         }
     }
-    return first;
 }
 
-static void describe_reason(struct bst_tls_failure *f)
+static void describe_queue(struct bst_tls_failure *f)
 {
-    const struct explanation *known;
-    unsigned long error = telling_error(&known);
-    bool no_memory_left = ERR_GET_REASON(error) == ERR_R_MALLOC_FAILURE;
-    if (known && !no_memory_left) {
-        describe(f, BST_TLS_SIDE_HERE, known->code, known->reason, known->clause, known->remedy);
-        return;
+    struct queue_told told;
+    read_queue(&told);
+    if (told.no_memory) {
+        describe(f, BST_TLS_SIDE_HERE, BST_E_NOMEM, "out of memory", "", "");
+    } else if (*told.own) {
+        describe(f, BST_TLS_SIDE_HERE, BST_E_BAD_KEY, told.own, "",
+                 "look at the key in the secure environment");
+    } else if (told.known) {
+        describe(f, BST_TLS_SIDE_HERE, told.known->code, told.known->reason, told.known->clause,
+                 told.known->remedy);
+    } else {
+        describe(f, BST_TLS_SIDE_HERE, BST_E_HANDSHAKE,
+                 told.first ? told.first : "OpenSSL gives no reason", "", "");
     }
-    const char *words = ERR_reason_error_string(error);
-    describe(f, BST_TLS_SIDE_HERE, no_memory_left ? BST_E_NOMEM : BST_E_HANDSHAKE,
-             words ? words : "OpenSSL gives no reason", "", "");
 }
 
 bst_result bst_tls_fail_openssl(struct bst_tls *t)
@@ -296,7 +310,7 @@ bst_result bst_tls_fail_openssl(struct bst_tls *t)
         describe(f, BST_TLS_SIDE_HERE, t->verify.code, t->verify_detail, "TS-0003 8.1.2.2",
                  remedy_of_cert(t->verify.code));
     } else {
-        describe_reason(f);
+        describe_queue(f);
     }
     ERR_clear_error();
     if (t->hs && *t->hs->note && !bst_failed(t->verify)) {

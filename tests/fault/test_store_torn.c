@@ -1,8 +1,9 @@
-/* Power failures and failing disks under the store: what was acknowledged stays, nothing is half there.
+/* Power failures and failing disks under the store: what was acknowledged stays, nothing is half
+ * there.
  *
- * A workload of jobs runs on the disk of vfs_torn.c until the power goes at some operation, whichever
- * it is: inside a write, a commit, a checkpoint, a migration, a recovery. Then the store is opened
- * again on what is left. BST_TORN_SEEDS sets how many times (default 300). */
+ * A workload of jobs runs on the disk of vfs_torn.c until the power goes at some operation,
+ * whichever it is: inside a write, a commit, a checkpoint, a migration, a recovery. Then the store
+ * is opened again on what is left. BST_TORN_SEEDS sets how many times (default 300). */
 #include "support/test.h"
 
 #include "base/map.h"
@@ -46,8 +47,11 @@ static uint64_t chance(uint64_t *seed)
 
 static bst_result open_store(void)
 {
-    struct bst_store_config config = {.path = FILE_NAME, .schema = &bst_resource_schema, .vfs = TORN_VFS,
-                                      .checkpoint_kib = world.checkpoint_kib, .cache_kib = 256,
+    struct bst_store_config config = {.path = FILE_NAME,
+                                      .schema = &bst_resource_schema,
+                                      .vfs = TORN_VFS,
+                                      .checkpoint_kib = world.checkpoint_kib,
+                                      .cache_kib = 256,
                                       .bulk_threads = 1};
     return bst_store_open(&config, &world.store);
 }
@@ -110,7 +114,10 @@ static bst_result fact_run(struct bst_store_conn *conn, struct bst_store_job *jo
     struct bst_counters c;
     int64_t id;
     BST_TRY(bst_counters_get(conn, world.container, &c));
-    struct bst_row row = {.pi = world.container, .ty = 4, .ct = fact->number + 1, .cbs = (int64_t)body.len,
+    struct bst_row row = {.pi = world.container,
+                          .ty = 4,
+                          .ct = fact->number + 1,
+                          .cbs = (int64_t)body.len,
                           .body = body};
     BST_TRY(bst_resource_insert(conn, &row, &id));
     c.cni++;
@@ -224,7 +231,8 @@ static void assert_whole(void)
     struct bst_row box;
     bst_auto(buf) findings = {0};
     if (bst_failed(bst_store_check(world.store, true, &findings))) {
-        fail_msg("seed %llu: %.*s", (unsigned long long)world.seed, BST_VIEW_ARGS(bst_buf_view(&findings)));
+        fail_msg("seed %llu: %.*s", (unsigned long long)world.seed,
+                 BST_VIEW_ARGS(bst_buf_view(&findings)));
     }
     assert_ok(bst_store_reader(world.store, &reader));
     assert_ok(bst_resource_find_alias(reader, BST_VIEW("box"), NULL, &box));
@@ -262,7 +270,8 @@ static void acknowledged_jobs_survive_a_power_failure_anywhere(void **state)
     for (long s = 1; s <= seeds_wanted(); s++) {
         uint64_t seed = (uint64_t)s;
         start_world(seed);
-        struct torn_faults dark = {.power_off_at = 1 + (long)(chance(&seed) % (uint64_t)operations)};
+        struct torn_faults dark = {.power_off_at =
+                                       1 + (long)(chance(&seed) % (uint64_t)operations)};
         torn_arm(&dark);
         run_until_dark(0, JOBS / 2);
         torn_power_on(chance(&seed));

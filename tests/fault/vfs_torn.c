@@ -19,7 +19,7 @@ struct bytes {
 struct op {
     struct op *next;
     sqlite3_int64 at;
-    int len; /* -1: truncation to `at` */
+    int len;             /* -1: truncation to `at` */
     bool believed_clean; /* its fsync failed */
     unsigned char data[];
 };
@@ -209,11 +209,13 @@ static int torn_truncate(sqlite3_file *file, sqlite3_int64 len)
     return rc;
 }
 
-/* A later write to the same place: the earlier one can reach the disk only with these bytes in it. */
+/* A later write to the same place: the earlier one can reach the disk only with these bytes in it.
+ */
 static void supersede(struct op *old, const struct op *op)
 {
     sqlite3_int64 from = old->at > op->at ? old->at : op->at;
-    sqlite3_int64 to = old->at + old->len < op->at + op->len ? old->at + old->len : op->at + op->len;
+    sqlite3_int64 to =
+        old->at + old->len < op->at + op->len ? old->at + old->len : op->at + op->len;
     if (op->len < 0) {
         sqlite3_int64 left = op->at > old->at ? op->at - old->at : 0;
         old->len = left < old->len ? (int)left : old->len;
@@ -480,7 +482,8 @@ static const sqlite3_io_methods methods = {
 
 /* ---- the file system ---- */
 
-static int torn_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *ret_flags)
+static int torn_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags,
+                     int *ret_flags)
 {
     struct handle *h = (struct handle *)(void *)file;
     (void)vfs;

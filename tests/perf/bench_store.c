@@ -1,7 +1,9 @@
-/* Durable contentInstance rows a second: the store with 64 waiters on two loops, and, in the same run
- * on the same disk, SQLite driven by hand with the same rows in transactions of 64.
+/* Durable contentInstance rows a second: the store with 64 waiters on two loops, and, in the same
+ * run on the same disk, SQLite driven by hand with the same rows in transactions of 64. Then how
+ * long one waiter waits for a row while a large subtree is reclaimed.
  *
- * usage: bench_store [SECONDS [WAITERS [FOLDER]]]      (3, 64, the current folder) */
+ * usage: bench_store [SECONDS [WAITERS [FOLDER [ROWS]]]]      (3, 64, the current folder, 200000)
+ */
 #include "base/map.h"
 #include "store/resource.h"
 
@@ -13,8 +15,8 @@
 
 #define LOOPS 2
 
-static const char body[] =
-    "\"cs\":24,\"cnf\":\"application/json:0\",\"con\":\"{\\\"t\\\":21.5,\\\"h\\\":0.41,\\\"n\\\":7}\"";
+static const char body[] = "\"cs\":24,\"cnf\":\"application/"
+                           "json:0\",\"con\":\"{\\\"t\\\":21.5,\\\"h\\\":0.41,\\\"n\\\":7}\"";
 
 static void stop_if(bst_result r, const char *what)
 {
@@ -59,8 +61,14 @@ static bst_result create_instance(struct bst_store_conn *conn, struct bst_store_
     c.cbs += 24;
     c.st++;
     c.lt = bst_wall_us();
-    struct bst_row row = {.pi = w->bench->container, .ty = 4, .ct = c.lt, .lt = c.lt, .st = c.st,
-                          .cbs = 24, .cr = 1, .body = bst_view_of(body, sizeof body - 1)};
+    struct bst_row row = {.pi = w->bench->container,
+                          .ty = 4,
+                          .ct = c.lt,
+                          .lt = c.lt,
+                          .st = c.st,
+                          .cbs = 24,
+                          .cr = 1,
+                          .body = bst_view_of(body, sizeof body - 1)};
     BST_TRY(bst_resource_insert(conn, &row, &w->id));
     return bst_counters_set(conn, w->bench->container, &c);
 }
@@ -121,7 +129,8 @@ static double run_store(const char *path, int seconds, int waiters)
     bst_store_stats(bench.store, &stats);
     printf("  batches of %.1f rows, %.2f ms a commit, %llu checkpoints\n",
            (double)stats.jobs / (double)stats.batches,
-           (double)stats.commit_us / 1e3 / (double)stats.batches, (unsigned long long)stats.checkpoints);
+           (double)stats.commit_us / 1e3 / (double)stats.batches,
+           (unsigned long long)stats.checkpoints);
     for (int i = 0; i < LOOPS; i++) {
         bst_loop_stop(bench.loops[i]);
         pthread_join(threads[i], NULL);
@@ -130,6 +139,85 @@ static double run_store(const char *path, int seconds, int waiters)
     bst_store_close(&bench.store);
     free(all);
     return rate;
+}
+
+/* ---- while a subtree goes ---- */
+
+struct large {
+    struct bench bench;
+    int64_t top, left;
+    bool done;
+};
+
+static bst_result fill(struct bst_store_conn *conn, void *arg)
+{
+    struct large *large = arg;
+    struct bst_row row = {.ty = 3, .name = BST_VIEW("large"), .ct = 1, .lt = 1};
+    if (!large->top) {
+        BST_TRY(bst_resource_insert(conn, &row, &large->top));
+    }
+    row = (struct bst_row){
+        .pi = large->top, .ty = 4, .ct = 1, .body = bst_view_of(body, sizeof body - 1)};
+    for (int i = 0; i < 10000 && large->left > 0; i++, large->left--) {
+        int64_t id;
+        BST_TRY(bst_resource_insert(conn, &row, &id));
+    }
+    return BST_OK;
+}
+
+static bst_result detach(struct bst_store_conn *conn, void *arg)
+{
+    return bst_resource_detach(conn, ((struct large *)arg)->top);
+}
+
+static bst_result create_one(struct bst_store_conn *conn, void *arg)
+{
+    static const struct bst_sql sql = {"SELECT 1 FROM reclaim"};
+    struct large *large = arg;
+    struct waiter w = {.bench = &large->bench};
+    bst_auto_query *q = NULL;
+    bool more;
+    BST_TRY(bst_sql_begin(conn, &sql, &q));
+    BST_TRY(bst_sql_step(q, &more));
+    large->done = !more;
+    return create_instance(conn, &w.job);
+}
+
+static int by_size(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static void run_reclaim(const char *path, int64_t rows)
+{
+    enum { MAX = 1000000 };
+    struct large large = {.left = rows};
+    struct bst_store_config config = {.path = path, .schema = &bst_resource_schema};
+    int64_t *waits = calloc(MAX, sizeof *waits), start;
+    size_t n = 0;
+    stop_if(bst_store_open(&config, &large.bench.store), "open");
+    stop_if(bst_store_run(large.bench.store, create_container, &large.bench), "container");
+    while (large.left > 0) {
+        stop_if(bst_store_run(large.bench.store, fill, &large), "fill");
+    }
+    start = bst_mono_us();
+    stop_if(bst_store_run(large.bench.store, detach, &large), "detach");
+    printf("detach of %lld rows: %.2f ms\n", (long long)rows,
+           (double)(bst_mono_us() - start) / 1e3);
+    int64_t all = bst_mono_us();
+    while (!large.done && n < MAX) {
+        start = bst_mono_us();
+        stop_if(bst_store_run(large.bench.store, create_one, &large), "create");
+        waits[n++] = bst_mono_us() - start;
+    }
+    qsort(waits, n, sizeof *waits, by_size);
+    printf("  reclaimed in %.1f s; %zu rows of another waiter meanwhile: median %.2f, p99 %.2f, "
+           "worst %.2f ms\n",
+           (double)(bst_mono_us() - all) / 1e6, n, (double)waits[n / 2] / 1e3,
+           (double)waits[n * 99 / 100] / 1e3, (double)waits[n - 1] / 1e3);
+    bst_store_close(&large.bench.store);
+    free(waits);
 }
 
 /* ---- SQLite by hand ---- */
@@ -159,12 +247,15 @@ static double run_by_hand(const char *path, int seconds, int batch)
 {
     sqlite3 *db;
     sql_ok(NULL, sqlite3_open(path, &db));
-    sql_ok(db, sqlite3_exec(db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
-                                "PRAGMA cache_size=-16384; PRAGMA wal_autocheckpoint=2048", NULL, NULL, NULL));
+    sql_ok(db, sqlite3_exec(db,
+                            "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+                            "PRAGMA cache_size=-16384; PRAGMA wal_autocheckpoint=2048",
+                            NULL, NULL, NULL));
     for (size_t i = 0; i < bst_resource_schema.n; i++) {
         sql_ok(db, sqlite3_exec(db, bst_resource_schema.migrations[i], NULL, NULL, NULL));
     }
-    sql_ok(db, sqlite3_exec(db, "INSERT INTO resource VALUES(1,0,3,'telemetry',1,1,0,0,0,0,0,x'')", NULL, NULL, NULL));
+    sql_ok(db, sqlite3_exec(db, "INSERT INTO resource VALUES(1,0,3,'telemetry',1,1,0,0,0,0,0,x'')",
+                            NULL, NULL, NULL));
     sqlite3_stmt *begin = prepare(db, "BEGIN"), *commit = prepare(db, "COMMIT");
     sqlite3_stmt *insert = prepare(db, "INSERT INTO resource VALUES(?,1,4,NULL,?,?,0,?,0,24,1,?)");
     sqlite3_stmt *count = prepare(db, "UPDATE resource SET cni=?,cbs=?,st=?,lt=? WHERE id=1");
@@ -207,7 +298,10 @@ int main(int argc, char **argv)
     printf("SQLite by hand, %d rows a commit: %.0f rows/s\n", waiters, by_hand);
     remove_files(path);
     double store = run_store(path, seconds, waiters);
-    printf("store, %d waiters on %d loops: %.0f rows/s, ratio %.2f\n", waiters, LOOPS, store, store / by_hand);
+    printf("store, %d waiters on %d loops: %.0f rows/s, ratio %.2f\n", waiters, LOOPS, store,
+           store / by_hand);
+    remove_files(path);
+    run_reclaim(path, argc > 4 ? atoll(argv[4]) : 200000);
     remove_files(path);
     return 0;
 }

@@ -6,6 +6,7 @@
 #include "support/scratch.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 
 static const char *const migrations[] = {
@@ -269,9 +270,8 @@ static void more_jobs_than_the_queue_takes_are_told_busy(void **state)
     assert_ok(bst_store_open(&config, &f->store));
     gate_shut(&gate, f->store);
     for (int i = 0; i < 6; i++) {
-        items[i] = (struct item_job){.job = {.run = item_run, .done = item_done},
-                                     .number = 3 * i + 1,
-                                     .order = &order};
+        items[i] = (struct item_job){
+            .job = {.run = item_run, .done = item_done}, .number = 3 * i + 1, .order = &order};
         bst_store_submit(f->store, &items[i].job);
     }
     assert_int_equal(atomic_load(&order), 2);
@@ -288,9 +288,8 @@ static void closing_runs_what_was_submitted(void **state)
     static struct item_job items[50];
     atomic_int order = 0;
     for (int i = 0; i < 50; i++) {
-        items[i] = (struct item_job){.job = {.run = item_run, .done = item_done},
-                                     .number = 3 * i + 1,
-                                     .order = &order};
+        items[i] = (struct item_job){
+            .job = {.run = item_run, .done = item_done}, .number = 3 * i + 1, .order = &order};
         bst_store_submit(f->store, &items[i].job);
     }
     close_store(f);
@@ -316,7 +315,8 @@ static bst_result add_many(struct bst_store_conn *conn, void *arg)
 static void the_same_statement_nests(void **state)
 {
     struct fixture *f = *state;
-    static const struct bst_sql sql = {"SELECT id,text,NULL FROM item WHERE id>? ORDER BY id LIMIT 2"};
+    static const struct bst_sql sql = {
+        "SELECT id,text,NULL FROM item WHERE id>? ORDER BY id LIMIT 2"};
     assert_ok(bst_store_run(f->store, add_many, NULL));
     bst_auto_query *outer = NULL, *inner = NULL;
     bool row;
@@ -418,6 +418,49 @@ static void a_long_read_runs_aside_even_while_the_writer_is_held(void **state)
     bst_loop_free(&loop);
 }
 
+struct endless_job {
+    struct bst_store_job job;
+    atomic_bool *begun;
+    bst_result result;
+};
+
+static bst_result endless_run(struct bst_store_conn *conn, struct bst_store_job *job)
+{
+    static const struct bst_sql sql = {
+        "SELECT count(*) FROM item a, item b, item c, item d, item e, item f"};
+    struct endless_job *endless = bst_container_of(job, struct endless_job, job);
+    bst_auto_query *q = NULL;
+    bool row;
+    atomic_store(endless->begun, true);
+    BST_TRY(bst_sql_begin(conn, &sql, &q));
+    return bst_sql_step(q, &row);
+}
+
+static void endless_done(struct bst_store_job *job, bst_result result)
+{
+    bst_container_of(job, struct endless_job, job)->result = result;
+}
+
+static void closing_cuts_off_long_reads(void **state)
+{
+    struct fixture *f = *state;
+    static struct endless_job jobs[5];
+    atomic_bool begun = false;
+    assert_ok(bst_store_run(f->store, add_many, NULL));
+    for (int i = 0; i < 5; i++) {
+        jobs[i] = (struct endless_job){.job = {.run = endless_run, .done = endless_done},
+                                       .begun = &begun};
+        bst_store_bulk(f->store, &jobs[i].job);
+    }
+    while (!atomic_load(&begun)) {
+        sched_yield();
+    }
+    close_store(f);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(jobs[i].result.code, BST_E_CLOSED);
+    }
+}
+
 /* ---- the file ---- */
 
 static void migrations_run_once_and_carry_the_data(void **state)
@@ -491,6 +534,55 @@ static void a_missing_folder_is_an_error(void **state)
     (void)f;
     assert_err(bst_store_open(&config, &store), BST_E_IO);
     assert_null(store);
+}
+
+static void copy_file(const char *from, const char *to)
+{
+    char block[4096];
+    FILE *in = fopen(from, "r"), *out = fopen(to, "w");
+    assert_non_null(in);
+    assert_non_null(out);
+    for (size_t n; (n = fread(block, 1, sizeof block, in)) > 0;) {
+        assert_int_equal(fwrite(block, 1, n, out), n);
+    }
+    fclose(in);
+    fclose(out);
+}
+
+static void a_killed_process_leaves_a_log_that_the_next_one_takes_over(void **state)
+{
+    struct fixture *f = *state;
+    char log[300], copy[256], copy_log[300];
+    assert_ok(bst_store_run(f->store, add_many, NULL));
+    snprintf(log, sizeof log, "%s-wal", f->path);
+    snprintf(copy, sizeof copy, "%s", scratch_path(&f->scratch, "killed.db"));
+    snprintf(copy_log, sizeof copy_log, "%s-wal", copy);
+    copy_file(f->path, copy);
+    copy_file(log, copy_log);
+    close_store(f);
+    snprintf(f->path, sizeof f->path, "%s", copy);
+    assert_ok(open_as(f, &schema));
+    assert_ok(bst_store_reader(f->store, &f->reader));
+    assert_int_equal(count(f->reader), 300);
+    assert_ok(store_add(f->store, "one"));
+    close_store(f);
+    assert_ok(open_as(f, &schema));
+    assert_ok(bst_store_reader(f->store, &f->reader));
+    assert_int_equal(count(f->reader), 301);
+}
+
+static void a_log_without_its_database_is_an_error(void **state)
+{
+    struct fixture *f = *state;
+    char log[300];
+    close_store(f);
+    unlink(f->path);
+    snprintf(log, sizeof log, "%s-wal", f->path);
+    FILE *file = fopen(log, "w");
+    assert_non_null(file);
+    fputs("log", file);
+    fclose(file);
+    assert_err(open_as(f, &schema), BST_E_IO);
 }
 
 static void damage_is_found_by_the_check(void **state)
@@ -665,12 +757,15 @@ int main(void)
         CASE(a_view_stays_as_it_was),
         CASE(a_read_beyond_its_budget_is_cut_off),
         CASE(a_long_read_runs_aside_even_while_the_writer_is_held),
+        CASE(closing_cuts_off_long_reads),
         CASE(migrations_run_once_and_carry_the_data),
         CASE(a_newer_schema_is_refused),
         CASE(a_failing_migration_leaves_the_version_before_it),
         CASE(another_kind_of_file_is_refused),
         CASE(a_file_that_is_no_database_is_refused),
         CASE(a_missing_folder_is_an_error),
+        CASE(a_killed_process_leaves_a_log_that_the_next_one_takes_over),
+        CASE(a_log_without_its_database_is_an_error),
         CASE(damage_is_found_by_the_check),
         CASE(a_copy_is_a_store_and_never_overwrites),
         CASE(a_cancelled_copy_leaves_no_file),

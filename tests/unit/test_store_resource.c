@@ -13,8 +13,9 @@ struct fixture {
     int64_t root;
 };
 
-/* Every case runs as a job on the writer: asserting there needs no second stack. cmocka leaves a failed
- * case by longjmp, which must not cross threads, so a job records what it found and the case asserts. */
+/* Every case runs as a job on the writer: asserting there needs no second stack. cmocka leaves a
+ * failed case by longjmp, which must not cross threads, so a job records what it found and the case
+ * asserts. */
 #define MUST(call) BST_TRY(call)
 #define EXPECT(cond)                                                                               \
     do {                                                                                           \
@@ -24,9 +25,14 @@ struct fixture {
     } while (0)
 #define EXPECT_ERR(call, err) EXPECT((call).code == (err))
 
-static bst_result make(struct bst_store_conn *conn, int64_t pi, int32_t ty, const char *name, int64_t *ret)
+static bst_result make(struct bst_store_conn *conn, int64_t pi, int32_t ty, const char *name,
+                       int64_t *ret)
 {
-    struct bst_row row = {.pi = pi, .ty = ty, .name = bst_view(name), .ct = 10, .lt = 10,
+    struct bst_row row = {.pi = pi,
+                          .ty = ty,
+                          .name = bst_view(name),
+                          .ct = 10,
+                          .lt = 10,
                           .body = BST_VIEW("\"a\":1")};
     return bst_resource_insert(conn, &row, ret);
 }
@@ -124,8 +130,17 @@ static void wait_for_reclaim(struct fixture *f)
 static bst_result full_row(struct bst_store_conn *conn, void *arg)
 {
     struct fixture *f = arg;
-    struct bst_row row = {.pi = f->root, .ty = 3, .name = BST_VIEW("c"), .ct = 1, .lt = 2, .et = 3,
-                          .st = 4, .cni = 5, .cbs = 6, .cr = 0, .body = BST_VIEW("\"x\":\"\xc3\xa9\"")};
+    struct bst_row row = {.pi = f->root,
+                          .ty = 3,
+                          .name = BST_VIEW("c"),
+                          .ct = 1,
+                          .lt = 2,
+                          .et = 3,
+                          .st = 4,
+                          .cni = 5,
+                          .cbs = 6,
+                          .cr = 0,
+                          .body = BST_VIEW("\"x\":\"\xc3\xa9\"")};
     int64_t id;
     return bst_resource_insert(conn, &row, &id);
 }
@@ -515,13 +530,15 @@ static bst_result make_children(struct bst_store_conn *conn, void *arg)
 }
 
 /* The walk as text: type:distance of the id from the root's. */
-static const char *walk(struct fixture *f, bool desc, int32_t ty, struct bst_place from, int64_t limit)
+static const char *walk(struct fixture *f, bool desc, int32_t ty, struct bst_place from,
+                        int64_t limit)
 {
     static char text[256];
     struct bst_cursor cursor = {0};
     struct bst_row row;
     size_t at = 0;
-    assert_ok((desc ? bst_children_open_desc : bst_children_open)(f->reader, f->root, ty, from, limit, &cursor));
+    assert_ok((desc ? bst_children_open_desc : bst_children_open)(f->reader, f->root, ty, from,
+                                                                  limit, &cursor));
     text[0] = '\0';
     do {
         assert_ok(bst_cursor_next(&cursor, &row));
@@ -560,13 +577,16 @@ static void no_walk_sorts(void **state)
 {
     struct fixture *f = *state;
     static const struct bst_sql plans[] = {
-        {"EXPLAIN QUERY PLAN SELECT body FROM resource WHERE pi=1 AND (ty,id)>(2,3) ORDER BY ty,id"},
-        {"EXPLAIN QUERY PLAN SELECT body FROM resource WHERE pi=1 AND (ty,id)<(2,3) ORDER BY ty DESC,id DESC"},
+        {"EXPLAIN QUERY PLAN SELECT body FROM resource WHERE pi=1 AND (ty,id)>(2,3) ORDER BY "
+         "ty,id"},
+        {"EXPLAIN QUERY PLAN SELECT body FROM resource WHERE pi=1 AND (ty,id)<(2,3) ORDER BY ty "
+         "DESC,id DESC"},
         {"EXPLAIN QUERY PLAN SELECT body FROM resource WHERE pi=1 AND ty=2 AND id>3 ORDER BY id"},
         {"EXPLAIN QUERY PLAN SELECT body FROM resource WHERE et>0 AND et<5 ORDER BY et"},
         {"EXPLAIN QUERY PLAN SELECT body FROM resource WHERE pi=1 AND name='x'"},
         {"EXPLAIN QUERY PLAN SELECT body FROM label l JOIN resource r ON r.id=l.id"
-         " WHERE l.lbl=(SELECT lbl FROM label_text WHERE text='x') AND l.id>2 AND r.pi>=0 ORDER BY l.id"},
+         " WHERE l.lbl=(SELECT lbl FROM label_text WHERE text='x') AND l.id>2 AND r.pi>=0 ORDER BY "
+         "l.id"},
     };
     for (size_t i = 0; i < sizeof plans / sizeof plans[0]; i++) {
         bst_auto_query *q = NULL;
@@ -589,7 +609,8 @@ static bst_result make_expiring(struct bst_store_conn *conn, void *arg)
     int64_t parent, id;
     MUST(make(conn, f->root, 3, "gone", &parent));
     for (int i = 0; i < 6; i++) {
-        struct bst_row row = {.pi = i == 1 ? parent : f->root, .ty = 4, .et = i == 5 ? 0 : 100 - 10 * i};
+        struct bst_row row = {
+            .pi = i == 1 ? parent : f->root, .ty = 4, .et = i == 5 ? 0 : 100 - 10 * i};
         MUST(bst_resource_insert(conn, &row, &id));
     }
     return bst_resource_detach(conn, parent);
@@ -861,7 +882,8 @@ static bool kv_note(void *arg, struct bst_view key, struct bst_view value)
 {
     struct kv_walk *w = arg;
     size_t at = strlen(w->text);
-    snprintf(w->text + at, sizeof w->text - at, "%.*s=%.*s ", BST_VIEW_ARGS(key), BST_VIEW_ARGS(value));
+    snprintf(w->text + at, sizeof w->text - at, "%.*s=%.*s ", BST_VIEW_ARGS(key),
+             BST_VIEW_ARGS(value));
     return --w->stop_after != 0;
 }
 

@@ -1,4 +1,5 @@
-/* Many threads at one store: submitters with loops of their own, readers, and somebody who copies. */
+/* Many threads at one store: submitters with loops of their own, readers, and somebody who copies.
+ */
 #include "support/test.h"
 
 #include "base/map.h"
@@ -96,7 +97,8 @@ static void *submit_all(void *arg)
 }
 
 /* In one view, the container's counter is the number of its children, whatever is being added. */
-static bst_result read_once(struct bst_store_conn *reader, struct shared *shared, struct bst_arena *arena)
+static bst_result read_once(struct bst_store_conn *reader, struct shared *shared,
+                            struct bst_arena *arena)
 {
     struct bst_row box, last;
     struct bst_view name;
@@ -147,14 +149,16 @@ static void submitters_and_readers_get_along(void **state)
     char path[256], copy[256];
     snprintf(path, sizeof path, "%s", scratch_path(&shared.scratch, "cse.db"));
     snprintf(copy, sizeof copy, "%s", scratch_path(&shared.scratch, "copy.db"));
-    struct bst_store_config config = {.path = path, .schema = &bst_resource_schema, .checkpoint_kib = 256};
+    struct bst_store_config config = {
+        .path = path, .schema = &bst_resource_schema, .checkpoint_kib = 256};
     assert_ok(bst_store_open(&config, &shared.store));
     assert_ok(bst_store_run(shared.store, make_box, &shared));
     atomic_store(&shared.submitters_left, SUBMITTERS);
     for (int i = 0; i < SUBMITTERS; i++) {
         submitters[i] = (struct submitter){.shared = &shared, .number = i};
         assert_ok(bst_loop_new(&submitters[i].loop));
-        assert_int_equal(pthread_create(&submitters[i].thread, NULL, submit_all, &submitters[i]), 0);
+        assert_int_equal(pthread_create(&submitters[i].thread, NULL, submit_all, &submitters[i]),
+                         0);
     }
     for (int i = 0; i < READERS; i++) {
         assert_int_equal(pthread_create(&readers[i], NULL, read_on, &shared), 0);

@@ -99,7 +99,9 @@ static void every_flipped_octet_of_a_handshake_is_survived(void **state)
             hello.ptr[at] = (char)(hello.ptr[at] ^ 0xff);
             (void)!bst_failed(bst_tls_feed(g.p.s, bst_buf_view(&hello)));
             world_shake(g.p.c, g.p.s, 0);
-            assert_true(bst_tls_state(g.p.s) != BST_TLS_OPEN || bst_tls_state(g.p.c) != BST_TLS_OPEN);
+            /* The minor version in a record's head is the one octet that means nothing. */
+            assert_true(bst_tls_state(g.p.s) != BST_TLS_OPEN ||
+                        bst_tls_state(g.p.c) != BST_TLS_OPEN || at == 2);
             bst_buf_clear(&hello);
             world_pair_clear(&g.p);
         }

@@ -444,6 +444,27 @@ static void a_key_that_does_not_fit_its_certificate_is_refused_at_start(void **s
     assert_null(client);
 }
 
+static void a_private_key_that_is_gone_fails_in_words(void **state)
+{
+    struct world_cert brief = {0};
+    struct world_pair p = {0};
+    world_issue(&w, &w.ca, BST_CERT_TLS_SERVER, BST_CERT_FQDN, WORLD_SERVER_NAME, &brief);
+    struct bst_tls_server_config server = world_server_config(&w, "onem2m", NULL);
+    struct bst_tls_credential own = {NULL, bst_buf_view(&brief.chain_pem), brief.key};
+    server.credentials = &own;
+    struct bst_tls_client_config client = world_cert_client(&w, "onem2m", &w.client);
+    assert_ok(bst_tls_server_new(&server, &p.server));
+    assert_ok(bst_tls_client_new(&client, &p.client));
+    assert_ok(bst_se_key_delete(w.se, brief.key));
+    world_connect(&p);
+    assert_int_equal(bst_tls_state(p.s), BST_TLS_FAILED);
+    assert_int_equal(bst_tls_failure(p.s)->code, BST_E_BAD_KEY);
+    assert_non_null(strstr(bst_tls_failure(p.s)->reason, "own private key"));
+    assert_int_equal(bst_tls_failure(p.c)->alert, SSL_AD_INTERNAL_ERROR);
+    world_pair_clear(&p);
+    bst_buf_clear(&brief.chain_pem);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -462,6 +483,7 @@ int main(void)
         cmocka_unit_test(sni_selects_the_authority_and_its_identity_source_hears_of_it),
         cmocka_unit_test(raw_public_keys_are_refused_in_clear_words),
         cmocka_unit_test(a_key_that_does_not_fit_its_certificate_is_refused_at_start),
+        cmocka_unit_test(a_private_key_that_is_gone_fails_in_words),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

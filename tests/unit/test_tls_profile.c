@@ -6,6 +6,7 @@
 #include "tls/probe.h"
 
 #include <openssl/opensslv.h>
+#include <unistd.h>
 
 static bool read_file(const char *path, struct bst_buf *ret)
 {
@@ -133,12 +134,42 @@ static void a_probe_tells_which_side_refuses_and_why(void **state)
     probing_clear(&g);
 }
 
+/** A system configuration that would change every profile, if anybody read it. */
+static void hostile_openssl_cnf(void)
+{
+    static char path[] = "/tmp/bastide-openssl-XXXXXX";
+    int fd = mkstemp(path);
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
+    if (file) {
+        fputs("openssl_conf = conf\n[conf]\nssl_conf = ssl\n[ssl]\nsystem_default = all\n[all]\n"
+              "MinProtocol = TLSv1.3\nMaxProtocol = TLSv1.3\nCiphersuites = TLS_AES_256_GCM_SHA384\n"
+              "Groups = P-521\nOptions = UnsafeLegacyRenegotiation\n",
+              file);
+        fclose(file);
+        setenv("OPENSSL_CONF", path, 1);
+    }
+}
+
+static void the_systems_configuration_changes_nothing(void **state)
+{
+    /* The golden files above were compared under it; here a TLS 1.2 handshake goes through. */
+    struct probing g;
+    assert_non_null(strstr(getenv("OPENSSL_CONF"), "bastide-openssl-"));
+    probing_init(&g, "onem2m-tls12", false);
+    world_shake(bst_tls_probe_endpoint(g.probe), g.t, 0);
+    assert_true(probe_says(g.probe, "agreed: TLSv1.2"));
+    probing_clear(&g);
+    unlink(getenv("OPENSSL_CONF"));
+}
+
 int main(void)
 {
+    hostile_openssl_cnf();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_profile_is_what_its_golden_file_says),
         cmocka_unit_test(a_probe_tells_each_step_of_a_good_handshake),
         cmocka_unit_test(a_probe_tells_which_side_refuses_and_why),
+        cmocka_unit_test(the_systems_configuration_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,11 +15,20 @@
 static struct world w;
 static bst_key key, other_key;
 
+static int releases;
+
+static void count_release(void *ctx, const struct bst_se_event *event, bst_result outcome)
+{
+    releases += event->released;
+}
+
 static int set_up(void **state)
 {
     world_init(&w);
     key = world_psk(&w, KEY_TEXT);
     other_key = world_psk(&w, OTHER_TEXT);
+    struct bst_se_filter counter = {.after = count_release};
+    world_ok(bst_se_filter_add(w.se, &counter));
     return 0;
 }
 
@@ -527,6 +536,26 @@ static void the_key_is_gone_after_the_handshake(void **state)
     world_pair_clear(&p);
 }
 
+static void each_side_has_its_key_released_once(void **state)
+{
+    for (size_t i = 0; i < N_OFFERS; i++) {
+        struct world_source source;
+        struct world_pair p;
+        world_source_init(&source, IDENTITY, key);
+        struct bst_tls_server_config server = world_server_config(&w, "onem2m", &source);
+        struct bst_tls_client_config client = world_psk_client(&w, "onem2m", IDENTITY, key);
+        struct bst_tls_profile row = profile_of(i), only_p384 = *world_profile("onem2m");
+        only_p384.groups = "P-384"; /* in TLS 1.3 the client has to send two hellos */
+        client.profile = &row;
+        server.profile = &only_p384;
+        releases = 0;
+        world_pair_init(&p, &server, &client);
+        assert_true(world_talks(p.c, p.s));
+        assert_int_equal(releases, 2);
+        world_pair_clear(&p);
+    }
+}
+
 static void a_psk_server_without_certificate_refuses_a_certificate_client(void **state)
 {
     struct world_source source;
@@ -604,6 +633,7 @@ int main(void)
         cmocka_unit_test(without_extended_master_secret_nothing_is_exported),
         cmocka_unit_test(renegotiation_is_refused_and_the_session_goes_on),
         cmocka_unit_test(the_key_is_gone_after_the_handshake),
+        cmocka_unit_test(each_side_has_its_key_released_once),
         cmocka_unit_test(a_psk_server_without_certificate_refuses_a_certificate_client),
         cmocka_unit_test(a_psk_client_takes_no_certificate_instead),
         cmocka_unit_test(each_failing_allocation_is_survived),
