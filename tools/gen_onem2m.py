@@ -221,8 +221,15 @@ class Resources:
         return found[0] if found else fail(f"no resource {name}")
 
     def fix(self):
-        mgmt = {a[1]: a[4] for a in self.row("mgmtObj")["attributes"]}
+        generic = self.row("mgmtObj")
+        mgmt = {a[1]: a[4] for a in generic["attributes"]}
         for row in self.rows:
+            if row["ty"] == generic["ty"] and row is not generic:
+                # Annex D prints only what a specialization adds to <mgmtObj>.
+                own = {a[1] for a in row["attributes"]}
+                row["attributes"] += [a[:] for a in generic["attributes"]
+                                      if a[8] == "common" and a[1] not in own]
+                row["children"] = row["children"] or generic["children"]
             for attr in row["attributes"]:
                 if attr[4].startswith("See clause 7.4.15"):
                     attr[4] = mgmt[attr[1]]

@@ -52,17 +52,19 @@ static bst_result session_who(struct server_front *front, const struct bst_net_p
 
 static bst_result on_session(void *ctx, struct bst_net_peer *peer)
 {
-    struct bst_mef_session *session = bst_alloc(sizeof *session);
+    struct server_session *session = bst_alloc(sizeof *session);
     BST_ENSURE(session, BST_E_NOMEM);
-    bst_result r = session_who(ctx, peer, session);
+    session->kind = FRONT_MEF;
+    session->peer = peer;
+    bst_result r = session_who(ctx, peer, &session->mef);
     if (bst_failed(r)) {
         struct bst_log_field field = {"peer", peer->address};
         bst_log_fields(BST_LOG_INFO, "mef.session_refused", &field, 1, "%s", bst_error_detail());
         bst_free(session);
         return r;
     }
-    session->exporter = (struct bst_mef_exporter){peer->endpoint, export_id, export_key};
-    session->peer = peer->address;
+    session->mef.exporter = (struct bst_mef_exporter){peer->endpoint, export_id, export_key};
+    session->mef.peer = peer->address;
     peer->association = session;
     return BST_OK;
 }
@@ -125,7 +127,7 @@ static void on_request(void *ctx, struct bst_http_exchange *x)
     r->front = front;
     front->worker->in_work++;
     r->call.arena = &r->arena;
-    r->call.session = x->peer->association;
+    r->call.session = &((struct server_session *)x->peer->association)->mef;
     r->call.loop = front->worker->loop;
     r->call.done = call_done;
     r->call.user = r;

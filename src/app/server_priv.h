@@ -4,6 +4,7 @@
 #include "app/server.h"
 #include "cse/cse.h"
 #include "cse/notifier.h"
+#include "mef/mef.h"
 #include "net/http_client.h"
 #include "net/http_server.h"
 #include "obs/metrics.h"
@@ -113,13 +114,14 @@ void server_front_answer(struct bst_http_exchange *x, const struct bst_m2m_respo
 /* server_session.c: who is on the other side */
 #define SESSION_RETIRED_MAX 8
 struct server_session {
+    enum front_kind kind;
+    struct bst_mef_session mef;    /* FRONT_MEF; the rest is of the others */
     struct bst_association *assoc;
     struct bst_association *retired[SESSION_RETIRED_MAX]; /* still used by requests in work */
     size_t n_retired;
     struct bst_net_peer *peer;
     uint64_t bindings;  /* generation at which the association was built */
     size_t in_work;
-    bool lab;
 };
 bst_result server_session_begin(struct server_front *front, struct bst_net_peer *peer);
 void server_session_end(struct bst_net_peer *peer);
@@ -139,6 +141,8 @@ bst_result server_revocation(struct bst_store_conn *conn, struct bst_view cred_i
 /** Forbid a credential from now on and close its sessions. Blocks. */
 bst_result server_revoke(struct bst_server *server, struct bst_view cred_id, struct bst_view reason);
 bst_result server_unrevoke(struct bst_server *server, struct bst_view cred_id);
+/** Close every session of a Credential-ID, at the CSE and at the MEF. */
+bst_result server_close_credential(struct bst_server *server, struct bst_view cred_id);
 void server_bindings_changed(struct bst_server *server);
 
 /* server_keys.c: whose pre-shared key is this? */
@@ -182,6 +186,5 @@ bst_result server_mef_new(struct bst_server *server, struct server_mef **ret);
 void server_mef_free(struct server_mef **mef);
 extern const struct bst_http_handler server_mef_handler;
 struct bst_tls_identity_source server_mef_source(struct bst_server *server);
-struct bst_mef;
 struct bst_mef *server_mef_core(struct server_mef *mef); /* NULL when there is none */
 struct bst_store *server_mef_store(struct server_mef *mef);

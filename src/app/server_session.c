@@ -174,7 +174,23 @@ static bst_result write_revocation(struct bst_store_conn *conn, void *arg)
 static bool session_has_credential(void *ctx, const struct bst_net_peer *peer)
 {
     const struct server_session *session = peer->association;
-    return session && session->assoc && strcmp(session->assoc->cred_id, ctx) == 0;
+    if (!session) {
+        return false;
+    }
+    const char *cred_id = session->kind == FRONT_MEF ? session->mef.cred_id
+                          : session->assoc           ? session->assoc->cred_id
+                                                     : "";
+    return strcmp(cred_id, ctx) == 0;
+}
+
+bst_result server_close_credential(struct bst_server *server, struct bst_view cred_id)
+{
+    if (!server->shared) {
+        return BST_OK;
+    }
+    char *copy = bst_strndup(cred_id.ptr, cred_id.len);
+    BST_ENSURE(copy, BST_E_NOMEM);
+    return bst_http_close_where(server->shared, session_has_credential, bst_free, copy);
 }
 
 bst_result server_revoke(struct bst_server *server, struct bst_view cred_id, struct bst_view reason)
@@ -187,12 +203,7 @@ bst_result server_revoke(struct bst_server *server, struct bst_view cred_id, str
     struct revocation r = {cred_id, bst_buf_view(&value)};
     BST_TRY(bst_store_run(server->store, write_revocation, &r));
     server_bindings_changed(server);
-    if (!server->shared) {
-        return BST_OK;
-    }
-    char *copy = bst_strndup(cred_id.ptr, cred_id.len);
-    BST_ENSURE(copy, BST_E_NOMEM);
-    return bst_http_close_where(server->shared, session_has_credential, bst_free, copy);
+    return server_close_credential(server, cred_id);
 }
 
 bst_result server_unrevoke(struct bst_server *server, struct bst_view cred_id)
@@ -255,7 +266,7 @@ bst_result server_session_begin(struct server_front *front, struct bst_net_peer 
     struct server_session *session = bst_alloc(sizeof *session);
     BST_ENSURE(session, BST_E_NOMEM);
     session->peer = peer;
-    session->lab = front->kind == FRONT_LAB;
+    session->kind = front->kind;
     session->bindings = atomic_load(&server->bindings);
     bst_result r = build(front, peer, &session->assoc);
     if (!bst_failed(r)) {
@@ -298,7 +309,7 @@ struct bst_association *server_session_association(struct server_front *front,
     if (session->in_work <= 1) {
         free_retired(session);
     }
-    if (session->lab || session->bindings == now) {
+    if (session->kind == FRONT_LAB || session->bindings == now) {
         return session->assoc;
     }
     struct bst_association *fresh;

@@ -18,11 +18,13 @@ static inline bool bst_failed(bst_result r)
         }                                                                                          \
     } while (0)
 
-/** Return the error unless the condition holds. */
+/** Return the error unless the condition holds. The value is spelled out, so that an analyser sees that
+ * what follows has the condition. */
 #define BST_ENSURE(cond, err)                                                                      \
     do {                                                                                           \
         if (__builtin_expect(!(cond), 0)) {                                                        \
-            return bst_error(err);                                                                 \
+            (void)bst_error(err);                                                                  \
+            return (bst_result){(err)};                                                            \
         }                                                                                          \
     } while (0)
 

@@ -1,7 +1,7 @@
 /* bastide init: make a state folder. */
 #include "cli/common.h"
 
-static const struct cli_option options[] = {
+static const struct cli_option given_options[] = {
     {"--domain", "DOMAIN", "Domain of the M2M service provider (default acme.example.com).", false},
     {"--set", "NAME=VALUE", "Set an option; it goes into the configuration file that is made.", true},
     {0},
@@ -56,7 +56,7 @@ const struct cli_command cmd_init = {
     .text = "The folder gets a software secure environment, the key of the project CA (P-256) in it, "
             "certificates for the CSE and the MEF, a profile for the administrator in DIR/admin, and "
             "a configuration file. Nothing is overwritten.",
-    .options = options,
+    .options = given_options,
     .example = "bastide init --state /var/lib/bastide --domain example.com",
     .run = run,
 };

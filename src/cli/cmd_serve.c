@@ -7,7 +7,7 @@
 #include "obs/log.h"
 #include "sys/service.h"
 
-static const struct cli_option options[] = {
+static const struct cli_option given_options[] = {
     {"--lab", "PORT",
      "Laboratory: plain HTTP on 127.0.0.1:PORT only (0: any port), originators taken as written. The "
      "state folder is made when it is empty.",
@@ -98,7 +98,7 @@ const struct cli_command cmd_serve = {
             "With --lab everything is fixed for test suites: CSE-ID /id-in, CSE name cse-in, "
             "administrator CAdmin, SP domain acme.example.com; a request without X-M2M-RVI is one of "
             "Release 1.",
-    .options = options,
+    .options = given_options,
     .example = "bastide serve --state /var/lib/bastide\nbastide serve --state /tmp/lab --lab 8080",
     .run = run,
 };

@@ -1,7 +1,7 @@
 /* bastide version: what this binary is, and what it can print about itself. */
 #include "cli/cli.h"
 
-static const struct cli_option options[] = {
+static const struct cli_option given_options[] = {
     {"--man", NULL, "Print the man page (mdoc).", false},
     {"--completion", NULL, "Print completion for bash.", false},
     {0},
@@ -36,7 +36,7 @@ const struct cli_command cmd_version = {
     .name = "version",
     .args = "",
     .summary = "Show the version, the man page or shell completion",
-    .options = options,
+    .options = given_options,
     .example = "bastide version\nbastide version --completion > /etc/bash_completion.d/bastide",
     .run = run,
 };

@@ -11,6 +11,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#define SECURE_HEAP_BYTES ((size_t)1 << 19)
+#define SECURE_HEAP_MIN_BYTES 32
+
 static struct bst_crypto crypto;
 static bool crypto_ready;
 static pthread_once_t crypto_once = PTHREAD_ONCE_INIT;
@@ -38,6 +41,8 @@ static void crypto_start(void)
     if (OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) != 1) {
         return;
     }
+    /* Private scalars in locked pages that no dump shows; best effort, as for every secret. */
+    CRYPTO_secure_malloc_init(SECURE_HEAP_BYTES, SECURE_HEAP_MIN_BYTES);
     crypto.md[BST_MD_SHA256] = EVP_MD_fetch(NULL, "SHA256", NULL);
     crypto.md[BST_MD_SHA384] = EVP_MD_fetch(NULL, "SHA384", NULL);
     crypto.md[BST_MD_SHA512] = EVP_MD_fetch(NULL, "SHA512", NULL);

@@ -76,8 +76,7 @@ static void fill_failure(struct bst_cse_op *op, bst_result result)
     struct bst_m2m_response *rsp = &op->call->rsp;
     *rsp = (struct bst_m2m_response){0};
     bst_m2m_response_fail(rsp, result, op->arena);
-    if (bst_error_rsc(result.code) >= 5000 && bst_error_class(result.code) != BST_CLASS_USAGE &&
-        bst_error_class(result.code) != BST_CLASS_INPUT) {
+    if (bst_error_rsc(result.code) == BST_RSC_INTERNAL_SERVER_ERROR) {
         bst_log(BST_LOG_WARN, "cse.request_failed", "%s %.*s from %.*s: %s: %s",
                 bst_m2m_op_name(op->req->op), BST_VIEW_ARGS(op->req->to), BST_VIEW_ARGS(op->req->fr),
                 bst_error_name(result.code), bst_error_detail());

@@ -1,4 +1,5 @@
-/* Administration of the MEF: who may come, who may no longer, what has expired, what a crash left. */
+/* Administration of the MEF: who may come, who may no longer, what has expired, what a crash left.
+ */
 #include "mef/mef_priv.h"
 
 #include "base/map.h"
@@ -60,8 +61,11 @@ static bst_result kpm_import(struct bst_mef *mef, struct bst_view kpm_id,
 {
     char label[BST_KEY_LABEL_MAX + 1];
     snprintf(label, sizeof label, MEF_KPM_LABEL "%.*s", BST_VIEW_ARGS(kpm_id));
-    struct bst_key_attrs attrs = {.type = BST_KEY_SYMMETRIC, .uses = BST_KEY_USE_PSK, .suid = 10,
-                                  .label = label, .persistent = true};
+    struct bst_key_attrs attrs = {.type = BST_KEY_SYMMETRIC,
+                                  .uses = BST_KEY_USE_PSK,
+                                  .suid = 10,
+                                  .label = label,
+                                  .persistent = true};
     return bst_se_key_import(mef->config.se, &attrs, kpm, ret);
 }
 
@@ -231,8 +235,7 @@ static bool note_label(void *ctx, bst_key key, const struct bst_key_attrs *attrs
 {
     struct reconciliation *rec = ctx;
     if (attrs->label && is_ours(attrs->label)) {
-        rec->failed =
-            bst_failed(bst_map_set(&rec->labels, bst_view(attrs->label), rec, NULL));
+        rec->failed = bst_failed(bst_map_set(&rec->labels, bst_view(attrs->label), rec, NULL));
     }
     return !rec->failed;
 }
@@ -241,14 +244,14 @@ static bool note_label(void *ctx, bst_key key, const struct bst_key_attrs *attrs
 static void note_key(void *ctx, const struct bst_mef_key_info *info)
 {
     struct reconciliation *rec = ctx;
-    struct bst_view label = bst_arena_printf(&rec->arena, MEF_KEY_LABEL "%.*s",
-                                             BST_VIEW_ARGS(info->relative_id));
+    struct bst_view label =
+        bst_arena_printf(&rec->arena, MEF_KEY_LABEL "%.*s", BST_VIEW_ARGS(info->relative_id));
     struct mef_gone *lost = bst_arena_alloc(&rec->arena, sizeof *lost);
     if (!label.ptr || !lost) {
         rec->failed = true;
     } else if (!bst_map_remove(&rec->labels, label) &&
-               !bst_failed(bst_view_copy(info->relative_id, lost->relative_id,
-                                         sizeof lost->relative_id))) {
+               !bst_failed(
+                   bst_view_copy(info->relative_id, lost->relative_id, sizeof lost->relative_id))) {
         lost->next = rec->lost;
         rec->lost = lost;
     }
@@ -263,8 +266,8 @@ static void note_client(void *ctx, const struct bst_mef_client_info *info)
         type != BST_CRED_KPM) {
         return;
     }
-    struct bst_view label = bst_arena_printf(&rec->arena, MEF_KPM_LABEL "%.*s",
-                                             BST_VIEW_ARGS(bst_buf_view(&kpm_id)));
+    struct bst_view label =
+        bst_arena_printf(&rec->arena, MEF_KPM_LABEL "%.*s", BST_VIEW_ARGS(bst_buf_view(&kpm_id)));
     rec->failed = rec->failed || !label.ptr;
     if (label.ptr) {
         bst_map_remove(&rec->labels, label);

@@ -1,4 +1,5 @@
-/* The MEF's own tables: who may come, who is registered, which keys there are. No key bytes here. */
+/* The MEF's own tables: who may come, who is registered, which keys there are. No key bytes here.
+ */
 #include "mef/mef_priv.h"
 
 static const char *const MIGRATIONS[] = {
@@ -89,8 +90,7 @@ bst_result mef_db_client_revoke(struct bst_store_conn *conn, struct bst_view cre
 
 bst_result mef_db_client_credentials(struct bst_store_conn *conn, struct bst_view id, int64_t *ret)
 {
-    static const struct bst_sql sql = {
-        "SELECT count(*) FROM client WHERE id = ?1 AND revoked = 0"};
+    static const struct bst_sql sql = {"SELECT count(*) FROM client WHERE id = ?1 AND revoked = 0"};
     bst_auto_query *q = NULL;
     bool row;
     BST_TRY(bst_sql_begin(conn, &sql, &q));
@@ -114,10 +114,11 @@ bst_result mef_db_clients(struct bst_store_conn *conn,
         if (!row) {
             return BST_OK;
         }
-        struct bst_mef_client_info info = {
-            .cred_id = bst_sql_view(q, 0), .client_id = bst_sql_view(q, 1),
-            .admins = bst_sql_view(q, 2), .revoked = bst_sql_i64(q, 3) != 0,
-            .created_us = bst_sql_i64(q, 4)};
+        struct bst_mef_client_info info = {.cred_id = bst_sql_view(q, 0),
+                                           .client_id = bst_sql_view(q, 1),
+                                           .admins = bst_sql_view(q, 2),
+                                           .revoked = bst_sql_i64(q, 3) != 0,
+                                           .created_us = bst_sql_i64(q, 4)};
         each(ctx, &info);
     }
 }
@@ -151,8 +152,8 @@ bst_result mef_db_reg(struct bst_store_conn *conn, struct bst_view id, struct bs
 bst_result mef_db_reg_of(struct bst_store_conn *conn, struct bst_view client, struct bst_view admin,
                          struct bst_arena *arena, struct mef_reg_row *ret, bool *ret_found)
 {
-    static const struct bst_sql sql = {
-        "SELECT " REG_COLUMNS " FROM reg WHERE client = ?1 AND admin = ?2"};
+    static const struct bst_sql sql = {"SELECT " REG_COLUMNS
+                                       " FROM reg WHERE client = ?1 AND admin = ?2"};
     bst_auto_query *q = NULL;
     BST_TRY(bst_sql_begin(conn, &sql, &q));
     bst_sql_bind_text(q, 1, client);
@@ -172,8 +173,8 @@ static void bind_opt(struct bst_query *q, int index, struct bst_view text)
 
 bst_result mef_db_reg_put(struct bst_store_conn *conn, const struct mef_reg_row *row)
 {
-    static const struct bst_sql sql = {
-        "INSERT OR REPLACE INTO reg(" REG_COLUMNS ") VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)"};
+    static const struct bst_sql sql = {"INSERT OR REPLACE INTO reg(" REG_COLUMNS
+                                       ") VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)"};
     struct bst_query *q = NULL;
     BST_TRY(bst_sql_begin(conn, &sql, &q));
     bst_sql_bind_text(q, 1, bst_view(row->id));
@@ -275,9 +276,8 @@ bst_result mef_db_key(struct bst_store_conn *conn, struct bst_view relative_id,
 
 bst_result mef_db_key_put(struct bst_store_conn *conn, const struct mef_key_row *row)
 {
-    static const struct bst_sql sql = {
-        "INSERT OR REPLACE INTO skr(" KEY_COLUMNS ")"
-        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"};
+    static const struct bst_sql sql = {"INSERT OR REPLACE INTO skr(" KEY_COLUMNS ")"
+                                       " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"};
     struct bst_query *q = NULL;
     BST_TRY(bst_sql_begin(conn, &sql, &q));
     bst_sql_bind_text(q, 1, bst_view(row->relative_id));
@@ -310,11 +310,13 @@ bst_result mef_db_keys(struct bst_store_conn *conn,
         if (!row) {
             return BST_OK;
         }
-        struct bst_mef_key_info info = {
-            .relative_id = bst_sql_view(q, 0), .source_id = bst_sql_view(q, 1),
-            .admin = bst_sql_view(q, 2), .suid = (int)bst_sql_i64(q, 3),
-            .expires_us = bst_sql_i64(q, 4), .created_us = bst_sql_i64(q, 5),
-            .targets = bst_sql_view(q, 8)};
+        struct bst_mef_key_info info = {.relative_id = bst_sql_view(q, 0),
+                                        .source_id = bst_sql_view(q, 1),
+                                        .admin = bst_sql_view(q, 2),
+                                        .suid = (int)bst_sql_i64(q, 3),
+                                        .expires_us = bst_sql_i64(q, 4),
+                                        .created_us = bst_sql_i64(q, 5),
+                                        .targets = bst_sql_view(q, 8)};
         each(ctx, &info);
     }
 }
@@ -324,8 +326,8 @@ bst_result mef_db_keys(struct bst_store_conn *conn,
 static bst_result expired_reg(struct bst_store_conn *conn, int64_t now_us, struct bst_arena *arena,
                               struct mef_reg_row *ret, bool *ret_found)
 {
-    static const struct bst_sql sql = {
-        "SELECT " REG_COLUMNS " FROM reg WHERE et <= ?1 ORDER BY et LIMIT 1"};
+    static const struct bst_sql sql = {"SELECT " REG_COLUMNS
+                                       " FROM reg WHERE et <= ?1 ORDER BY et LIMIT 1"};
     bst_auto_query *q = NULL;
     BST_TRY(bst_sql_begin(conn, &sql, &q));
     bst_sql_bind_i64(q, 1, now_us);

@@ -1,6 +1,6 @@
 /* symmKeyReg: a source leaves a key, its targets fetch it. TS-0003 V3.18, 8.3.5.2.7 to 8.3.5.2.10.
- * The key goes from the session, or from the request, straight into `se`; only a retrieval by a target
- * takes it out again. */
+ * The key goes from the session, or from the request, straight into `se`; only a retrieval by a
+ * target takes it out again. */
 #include "crypto/rand.h"
 #include "mef/mef_priv.h"
 
@@ -24,8 +24,12 @@ static bst_result from_exporter(struct bst_mef *mef, struct bst_mef_call *call,
     BST_TRY(session->exporter.id(session->exporter.ctx, BST_EXPORTER_ENROLMENT, id));
     bst_relative_key_id(id, call->work->relative_id);
     snprintf(label, cap, MEF_KEY_LABEL "%s", call->work->relative_id);
-    BST_TRY(session->exporter.key(session->exporter.ctx, BST_EXPORTER_ENROLMENT, mef->config.se,
-                                  attrs, &call->work->made));
+    bst_result r = session->exporter.key(session->exporter.ctx, BST_EXPORTER_ENROLMENT,
+                                         mef->config.se, attrs, &call->work->made);
+    if (r.code == BST_E_EXISTS) {
+        BST_FAIL(BST_E_CONFLICT, "a key with the identifier of this session exists");
+    }
+    BST_TRY(r);
     session->exported = true;
     return BST_OK;
 }
@@ -37,8 +41,7 @@ static bst_result from_request(struct bst_mef *mef, struct bst_mef_call *call,
     BST_TRY(bst_random(id, sizeof id));
     bst_relative_key_id(id, call->work->relative_id);
     snprintf(label, cap, MEF_KEY_LABEL "%s", call->work->relative_id);
-    bst_result r =
-        bst_se_key_import(mef->config.se, attrs, &call->work->value, &call->work->made);
+    bst_result r = bst_se_key_import(mef->config.se, attrs, &call->work->value, &call->work->made);
     bst_secret_clear(&call->work->value);
     return r;
 }
@@ -115,8 +118,12 @@ bst_result mef_key_create(struct bst_store_conn *conn, struct bst_mef_call *call
 {
     struct mef_work *work = call->work;
     struct mef_reg_row reg;
-    struct mef_key_row row = {.suid = work->suid, .ct = work->now_us, .lt = work->now_us,
-                              .labels = work->labels, .targets = work->targets_json}, old;
+    struct mef_key_row row = {.suid = work->suid,
+                              .ct = work->now_us,
+                              .lt = work->now_us,
+                              .labels = work->labels,
+                              .targets = work->targets_json},
+                       old;
     bool found;
     char admin[254];
     BST_TRY(mef_domain(work->admin, admin));
@@ -132,7 +139,8 @@ bst_result mef_key_create(struct bst_store_conn *conn, struct bst_mef_call *call
     memcpy(row.source, client->id, sizeof row.source);
     memcpy(row.admin, reg.admin, sizeof row.admin);
     BST_TRY(mef_expiry(call->mef, work, &row.et));
-    row.et = row.et < reg.et ? row.et : reg.et; /* a key goes with the registration it was made under */
+    row.et =
+        row.et < reg.et ? row.et : reg.et; /* a key goes with the registration it was made under */
     BST_TRY(mef_db_key_put(conn, &row));
     bst_auto(buf) content = {0};
     key_content(&content, &row, NULL);
@@ -222,7 +230,8 @@ bst_result mef_key_retrieve(struct bst_store_conn *conn, struct bst_mef_call *ca
     if (target) {
         r = release(call, &row, client, &content);
     } else {
-        key_content(&content, &row, NULL); /* the source has the key, and learns what became of it */
+        key_content(&content, &row,
+                    NULL); /* the source has the key, and learns what became of it */
     }
     r = bst_failed(r) ? r : mef_answer(call, BST_RSC_OK, &content);
     bst_buf_wipe(&content);

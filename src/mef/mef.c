@@ -1,5 +1,5 @@
-/* Requests on their way through the MEF: taken apart on the session's loop, done in a job of the store,
- * answered when durable. TS-0003 V3.18, 8.3.5.2. */
+/* Requests on their way through the MEF: taken apart on the session's loop, done in a job of the
+ * store, answered when durable. TS-0003 V3.18, 8.3.5.2. */
 #include "mef/mef_priv.h"
 
 #include "base/map.h"
@@ -136,9 +136,13 @@ static void answer_failure(struct bst_mef_call *call, bst_result result)
 
 static void finish(struct bst_mef_call *call)
 {
+    struct mef_work *work = call->work;
     call->session->users--;
-    if (call->work) {
-        bst_secret_clear(&call->work->value);
+    if (work) {
+        bst_secret_clear(&work->value);
+        /* A refused key went again: the session may offer it once more. */
+        bool refused = work->made && !work->has_value && !bst_m2m_rsc_is_success(call->rsp.rsc);
+        call->session->exported = call->session->exported && !refused;
     }
     call->done(call);
 }

@@ -1,8 +1,9 @@
 /* M2M Enrolment Function: clients register, leave keys, fetch the keys that are meant for them.
  *
- * TS-0003 8.3.5; the interface Mmef of TS-0032 as far as sec/sec_names.h knows it. The keys are in `se`
- * under the label "mef.key.<RelativeKeyID>", the database holds what is known about them. Clients are
- * known by their Credential-ID (TS-0003 10.4): "10-<KpmID>" for a pre-provisioned key. */
+ * TS-0003 8.3.5; the interface Mmef of TS-0032 as far as sec/sec_names.h knows it. The keys are in
+ * `se` under the label "mef.key.<RelativeKeyID>", the database holds what is known about them.
+ * Clients are known by their Credential-ID (TS-0003 10.4): "10-<KpmID>" for a pre-provisioned key.
+ */
 #pragma once
 
 #include "crypto/x509.h"
@@ -53,7 +54,8 @@ struct bst_mef_session {
 };
 /** A session after a PSK handshake. @error BST_E_CREDENTIAL no such form of identity */
 bst_result bst_mef_session_psk(struct bst_mef_session *session, struct bst_view kpm_id);
-/** A session after a certificate handshake: AE-ID, CSE-ID or FQDN, Node-ID, device name, in this order. */
+/** A session after a certificate handshake: AE-ID, CSE-ID or FQDN, Node-ID, device name, in this
+ * order. */
 bst_result bst_mef_session_cert(struct bst_mef_session *session, const struct bst_mef *mef,
                                 const struct bst_cert_names *names);
 /** The key for a TLS-PSK handshake; 0 when the identity is unknown or revoked. @thread any */
@@ -83,7 +85,8 @@ void bst_mef_handle(struct bst_mef *mef, struct bst_mef_call *call);
 /** Wipe what of the answer is secret (a retrieved key) from the arena. */
 void bst_mef_call_wipe(struct bst_mef_call *call);
 
-/** Delete what has expired, keys included. The owner calls it every minute or so. @thread any; blocks */
+/** Delete what has expired, keys included. The owner calls it every minute or so. @thread any;
+ * blocks */
 bst_result bst_mef_sweep(struct bst_mef *mef, unsigned *ret_removed);
 
 /* ---- administration; all of it blocks and may come from any thread ---- */
@@ -91,9 +94,9 @@ bst_result bst_mef_sweep(struct bst_mef *mef, unsigned *ret_removed);
 struct bst_mef_client_info {
     struct bst_view cred_id;
     struct bst_view client_id; /* any form of AE-ID or CSE-ID, a Node-ID, or an FQDN (of a MAF) */
-    struct bst_view admins;    /* adminFQDNs that the client may register for, separated by blanks */
-    bool revoked;              /* out */
-    int64_t created_us;        /* out */
+    struct bst_view admins; /* adminFQDNs that the client may register for, separated by blanks */
+    bool revoked;           /* out */
+    int64_t created_us;     /* out */
 };
 /** Let a client in that proves itself with a pre-provisioned key; cred_id of `info` is not used.
  * @error BST_E_EXISTS  the KpmID is known, revoked ones included */

@@ -35,7 +35,7 @@ struct mef_work {
     char from[MEF_ID_MAX + 1];
 
     /* content */
-    int64_t expires_us; /* 0: absent */
+    int64_t expires_us;                   /* 0: absent */
     struct bst_view labels, targets_json; /* JSON lists; empty: absent */
     struct bst_m2m_views targets;
     bool has_targets;

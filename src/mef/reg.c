@@ -55,8 +55,8 @@ static bst_result make_room(struct bst_store_conn *conn, struct bst_mef_call *ca
 {
     struct mef_reg_row old;
     bool found;
-    BST_TRY(mef_db_reg_of(conn, bst_view(wanted->client), bst_view(wanted->admin), call->arena, &old,
-                          &found));
+    BST_TRY(mef_db_reg_of(conn, bst_view(wanted->client), bst_view(wanted->admin), call->arena,
+                          &old, &found));
     if (found && old.et > call->work->now_us) {
         BST_FAIL(BST_E_ALREADY_REGISTERED, "registered already for %s as %s", old.admin, old.id);
     }

@@ -108,7 +108,8 @@ static const struct attribute ATTRIBUTES[] = {
 
 static bool allowed(const struct attribute *a, bool create, bool key)
 {
-    return key ? (create ? a->create_key : a->update_key) : (create ? a->create_reg : a->update_reg);
+    return key ? (create ? a->create_key : a->update_key)
+               : (create ? a->create_reg : a->update_reg);
 }
 
 static bst_result members_check(yyjson_val *members, bool create, bool key)

@@ -58,4 +58,3 @@ bst_result bst_mef_psk_key(struct bst_mef *mef, struct bst_view kpm_id, bst_key 
     snprintf(label, sizeof label, MEF_KPM_LABEL "%.*s", BST_VIEW_ARGS(kpm_id));
     return bst_se_key_find(mef->config.se, label, ret);
 }
-

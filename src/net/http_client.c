@@ -1,9 +1,9 @@
 /* HTTP client: calls, the connections they travel on, and the pools that keep connections.
  *
- * A pool is everything to one address, under one Host, with one credential. A connection carries one
- * call at a time. */
-#include "base/map.h"
+ * A pool is everything to one address, under one Host, with one credential. A connection carries
+ * one call at a time. */
 #include "net/http_client.h"
+#include "base/map.h"
 #include "net/stream.h"
 
 #define DEFAULT_TIMEOUT_MS 30000
@@ -33,7 +33,7 @@ struct conn {
     struct pool *pool;
     struct bst_http_client *client;
     struct bst_tcp *dialled; /* until it is connected */
-    struct bst_stream stream;
+    struct bst_wire stream;
     struct bst_http1_parser *parser;
     struct bst_http_call *call; /* NULL: idle */
     struct bst_timer idle;
@@ -124,8 +124,9 @@ static bst_result pool_hold(struct bst_http_client *client, const struct bst_htt
 
 /* --- calls --------------------------------------------------------------------------------- */
 
-static void end_call(struct bst_http_call *call, bst_result result, const struct bst_http_msg *response,
-                     const struct bst_tls_peer *peer, struct bst_tls *endpoint)
+static void end_call(struct bst_http_call *call, bst_result result,
+                     const struct bst_http_msg *response, const struct bst_tls_peer *peer,
+                     struct bst_tls *endpoint)
 {
     bst_timer_stop(&call->deadline);
     bst_timer_stop(&call->soon);
@@ -149,7 +150,7 @@ static void end_call(struct bst_http_call *call, bst_result result, const struct
 static void reap(struct bst_task *task)
 {
     struct conn *conn = bst_container_of(task, struct conn, reap);
-    bst_stream_clear(&conn->stream);
+    bst_wire_clear(&conn->stream);
     bst_http1_parser_free(&conn->parser);
     bst_free(conn);
 }
@@ -165,7 +166,7 @@ static void close_conn(struct conn *conn)
     conn->closed = true;
     bst_timer_stop(&conn->idle);
     bst_tcp_close(&conn->dialled);
-    bst_stream_close(&conn->stream);
+    bst_wire_close(&conn->stream);
     bst_list_remove(&conn->link);
     pool->n_conns--;
     conn->client->n_conns--;
@@ -219,8 +220,8 @@ static void send_call(struct conn *conn, struct bst_http_call *call)
     if (call->head) {
         bst_http1_expect_no_body(conn->parser);
     }
-    bst_buf_addv(bst_stream_out(&conn->stream), bst_buf_view(&call->request));
-    bst_stream_flush(&conn->stream, false);
+    bst_buf_addv(bst_wire_out(&conn->stream), bst_buf_view(&call->request));
+    bst_wire_flush(&conn->stream, false);
 }
 
 /* The connection is free: the next call, or a rest. */
@@ -230,7 +231,8 @@ static void conn_free_again(struct conn *conn)
     conn->call = NULL;
     conn->reused = true;
     if (!bst_list_empty(&pool->waiting) && !conn->client->ending) {
-        struct bst_http_call *next = bst_container_of(pool->waiting.next, struct bst_http_call, wait_link);
+        struct bst_http_call *next =
+            bst_container_of(pool->waiting.next, struct bst_http_call, wait_link);
         bst_list_remove(&next->wait_link);
         send_call(conn, next);
         return;
@@ -276,7 +278,9 @@ static bst_result parse_error(const struct conn *conn)
 {
     int status = bst_http1_error_status(conn->parser);
     bool too_long = status == 413 || status == 414 || status == 431;
-    BST_FAIL(status == 500 ? BST_E_NOMEM : too_long ? BST_E_TOO_LONG : BST_E_SYNTAX,
+    BST_FAIL(status == 500 ? BST_E_NOMEM
+             : too_long    ? BST_E_TOO_LONG
+                           : BST_E_SYNTAX,
              "response of %s: %s", conn->pool->address, bst_http1_error_text(conn->parser));
 }
 
@@ -328,8 +332,9 @@ static void on_end(void *user, bst_result why)
         answered(conn, false);
         return;
     }
-    conn_failed(conn, bst_error_detailed(BST_E_CLOSED, "%s closed the connection before it answered",
-                                         conn->pool->address));
+    conn_failed(conn,
+                bst_error_detailed(BST_E_CLOSED, "%s closed the connection before it answered",
+                                   conn->pool->address));
 }
 
 static void on_open(void *user)
@@ -344,13 +349,13 @@ static void on_drained(void *user)
     (void)user; /* a request is written in one piece, whatever it takes */
 }
 
-static const struct bst_stream_events events = {on_open, on_data, on_end, on_drained};
+static const struct bst_wire_events events = {on_open, on_data, on_end, on_drained};
 
 static void on_connect(void *user, bst_result result)
 {
     struct conn *conn = user;
     if (!bst_failed(result)) {
-        result = bst_stream_dial(&conn->stream, &conn->dialled, conn->pool->tls, &events, conn);
+        result = bst_wire_dial(&conn->stream, &conn->dialled, conn->pool->tls, &events, conn);
     }
     if (bst_failed(result)) {
         conn_failed(conn, result);
@@ -377,8 +382,8 @@ static bst_result dial(struct bst_http_call *call)
     bst_timer_init(client->loop, &conn->idle, idle_too_long, conn);
     bst_result result = bst_http1_parser_new(true, &client->config.message, &conn->parser);
     if (!bst_failed(result)) {
-        result = bst_tcp_connect(client->loop, pool->address, DEFAULT_TIMEOUT_MS, may_dial, on_connect,
-                                 conn, &conn->dialled);
+        result = bst_tcp_connect(client->loop, pool->address, DEFAULT_TIMEOUT_MS, may_dial,
+                                 on_connect, conn, &conn->dialled);
     }
     if (bst_failed(result)) {
         bst_http1_parser_free(&conn->parser);
@@ -447,7 +452,8 @@ static void serve_waiting(struct pool *pool)
 {
     while (!bst_list_empty(&pool->waiting) && !pool->client->ending &&
            pool->n_conns < pool->client->config.connections_per_target) {
-        struct bst_http_call *call = bst_container_of(pool->waiting.next, struct bst_http_call, wait_link);
+        struct bst_http_call *call =
+            bst_container_of(pool->waiting.next, struct bst_http_call, wait_link);
         bst_list_remove(&call->wait_link);
         bst_result result = place(call);
         if (bst_failed(result)) {
@@ -560,7 +566,8 @@ void bst_http_call_cancel(struct bst_http_call *call)
     pool_release(pool);
 }
 
-static bst_result start(struct bst_http_call *call, const struct bst_http_target *target, int64_t timeout_ms)
+static bst_result start(struct bst_http_call *call, const struct bst_http_target *target,
+                        int64_t timeout_ms)
 {
     struct bst_http_client *client = call->client;
     BST_TRY(pool_hold(client, target, &call->pool));
@@ -591,8 +598,9 @@ static bst_result start_or_free(struct bst_http_call *call, const struct bst_htt
     return BST_OK;
 }
 
-bst_result bst_http_client_call(struct bst_http_client *client, const struct bst_http_call_spec *spec,
-                                bst_http_call_fn done, void *user, struct bst_http_call **ret_call)
+bst_result bst_http_client_call(struct bst_http_client *client,
+                                const struct bst_http_call_spec *spec, bst_http_call_fn done,
+                                void *user, struct bst_http_call **ret_call)
 {
     bst_auto(buf) request = {0};
     BST_TRY(bst_http1_write_request(&request, spec->method, spec->path, bst_view(spec->target.host),
@@ -609,9 +617,9 @@ bst_result bst_http_client_call(struct bst_http_client *client, const struct bst
     return start_or_free(call, &spec->target, spec->timeout_ms, ret_call);
 }
 
-bst_result bst_http_client_open(struct bst_http_client *client, const struct bst_http_target *target,
-                                int64_t timeout_ms, bst_http_open_fn done, void *user,
-                                struct bst_http_call **ret_call)
+bst_result bst_http_client_open(struct bst_http_client *client,
+                                const struct bst_http_target *target, int64_t timeout_ms,
+                                bst_http_open_fn done, void *user, struct bst_http_call **ret_call)
 {
     struct bst_http_call *call = bst_alloc(sizeof *call);
     BST_ENSURE(call, BST_E_NOMEM);
@@ -633,7 +641,8 @@ struct wait {
 static bst_result copy_message(struct bst_arena *arena, const struct bst_http_msg *msg,
                                struct bst_http_msg *ret)
 {
-    struct bst_http_header *headers = bst_arena_alloc(arena, (msg->n_headers + 1) * sizeof *headers);
+    struct bst_http_header *headers =
+        bst_arena_alloc(arena, (msg->n_headers + 1) * sizeof *headers);
     BST_ENSURE(headers, BST_E_NOMEM);
     *ret = *msg;
     ret->headers = headers;
@@ -658,8 +667,8 @@ static void note_end(void *user, bst_result result, const struct bst_http_msg *r
 }
 
 bst_result bst_http_client_call_blocking(struct bst_http_client *client,
-                                         const struct bst_http_call_spec *spec, struct bst_arena *arena,
-                                         struct bst_http_msg *ret)
+                                         const struct bst_http_call_spec *spec,
+                                         struct bst_arena *arena, struct bst_http_msg *ret)
 {
     struct wait wait = {.arena = arena};
     BST_TRY(bst_http_client_call(client, spec, note_end, &wait, NULL));

@@ -21,11 +21,11 @@ struct bst_http_target {
 };
 
 struct bst_http_client_config {
-    size_t connections;            /* in all, 0: 256 */
-    size_t connections_per_target; /* 0: 8; more calls wait for a free one */
-    int64_t idle_ms;               /* a kept connection is closed after this; 0: 30 s */
+    size_t connections;              /* in all, 0: 256 */
+    size_t connections_per_target;   /* 0: 8; more calls wait for a free one */
+    int64_t idle_ms;                 /* a kept connection is closed after this; 0: 30 s */
     struct bst_http1_limits message; /* zero: defaults */
-    bst_dial_filter filter; /* may be NULL */
+    bst_dial_filter filter;          /* may be NULL */
     /** A handshake failed: which step and side, for the log. May be NULL. */
     void (*on_handshake_failed)(void *ctx, const struct bst_http_target *target,
                                 const struct bst_tls_failure *why);
@@ -45,7 +45,8 @@ struct bst_http_call_spec {
 };
 
 /** The end of a call: OK with the response, or BST_E_TIMEOUT, _NOT_REACHABLE, _CLOSED, _TOO_LONG,
- * _SYNTAX, _HANDSHAKE, _DENIED, _CANCELLED with a detail sentence. The response lives for the callback. */
+ * _SYNTAX, _HANDSHAKE, _DENIED, _CANCELLED with a detail sentence. The response lives for the
+ * callback. */
 typedef void (*bst_http_call_fn)(void *user, bst_result result, const struct bst_http_msg *response,
                                  const struct bst_tls_peer *peer);
 
@@ -54,20 +55,22 @@ bst_result bst_http_client_new(struct bst_loop *loop, const struct bst_http_clie
 /** Cancels what is running: the callbacks come with BST_E_CANCELLED before this returns. */
 void bst_http_client_free(struct bst_http_client **client);
 /** Start a call; `done` comes later, exactly once, never inside this function. */
-bst_result bst_http_client_call(struct bst_http_client *client, const struct bst_http_call_spec *spec,
-                                bst_http_call_fn done, void *user, struct bst_http_call **ret_call);
+bst_result bst_http_client_call(struct bst_http_client *client,
+                                const struct bst_http_call_spec *spec, bst_http_call_fn done,
+                                void *user, struct bst_http_call **ret_call);
 /** Open a connection, or find a kept one, and show its endpoint (NULL: plain) to `done`: for keys
  * exported from a handshake. The next call to the same target uses that connection. */
 typedef void (*bst_http_open_fn)(void *user, bst_result result, struct bst_tls *endpoint);
-bst_result bst_http_client_open(struct bst_http_client *client, const struct bst_http_target *target,
-                                int64_t timeout_ms, bst_http_open_fn done, void *user,
-                                struct bst_http_call **ret_call);
+bst_result bst_http_client_open(struct bst_http_client *client,
+                                const struct bst_http_target *target, int64_t timeout_ms,
+                                bst_http_open_fn done, void *user, struct bst_http_call **ret_call);
 /** End a call early: `done` comes at once with BST_E_CANCELLED. */
 void bst_http_call_cancel(struct bst_http_call *call);
-/** Close kept connections of a credential that is going away (NULL: all). Calls in work end on their
- * own connection. */
+/** Close kept connections of a credential that is going away (NULL: all). Calls in work end on
+ * their own connection. */
 void bst_http_client_forget(struct bst_http_client *client, const struct bst_tls_client *tls);
-/** For programs that do one thing at a time: start, drive the loop, copy the response to `arena`. */
+/** For programs that do one thing at a time: start, drive the loop, copy the response to `arena`.
+ */
 bst_result bst_http_client_call_blocking(struct bst_http_client *client,
-                                         const struct bst_http_call_spec *spec, struct bst_arena *arena,
-                                         struct bst_http_msg *ret);
+                                         const struct bst_http_call_spec *spec,
+                                         struct bst_arena *arena, struct bst_http_msg *ret);

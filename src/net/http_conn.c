@@ -26,7 +26,7 @@ static void reap(struct bst_task *task)
     if (conn->session && server->handler.on_session_end) {
         server->handler.on_session_end(server->handler.ctx, &conn->peer);
     }
-    bst_stream_clear(&conn->stream);
+    bst_wire_clear(&conn->stream);
     bst_http1_parser_free(&conn->parser);
     bst_buf_clear(&conn->in);
     bst_free(conn);
@@ -57,7 +57,7 @@ static void leave(struct bst_conn *conn)
 {
     struct bst_http_server *server = conn->server;
     bst_timer_stop(&conn->timer);
-    bst_stream_close(&conn->stream);
+    bst_wire_close(&conn->stream);
     bst_list_remove(&conn->link);
     bst_shared_leave(server->shared, &conn->peer.ip);
     bst_count_add(&server->counts.open, (uint64_t)-1);
@@ -80,8 +80,8 @@ static void linger(struct bst_conn *conn)
     if (conn->phase == BST_CONN_LINGER) {
         return;
     }
-    bst_stream_shutdown(&conn->stream);
-    if (conn->stream.peer_ended && bst_stream_pending(&conn->stream) == 0) {
+    bst_wire_shutdown(&conn->stream);
+    if (conn->stream.peer_ended && bst_wire_pending(&conn->stream) == 0) {
         bst_conn_close(conn);
         return;
     }
@@ -101,7 +101,7 @@ static enum bst_conn_phase phase_of(const struct bst_conn *conn)
     if (!conn->stream.open) {
         return BST_CONN_HANDSHAKE;
     }
-    if (bst_stream_pending(&conn->stream)) {
+    if (bst_wire_pending(&conn->stream)) {
         return BST_CONN_WRITE;
     }
     if (conn->parser && bst_http1_started(conn->parser)) {
@@ -173,7 +173,8 @@ static void on_deadline(void *user)
     switch (conn->phase) {
     case BST_CONN_HEAD:
     case BST_CONN_BODY:
-        refuse(conn, 408, conn->phase == BST_CONN_HEAD ? "head came too slowly" : "body came too slowly");
+        refuse(conn, 408,
+               conn->phase == BST_CONN_HEAD ? "head came too slowly" : "body came too slowly");
         bst_conn_advance(conn);
         break;
     case BST_CONN_IDLE:
@@ -201,7 +202,8 @@ static bool may_take_more(const struct bst_conn *conn)
 {
     const struct bst_http_limits *limits = limits_of(conn);
     return !is_closed(conn) && !conn->closing && !conn->blocked && !conn->unsafe_running &&
-           conn->n_work < limits->pipelined && bst_stream_pending(&conn->stream) <= limits->pending_bytes;
+           conn->n_work < limits->pipelined &&
+           bst_wire_pending(&conn->stream) <= limits->pending_bytes;
 }
 
 static void run_exchange(struct bst_conn *conn, struct bst_exchange *ex)
@@ -241,7 +243,7 @@ static void maybe_continue(struct bst_conn *conn)
 {
     /* Between the answers to others it would be taken for one of them. */
     if (bst_http1_wants_continue(conn->parser) && conn->n_work == 0) {
-        bst_buf_addv(bst_stream_out(&conn->stream), BST_VIEW("HTTP/1.1 100 Continue\r\n\r\n"));
+        bst_buf_addv(bst_wire_out(&conn->stream), BST_VIEW("HTTP/1.1 100 Continue\r\n\r\n"));
     }
 }
 
@@ -306,7 +308,7 @@ void bst_conn_advance(struct bst_conn *conn)
         conn->refusal = 0;
     }
     /* While more answers may follow in this turn, one write is to carry them all. */
-    bst_stream_flush(&conn->stream, all_answered);
+    bst_wire_flush(&conn->stream, all_answered);
     bool no_more = conn->closing || (conn->peer_ended && conn->in.len == 0);
     if (all_answered && no_more) {
         linger(conn);
@@ -402,7 +404,7 @@ static void on_end(void *user, bst_result why)
     }
     /* It may have ended its side and still wait for answers. */
     conn->peer_ended = true;
-    if (conn->n_work == 0 && conn->in.len == 0 && bst_stream_pending(&conn->stream) == 0) {
+    if (conn->n_work == 0 && conn->in.len == 0 && bst_wire_pending(&conn->stream) == 0) {
         bst_conn_close(conn);
         return;
     }
@@ -419,11 +421,11 @@ static void on_drained(void *user)
     bst_conn_advance(conn);
 }
 
-static const struct bst_stream_events events = {on_open, on_data, on_end, on_drained};
+static const struct bst_wire_events events = {on_open, on_data, on_end, on_drained};
 
 void bst_conn_drain(struct bst_conn *conn)
 {
-    bool quiet = conn->n_work == 0 && conn->in.len == 0 && bst_stream_pending(&conn->stream) == 0 &&
+    bool quiet = conn->n_work == 0 && conn->in.len == 0 && bst_wire_pending(&conn->stream) == 0 &&
                  !(conn->parser && bst_http1_started(conn->parser));
     if (!conn->stream.open) {
         bst_conn_close(conn);
@@ -473,7 +475,8 @@ static bool admit(struct bst_http_server *server, const struct bst_inet *ip)
 {
     bst_result result = bst_shared_enter(server->shared, ip);
     if (bst_failed(result)) {
-        bst_count(result.code == BST_E_BUSY ? &server->counts.refused_peer : &server->counts.refused_full);
+        bst_count(result.code == BST_E_BUSY ? &server->counts.refused_peer
+                                            : &server->counts.refused_full);
     }
     return !bst_failed(result);
 }
@@ -492,7 +495,8 @@ void bst_conn_accept(struct bst_http_server *server, struct bst_tcp *tcp)
         return;
     }
     enter_server(conn);
-    bst_result result = bst_stream_accept(&conn->stream, &tcp, server->tls, conn->peer.address, &events, conn);
+    bst_result result =
+        bst_wire_accept(&conn->stream, &tcp, server->tls, conn->peer.address, &events, conn);
     if (!bst_failed(result) && !conn->stream.tls) {
         result = begin_session(conn);
     }

@@ -111,7 +111,7 @@ void bst_exchange_write_ready(struct bst_conn *conn)
         if (!ex->answered) {
             return;
         }
-        struct bst_buf *out = bst_stream_out(&conn->stream);
+        struct bst_buf *out = bst_wire_out(&conn->stream);
         if (ex->out.failed) {
             out->failed = true;
         }
@@ -123,11 +123,11 @@ void bst_exchange_write_ready(struct bst_conn *conn)
 void bst_exchange_refuse(struct bst_conn *conn, int status)
 {
     const struct bst_http1_response r = {.status = status};
-    write_response(conn->server, bst_stream_out(&conn->stream), &r);
+    write_response(conn->server, bst_wire_out(&conn->stream), &r);
 }
 
-void bst_http_exchange_answer(struct bst_http_exchange *x, int status, const struct bst_http_header *headers,
-                              size_t n, struct bst_view body)
+void bst_http_exchange_answer(struct bst_http_exchange *x, int status,
+                              const struct bst_http_header *headers, size_t n, struct bst_view body)
 {
     struct bst_exchange *ex = bst_container_of(x, struct bst_exchange, x);
     struct bst_conn *conn = ex->conn;
@@ -152,7 +152,7 @@ void bst_http_exchange_answer(struct bst_http_exchange *x, int status, const str
         .body_omitted = ex->head,
     };
     ex->answered = true;
-    write_response(ex->server, its_turn ? bst_stream_out(&conn->stream) : &ex->out, &r);
+    write_response(ex->server, its_turn ? bst_wire_out(&conn->stream) : &ex->out, &r);
     if (its_turn) {
         retire(ex);
     }

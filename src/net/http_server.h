@@ -1,4 +1,5 @@
-/* HTTP/1.1 server over TCP, unix sockets and TLS: one instance per loop, joined by a shared part. */
+/* HTTP/1.1 server over TCP, unix sockets and TLS: one instance per loop, joined by a shared part.
+ */
 #pragma once
 
 #include "proto/http1/http1.h"
@@ -53,7 +54,8 @@ struct bst_http_handler {
     /** The connection and all its exchanges are over. Comes once for each good on_session. */
     void (*on_session_end)(void *ctx, struct bst_net_peer *peer);
     /** A handshake failed, for the one log line it deserves. May be NULL. */
-    void (*on_handshake_failed)(void *ctx, const struct bst_net_peer *peer, const struct bst_tls_failure *why);
+    void (*on_handshake_failed)(void *ctx, const struct bst_net_peer *peer,
+                                const struct bst_tls_failure *why);
     /** A request was refused before it became one. May be NULL. */
     void (*on_refused)(void *ctx, const struct bst_net_peer *peer, int status, const char *why);
     void *ctx;
@@ -90,14 +92,15 @@ bst_result bst_http_server_new(struct bst_loop *loop, int *take_fd, struct bst_h
 /** Stop accepting, close idle connections, let running requests end, then call `done`; what is left
  * after drain_ms is closed hard. On the loop's thread, once. */
 void bst_http_server_drain(struct bst_http_server *server, void (*done)(void *ctx), void *ctx);
-/** Close everything now. On the loop's thread. Exchanges not answered yet may still be answered while
- * the loop lives; the memory goes with the last of them. */
+/** Close everything now. On the loop's thread. Exchanges not answered yet may still be answered
+ * while the loop lives; the memory goes with the last of them. */
 void bst_http_server_free(struct bst_http_server **server);
 
 /** Answer an exchange; it and its arena are gone afterwards. A peer that left does no harm.
  * Date and Content-Length are added; a header that cannot be sent turns the answer into a 500. */
-void bst_http_exchange_answer(struct bst_http_exchange *x, int status, const struct bst_http_header *headers,
-                              size_t n, struct bst_view body);
+void bst_http_exchange_answer(struct bst_http_exchange *x, int status,
+                              const struct bst_http_header *headers, size_t n,
+                              struct bst_view body);
 /** Close the connection after this answer. */
 void bst_http_exchange_close_after(struct bst_http_exchange *x);
 struct bst_loop *bst_http_exchange_loop(const struct bst_http_exchange *x);

@@ -65,7 +65,8 @@ static void leave_peer(struct bst_http_shared *shared, const struct bst_inet *ip
     if (now <= 1) {
         bst_map_remove(&shared->peers, peer_key(ip));
     } else {
-        (void)BST_BUG(bst_failed(bst_map_set(&shared->peers, peer_key(ip), (void *)(now - 1), NULL)));
+        (void)BST_BUG(
+            bst_failed(bst_map_set(&shared->peers, peer_key(ip), (void *)(now - 1), NULL)));
     }
 }
 

@@ -29,7 +29,7 @@ struct bst_http_shared {
     struct bst_http_limits limits;
     pthread_mutex_t lock;
     struct bst_list servers;
-    struct bst_map peers;          /* address -> number of connections */
+    struct bst_map peers; /* address -> number of connections */
     size_t connections;
     struct bst_http_stats retired; /* of servers that are gone */
     _Atomic uint64_t last_session;
@@ -68,7 +68,7 @@ enum bst_conn_phase {
 struct bst_conn {
     struct bst_http_server *server;
     struct bst_list link; /* of server->conns while the socket is open */
-    struct bst_stream stream;
+    struct bst_wire stream;
     struct bst_http1_parser *parser;
     struct bst_buf in;    /* came while no more requests could be taken */
     struct bst_list work; /* exchanges in the order of their requests */
@@ -83,7 +83,7 @@ struct bst_conn {
     uint64_t n_messages;
     int64_t deadline_us;
     size_t lingered_bytes;
-    int refusal; /* status to answer when all work is done; then close */
+    int refusal;  /* status to answer when all work is done; then close */
     size_t holds; /* the socket, one an exchange */
     struct bst_task reap;
     bool session, closing, peer_ended, busy;

@@ -1,7 +1,7 @@
 /* Moves bytes between a socket and a TLS endpoint, and tells the owner what comes of it. */
 #include "net/stream.h"
 
-static void push_ciphertext(struct bst_stream *stream)
+static void push_ciphertext(struct bst_wire *stream)
 {
     struct bst_view out = bst_tls_out(stream->tls);
     if (out.len && stream->tcp) {
@@ -10,7 +10,7 @@ static void push_ciphertext(struct bst_stream *stream)
     }
 }
 
-static void tell_end(struct bst_stream *stream, bst_result why)
+static void tell_end(struct bst_wire *stream, bst_result why)
 {
     if (!stream->end_told) {
         stream->end_told = true;
@@ -18,7 +18,7 @@ static void tell_end(struct bst_stream *stream, bst_result why)
     }
 }
 
-static void tell_plaintext(struct bst_stream *stream)
+static void tell_plaintext(struct bst_wire *stream)
 {
     bst_auto(buf) plain = {0};
     bst_result result = bst_tls_read(stream->tls, &plain);
@@ -29,7 +29,7 @@ static void tell_plaintext(struct bst_stream *stream)
     }
 }
 
-static void tell_failure(struct bst_stream *stream)
+static void tell_failure(struct bst_wire *stream)
 {
     const struct bst_tls_failure *why = bst_tls_failure(stream->tls);
     enum bst_error code = why->code == BST_E_NONE ? BST_E_HANDSHAKE : why->code;
@@ -38,7 +38,7 @@ static void tell_failure(struct bst_stream *stream)
 }
 
 /* After anything that may have moved the endpoint. */
-static void look(struct bst_stream *stream)
+static void look(struct bst_wire *stream)
 {
     push_ciphertext(stream);
     enum bst_tls_state state = bst_tls_state(stream->tls);
@@ -62,7 +62,7 @@ static void look(struct bst_stream *stream)
 
 static void on_progress(void *user)
 {
-    struct bst_stream *stream = user;
+    struct bst_wire *stream = user;
     if (!stream->feeding && stream->tcp) {
         look(stream);
     }
@@ -70,7 +70,7 @@ static void on_progress(void *user)
 
 static void on_tcp_data(void *user, struct bst_view data)
 {
-    struct bst_stream *stream = user;
+    struct bst_wire *stream = user;
     if (!stream->tls) {
         stream->events->on_data(stream->user, data);
         return;
@@ -84,7 +84,7 @@ static void on_tcp_data(void *user, struct bst_view data)
 
 static void on_tcp_end(void *user, bst_result why)
 {
-    struct bst_stream *stream = user;
+    struct bst_wire *stream = user;
     bst_result result = why;
     stream->peer_ended = true;
     /* An end in order may have been told before the connection broke. */
@@ -102,14 +102,14 @@ static void on_tcp_end(void *user, bst_result why)
 
 static void on_tcp_drained(void *user)
 {
-    struct bst_stream *stream = user;
+    struct bst_wire *stream = user;
     stream->events->on_drained(stream->user);
 }
 
 static const struct bst_tcp_events tcp_events = {on_tcp_data, on_tcp_end, on_tcp_drained};
 
-static bst_result start(struct bst_stream *stream, struct bst_tcp **take_tcp,
-                        const struct bst_stream_events *events, void *user)
+static bst_result start(struct bst_wire *stream, struct bst_tcp **take_tcp,
+                        const struct bst_wire_events *events, void *user)
 {
     stream->tcp = bst_steal(take_tcp);
     stream->events = events;
@@ -122,11 +122,11 @@ static bst_result start(struct bst_stream *stream, struct bst_tcp **take_tcp,
     return bst_tcp_start(stream->tcp, &tcp_events, stream);
 }
 
-bst_result bst_stream_accept(struct bst_stream *stream, struct bst_tcp **take_tcp,
-                             struct bst_tls_server *server, struct bst_view peer,
-                             const struct bst_stream_events *events, void *user)
+bst_result bst_wire_accept(struct bst_wire *stream, struct bst_tcp **take_tcp,
+                           struct bst_tls_server *server, struct bst_view peer,
+                           const struct bst_wire_events *events, void *user)
 {
-    *stream = (struct bst_stream){0};
+    *stream = (struct bst_wire){0};
     bst_result result = server ? bst_tls_accept(server, peer, &stream->tls) : BST_OK;
     if (bst_failed(result)) {
         bst_tcp_close(take_tcp);
@@ -135,11 +135,11 @@ bst_result bst_stream_accept(struct bst_stream *stream, struct bst_tcp **take_tc
     return start(stream, take_tcp, events, user);
 }
 
-bst_result bst_stream_dial(struct bst_stream *stream, struct bst_tcp **take_tcp,
-                           struct bst_tls_client *client, const struct bst_stream_events *events,
-                           void *user)
+bst_result bst_wire_dial(struct bst_wire *stream, struct bst_tcp **take_tcp,
+                         struct bst_tls_client *client, const struct bst_wire_events *events,
+                         void *user)
 {
-    *stream = (struct bst_stream){0};
+    *stream = (struct bst_wire){0};
     bst_result result = client ? bst_tls_connect(client, &stream->tls) : BST_OK;
     if (bst_failed(result)) {
         bst_tcp_close(take_tcp);
@@ -148,12 +148,12 @@ bst_result bst_stream_dial(struct bst_stream *stream, struct bst_tcp **take_tcp,
     return start(stream, take_tcp, events, user);
 }
 
-struct bst_buf *bst_stream_out(struct bst_stream *stream)
+struct bst_buf *bst_wire_out(struct bst_wire *stream)
 {
     return stream->tls ? &stream->plain_out : bst_tcp_out(stream->tcp);
 }
 
-static void encrypt(struct bst_stream *stream)
+static void encrypt(struct bst_wire *stream)
 {
     bool ok = !stream->plain_out.failed &&
               !bst_failed(bst_tls_write(stream->tls, bst_buf_view(&stream->plain_out)));
@@ -165,7 +165,7 @@ static void encrypt(struct bst_stream *stream)
     push_ciphertext(stream);
 }
 
-void bst_stream_flush(struct bst_stream *stream, bool now)
+void bst_wire_flush(struct bst_wire *stream, bool now)
 {
     if (!stream->tcp) {
         return;
@@ -180,17 +180,17 @@ void bst_stream_flush(struct bst_stream *stream, bool now)
     }
 }
 
-size_t bst_stream_pending(const struct bst_stream *stream)
+size_t bst_wire_pending(const struct bst_wire *stream)
 {
     return stream->tcp ? bst_tcp_pending(stream->tcp) + stream->plain_out.len : 0;
 }
 
-void bst_stream_shutdown(struct bst_stream *stream)
+void bst_wire_shutdown(struct bst_wire *stream)
 {
     if (!stream->tcp) {
         return;
     }
-    bst_stream_flush(stream, false);
+    bst_wire_flush(stream, false);
     if (stream->tls && stream->open) {
         bst_tls_close(stream->tls);
         push_ciphertext(stream);
@@ -198,14 +198,14 @@ void bst_stream_shutdown(struct bst_stream *stream)
     bst_tcp_shutdown(stream->tcp);
 }
 
-void bst_stream_close(struct bst_stream *stream)
+void bst_wire_close(struct bst_wire *stream)
 {
     bst_tcp_close(&stream->tcp);
     bst_buf_wipe(&stream->plain_out);
 }
 
-void bst_stream_clear(struct bst_stream *stream)
+void bst_wire_clear(struct bst_wire *stream)
 {
-    bst_stream_close(stream);
+    bst_wire_close(stream);
     bst_tls_free(&stream->tls);
 }

@@ -4,7 +4,7 @@
 #include "sys/tcp.h"
 #include "tls/tls.h"
 
-struct bst_stream_events {
+struct bst_wire_events {
     /** The handshake is done. Not for plain streams, which are open from the start. */
     void (*on_open)(void *user);
     /** Plaintext; the view lives for the call. */
@@ -17,33 +17,33 @@ struct bst_stream_events {
 };
 
 /** Part of its owner, whose memory must outlive the callback that closes it. */
-struct bst_stream {
+struct bst_wire {
     struct bst_tcp *tcp; /* NULL: closed */
-    struct bst_tls *tls; /* NULL: plain; stays until bst_stream_clear() */
+    struct bst_tls *tls; /* NULL: plain; stays until bst_wire_clear() */
     struct bst_buf plain_out;
-    const struct bst_stream_events *events;
+    const struct bst_wire_events *events;
     void *user;
     bool open, feeding, end_told;
     bool peer_ended; /* the socket has no more to read */
 };
 
 /** Serve a connection that came in; takes `tcp`, also on failure. */
-bst_result bst_stream_accept(struct bst_stream *stream, struct bst_tcp **take_tcp,
-                             struct bst_tls_server *server, struct bst_view peer,
-                             const struct bst_stream_events *events, void *user);
+bst_result bst_wire_accept(struct bst_wire *stream, struct bst_tcp **take_tcp,
+                           struct bst_tls_server *server, struct bst_view peer,
+                           const struct bst_wire_events *events, void *user);
 /** Talk on a connection that was dialled; takes `tcp`, also on failure. */
-bst_result bst_stream_dial(struct bst_stream *stream, struct bst_tcp **take_tcp,
-                           struct bst_tls_client *client, const struct bst_stream_events *events,
-                           void *user);
-/** Where plaintext to send is collected; then bst_stream_flush(). */
-struct bst_buf *bst_stream_out(struct bst_stream *stream);
+bst_result bst_wire_dial(struct bst_wire *stream, struct bst_tcp **take_tcp,
+                         struct bst_tls_client *client, const struct bst_wire_events *events,
+                         void *user);
+/** Where plaintext to send is collected; then bst_wire_flush(). */
+struct bst_buf *bst_wire_out(struct bst_wire *stream);
 /** Encrypt what was collected; it leaves at the end of the loop's turn, or `now`. */
-void bst_stream_flush(struct bst_stream *stream, bool now);
+void bst_wire_flush(struct bst_wire *stream, bool now);
 /** Bytes that the kernel has not taken yet. */
-size_t bst_stream_pending(const struct bst_stream *stream);
+size_t bst_wire_pending(const struct bst_wire *stream);
 /** Say goodbye once all is written. */
-void bst_stream_shutdown(struct bst_stream *stream);
+void bst_wire_shutdown(struct bst_wire *stream);
 /** Close the socket; no callback comes any more. */
-void bst_stream_close(struct bst_stream *stream);
+void bst_wire_close(struct bst_wire *stream);
 /** Close, and free the TLS endpoint with all that was known about the peer. */
-void bst_stream_clear(struct bst_stream *stream);
+void bst_wire_clear(struct bst_wire *stream);

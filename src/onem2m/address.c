@@ -118,6 +118,9 @@ bst_result bst_m2m_address_parse(struct bst_view to, struct bst_m2m_address *ret
     if (to.len > BST_ADDR_MAX) {
         BST_FAIL(BST_E_TOO_LONG, "address: longer than %d bytes", BST_ADDR_MAX);
     }
+    if (!bst_utf8_valid(to)) {
+        BST_FAIL(BST_E_SYNTAX, "address: not UTF-8");
+    }
     BST_TRY(take_attribute(&to, &a));
     if (bst_view_starts(to, BST_VIEW("//"))) {
         a.scope = BST_ADDR_ABSOLUTE;

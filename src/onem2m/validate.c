@@ -55,7 +55,8 @@ static bst_result check_null(enum bst_m2m_op op, const struct bst_m2m_attr *attr
                    ? BST_OK
                    : bst_m2m_path_fail(BST_E_VALUE, path, "null is not allowed at creation");
     }
-    if (attr->flags & BST_ATTR_REQUIRED) {
+    /* TS-0001 9.6.1.3.2: null for expirationTime lets the hosting CSE choose a new one. */
+    if ((attr->flags & BST_ATTR_REQUIRED) && strcmp(attr->sn, "et") != 0) {
         return bst_m2m_path_fail(BST_E_VALUE, path, "(%s) has multiplicity 1, cannot be removed",
                                  bst_m2m_attr_name(attr));
     }

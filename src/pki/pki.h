@@ -1,71 +1,56 @@
-/* The project CA: issues certificates of the flavours of TS-0003 10.1.1, revokes them, keeps the
- * list of both and signs the CRL. Its key stays in the secure environment. */
+/* A small certification authority for a project: its key in the secure environment, its certificate and
+ * revocation list as two files. For `bastide init`, tests and small deployments; not a public CA. */
 #pragma once
 
 #include "crypto/x509.h"
 #include "se/se.h"
 
-/** Where the CA keeps its files; filled from above. Names are plain file names. */
-struct bst_pki_host {
-    void *ctx;
-    bst_result (*read)(void *ctx, const char *name, struct bst_buf *ret); /* BST_E_NOT_FOUND */
-    bst_result (*replace)(void *ctx, const char *name, struct bst_view bytes); /* atomic, durable */
-    int64_t (*wall_us)(void *ctx);
-};
-
-#define BST_PKI_CA_FILE "ca.pem"
-#define BST_PKI_CRL_FILE "ca.crl"
-#define BST_PKI_INDEX_FILE "index.jsonl"
-#define BST_PKI_KEY_LABEL "pki.ca"
-
 struct bst_pki;
 
-/** Make the CA: a P-256 key in `se`, a self-signed certificate, an empty CRL.
+struct bst_pki_config {
+    struct bst_se *se;               /* borrowed; outlives the authority */
+    const struct bst_se_host *host;  /* reads and replaces the files; clock */
+    const char *dir;                 /* <dir>/<name>.crt and <dir>/<name>.crl, both PEM */
+    const char *name;                /* [a-z0-9-]; the key is "pki.<name>" */
+    int64_t crl_lifetime_us;         /* until a new list is due; 0: 30 days */
+};
+
+/** Make a new authority with an EC P-256 key.
  *
- * @param name      common name
- * @param domain    the CA is constrained to dNSNames and URIs below it; empty: no constraint
- * @error BST_E_EXISTS  there is a CA already
- */
-bst_result bst_pki_create(const struct bst_pki_host *host, struct bst_se *se, struct bst_view name,
-                          struct bst_view domain, int64_t life_us);
-/** @param host  copied; `se` is borrowed. Not for several threads at once. */
-bst_result bst_pki_open(const struct bst_pki_host *host, struct bst_se *se, struct bst_pki **ret);
+ * After a crash half-way the same call goes on; an authority that is complete is BST_E_EXISTS.
+ * @param permits  what its certificates may name [TS-0003, 8.1.2.2]; none: everything
+ * @param parent   signs its certificate; NULL: self-signed */
+bst_result bst_pki_create(const struct bst_pki_config *config, struct bst_view common_name,
+                          const struct bst_cert_permit *permits, size_t n_permits,
+                          struct bst_pki *parent, int64_t lifetime_us, struct bst_pki **ret);
+/** @error BST_E_NOT_FOUND  there is none of this name
+ *  @error BST_E_CORRUPT    certificate, key and list do not belong together */
+bst_result bst_pki_open(const struct bst_pki_config *config, struct bst_pki **ret);
 void bst_pki_close(struct bst_pki **pki);
-/** Borrowed PEM of the CA. */
-struct bst_view bst_pki_ca_pem(const struct bst_pki *pki);
+
+/** PEM, appended. */
+bst_result bst_pki_cert(struct bst_pki *pki, struct bst_buf *ret_pem);
+bst_result bst_pki_crl(struct bst_pki *pki, struct bst_buf *ret_pem);
 
 struct bst_pki_order {
-    struct bst_view common_name;
-    enum bst_cert_flavour flavour;
-    struct bst_view name;
+    struct bst_view common_name;      /* for people; may be empty */
+    const struct bst_cert_san *names; /* what the certificate says */
+    size_t n_names;
     enum bst_cert_role role;
-    int64_t not_before_us, not_after_us; /* 0: now, and a year from then */
+    int64_t lifetime_us; /* ends with the authority's own certificate at the latest */
 };
-/** Issue a certificate for a public key (DER SubjectPublicKeyInfo); recorded before it is returned. */
+/** Certificate for a public key (DER SubjectPublicKeyInfo or PEM). Appends PEM.
+ * The caller has decided that the key's holder is entitled to the names. @thread any */
 bst_result bst_pki_issue(struct bst_pki *pki, const struct bst_pki_order *order,
-                         struct bst_view spki_der, struct bst_buf *ret_pem);
-/** The same for a certificate request, whose names count unless the order gives one. */
+                         struct bst_view public_key, struct bst_buf *ret_pem);
+/** Certificate for a request: its key, and the names of `order`. Every name that the request asks for
+ * must be among them.
+ * @error BST_E_DENIED   the request asks for another name
+ * @error BST_E_BAD_MAC  not signed by its own key */
 bst_result bst_pki_issue_csr(struct bst_pki *pki, const struct bst_pki_order *order,
                              struct bst_view csr, struct bst_buf *ret_pem);
-
-/** One certificate in the list. */
-struct bst_pki_entry {
-    char serial[48];
-    char name[BST_CERT_NAME_BYTES];
-    enum bst_cert_flavour flavour;
-    int64_t issued_us, not_after_us;
-    int64_t revoked_us; /* 0: good */
-    int reason;
-};
-size_t bst_pki_count(const struct bst_pki *pki);
-const struct bst_pki_entry *bst_pki_entry_at(const struct bst_pki *pki, size_t i);
-
-/** Revoke by serial number (upper-case hex) or by name (all that carry it); writes the list and a
- * new CRL. *ret_count: how many became revoked.
- * @error BST_E_NOT_FOUND  the CA issued no such certificate */
-bst_result bst_pki_revoke(struct bst_pki *pki, struct bst_view serial_or_name, int reason,
-                          size_t *ret_count);
-/** Sign a new CRL: before the old one ends. */
-bst_result bst_pki_renew_crl(struct bst_pki *pki);
-/** Validity of a CRL. */
-#define BST_PKI_CRL_LIFE_US (INT64_C(7) * 86400 * 1000000)
+/** Revoke by serial number (upper-case hex); the new list is durable when this returns success.
+ * A number that is revoked already stays as it is. @param reason RFC 5280 5.3.1 */
+bst_result bst_pki_revoke(struct bst_pki *pki, struct bst_view serial, int reason);
+/** Sign the list anew, before it is due. */
+bst_result bst_pki_crl_renew(struct bst_pki *pki);

@@ -42,10 +42,11 @@ enum bst_membership { BST_MEMBER_NO, BST_MEMBER_YES, BST_MEMBER_UNREACHABLE };
 /** Everything a decision depends on; borrowed for the call. */
 struct bst_access_request {
     const struct bst_originator *originator;
-    uint32_t op;       /* one BST_ACOP_ bit */
-    int target_ty;     /* type of the resource in To */
-    int create_ty;     /* Resource Type of a CREATE */
-    /* Specialisation of the target and of the content (mgmtDefinition, containerDefinition); empty: none. */
+    uint32_t op;   /* one BST_ACOP_ bit */
+    int target_ty; /* type of the resource in To */
+    int create_ty; /* Resource Type of a CREATE */
+    /* Specialisation of the target and of the content (mgmtDefinition, containerDefinition); empty:
+     * none. */
     struct bst_view target_spec, content_spec;
     int64_t now_us;
     struct bst_ip ip;                    /* family 0: not known */
@@ -54,7 +55,8 @@ struct bst_access_request {
     const struct bst_view *roles;        /* Role-IDs that were verified */
     size_t n_roles;
     /** Is the originator a member of the group? NULL: no group can be reached. */
-    enum bst_membership (*group)(void *ctx, struct bst_view group_id, const struct bst_originator *o);
+    enum bst_membership (*group)(void *ctx, struct bst_view group_id,
+                                 const struct bst_originator *o);
     void *group_ctx;
 };
 
@@ -81,7 +83,7 @@ struct bst_access_decision {
     enum bst_access_step step;
     const struct bst_acp_rules *policy; /* NULL when no policy took part */
     int rule;                           /* from 0; -1 none */
-    struct bst_view entry;              /* originator entry that matched, as written; lives in the policy */
+    struct bst_view entry; /* originator entry that matched, as written; lives in the policy */
 };
 
 /** Decide over all policies of the target: permit overrides, all else is deny. Allocates nothing.

@@ -1,5 +1,5 @@
-/* Privileges from their representation to the compiled form; everything that can be wrong is found here.
- * TS-0004 V3.32, 6.3.5.26 to 6.3.5.28, 7.3.3.15; TS-0003 V3.18, 7.1.3. */
+/* Privileges from their representation to the compiled form; everything that can be wrong is found
+ * here. TS-0004 V3.32, 6.3.5.26 to 6.3.5.28, 7.3.3.15; TS-0003 V3.18, 7.1.3. */
 #include "onem2m/address.h"
 #include "sec/acp_priv.h"
 
@@ -9,14 +9,24 @@
 enum { MAX_RULES = 1024, MAX_ENTRIES = 16384 };
 
 enum part {
-    RULES, NAMES, PATTERNS, GROUPS, CONTEXTS, WINDOWS, NETS, REGIONS, OBJECTS, CHILDREN, TEXT,
+    RULES,
+    NAMES,
+    PATTERNS,
+    GROUPS,
+    CONTEXTS,
+    WINDOWS,
+    NETS,
+    REGIONS,
+    OBJECTS,
+    CHILDREN,
+    TEXT,
     N_PARTS
 };
 
 struct builder {
     const struct bst_self *self;
     struct bst_buf parts[N_PARTS];
-    int rule;         /* index, for error sentences */
+    int rule; /* index, for error sentences */
     size_t entries;
 };
 
@@ -210,8 +220,8 @@ static bst_result originators(struct builder *b, yyjson_val *list, struct acp_ru
             BST_FAIL(BST_E_VALUE, "rule %d: accessControlOriginators (acor) holds a %s", b->rule,
                      bst_json_kind(item));
         }
-        BST_TRY(in_rule(b, "accessControlOriginators",
-                        originator_entry(b, rule, bst_json_view(item))));
+        BST_TRY(
+            in_rule(b, "accessControlOriginators", originator_entry(b, rule, bst_json_view(item))));
     }
     rule->names.n = count(b, NAMES, sizeof(struct acp_name)) - rule->names.at;
     rule->patterns.n = count(b, PATTERNS, sizeof(struct acp_pattern)) - rule->patterns.at;
@@ -285,7 +295,8 @@ static bst_result circle(struct builder *b, yyjson_val *list, struct bst_region 
                  "metres",
                  b->rule);
     }
-    *ret = (struct bst_region){.circle = true, .latitude = v[0], .longitude = v[1], .radius_m = v[2]};
+    *ret =
+        (struct bst_region){.circle = true, .latitude = v[0], .longitude = v[1], .radius_m = v[2]};
     return BST_OK;
 }
 
@@ -362,8 +373,8 @@ static bst_result contexts(struct builder *b, yyjson_val *list, struct acp_rule 
 static bst_result resource_type(struct builder *b, yyjson_val *value, int32_t *ret)
 {
     if (!yyjson_is_int(value) || yyjson_get_sint(value) < 1 || yyjson_get_sint(value) > 99999) {
-        BST_FAIL(BST_E_VALUE, "rule %d: accessControlObjectDetails (acod) holds a wrong type number",
-                 b->rule);
+        BST_FAIL(BST_E_VALUE,
+                 "rule %d: accessControlObjectDetails (acod) holds a wrong type number", b->rule);
     }
     *ret = (int32_t)yyjson_get_sint(value);
     return BST_OK;
@@ -376,8 +387,7 @@ static bst_result specialization(struct builder *b, yyjson_val *value, struct ac
     struct bst_view text = bst_json_view(cnd ? cnd : value);
     char digits[24];
     if (yyjson_is_uint(mgd) && !cnd) {
-        int n = snprintf(digits, sizeof digits, "%llu",
-                         (unsigned long long)yyjson_get_uint(mgd));
+        int n = snprintf(digits, sizeof digits, "%llu", (unsigned long long)yyjson_get_uint(mgd));
         text = bst_view_of(digits, (size_t)n);
     }
     if (!text.len) {
@@ -502,11 +512,21 @@ static bst_result pack(const struct builder *b, struct acp_text policy_id, bool 
     }
     struct bst_acp_rules *rules = (struct bst_acp_rules *)(void *)block;
     *rules = (struct bst_acp_rules){
-        .bytes = bytes, .self_privileges = self, .policy_id = policy_id,
+        .bytes = bytes,
+        .self_privileges = self,
+        .policy_id = policy_id,
         .n_rules = count(b, RULES, sizeof(struct acp_rule)),
-        .rules = at[RULES], .names = at[NAMES], .patterns = at[PATTERNS], .groups = at[GROUPS],
-        .contexts = at[CONTEXTS], .windows = at[WINDOWS], .nets = at[NETS], .regions = at[REGIONS],
-        .objects = at[OBJECTS], .children = at[CHILDREN], .text = at[TEXT],
+        .rules = at[RULES],
+        .names = at[NAMES],
+        .patterns = at[PATTERNS],
+        .groups = at[GROUPS],
+        .contexts = at[CONTEXTS],
+        .windows = at[WINDOWS],
+        .nets = at[NETS],
+        .regions = at[REGIONS],
+        .objects = at[OBJECTS],
+        .children = at[CHILDREN],
+        .text = at[TEXT],
     };
     for (uint32_t i = 0; i < rules->n_rules; i++) {
         rules->ops |= rules->rules[i].ops;

@@ -1,5 +1,6 @@
-/* The access decision: the reference algorithm of TS-0003 V3.18, 7.1.5, in the order that is cheapest.
- * A rule permits when all five of its conditions hold; one permitting rule is enough; all else is deny. */
+/* The access decision: the reference algorithm of TS-0003 V3.18, 7.1.5, in the order that is
+ * cheapest. A rule permits when all five of its conditions hold; one permitting rule is enough; all
+ * else is deny. */
 #include "sec/acp_priv.h"
 
 /* What is computed at most once for a decision. */

@@ -1,4 +1,5 @@
-/* Decisions in words: for the audit trail, for `access explain`, for the person who wrote the policy. */
+/* Decisions in words: for the audit trail, for `access explain`, for the person who wrote the
+ * policy. */
 #include "sec/acp_priv.h"
 
 struct step_text {
@@ -9,7 +10,8 @@ struct step_text {
 static const struct step_text STEPS[] = {
     [BST_ACCESS_NO_POLICY] = {"accessControlPolicyIDs", "TS-0001 9.6.1.3.2",
                               "no policy of the target exists or can be reached"},
-    [BST_ACCESS_NO_RULE] = {"privileges", "TS-0003 7.1.4", "the policies of the target have no rule"},
+    [BST_ACCESS_NO_RULE] = {"privileges", "TS-0003 7.1.4",
+                            "the policies of the target have no rule"},
     [BST_ACCESS_ORIGINATOR] = {"accessControlOriginators", "TS-0003 7.1.3",
                                "no rule names this originator"},
     [BST_ACCESS_GROUP] = {"accessControlOriginators", "TS-0001 9.6.2.1",

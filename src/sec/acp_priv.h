@@ -18,8 +18,8 @@ struct acp_name {
 struct acp_pattern {
     struct acp_text normal, written;
     uint32_t prefix; /* characters before the first `*`: most patterns fail there */
-    bool domain;  /* matched against the domain alone */
-    bool ae_only; /* written as a stem: not for CSE-IDs */
+    bool domain;     /* matched against the domain alone */
+    bool ae_only;    /* written as a stem: not for CSE-IDs */
 };
 struct acp_group {
     struct acp_text written;

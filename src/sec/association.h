@@ -9,7 +9,8 @@ enum bst_assoc_kind {
     BST_ASSOC_NONE, /* no credential shown */
     BST_ASSOC_PSK,
     BST_ASSOC_CERT,
-    BST_ASSOC_LAB, /* plain connection of a laboratory: everything is taken as written, nothing is proved */
+    BST_ASSOC_LAB, /* plain connection of a laboratory: everything is taken as written, nothing is
+                      proved */
 };
 
 /** Which entity the credential stands for. */
@@ -26,24 +27,24 @@ struct bst_association {
     enum bst_assoc_role role;
     bool proved; /* false for NONE and LAB, always */
     char cred_id[BST_CRED_ID_MAX + 1];
-    char *cse_id;      /* absolute, of a CSE */
-    char **ae_ids;     /* absolute, may hold `*` which stops at '/' */
+    char *cse_id;  /* absolute, of a CSE */
+    char **ae_ids; /* absolute, may hold `*` which stops at '/' */
     size_t n_ae_ids;
-    bool assigned;     /* ae_ids come from configuration or the certificate, not from a registration */
-    char *app_id;      /* App-ID carried by the certificate, else NULL */
-    int level;         /* protection level of the peer's key as far as known, 0..3 */
+    bool assigned; /* ae_ids come from configuration or the certificate, not from a registration */
+    char *app_id;  /* App-ID carried by the certificate, else NULL */
+    int level;     /* protection level of the peer's key as far as known, 0..3 */
     int64_t expires_us; /* of the credential, 0 none */
-    char *subject;     /* for logs: certificate name or key identity */
+    char *subject;      /* for logs: certificate name or key identity */
 };
 
 /** A verified handshake, as the TLS layer reports it; borrowed for the call. */
 struct bst_assoc_proof {
-    enum bst_assoc_kind kind;            /* PSK or CERT; NONE and LAB ignore the rest */
-    struct bst_view psk_identity;        /* PSK: as sent */
-    const struct bst_cert_names *names;  /* CERT: of the verified leaf */
-    struct bst_view app_id;              /* App-ID of the certificate, optional */
-    struct bst_view subject;             /* for logs */
-    int64_t expires_us;                  /* end of the credential, 0 none */
+    enum bst_assoc_kind kind;           /* PSK or CERT; NONE and LAB ignore the rest */
+    struct bst_view psk_identity;       /* PSK: as sent */
+    const struct bst_cert_names *names; /* CERT: of the verified leaf */
+    struct bst_view app_id;             /* App-ID of the certificate, optional */
+    struct bst_view subject;            /* for logs */
+    int64_t expires_us;                 /* end of the credential, 0 none */
 };
 
 /** What is on record for a credential. Filled by the look-up; the strings live until it returns. */
@@ -56,7 +57,8 @@ struct bst_assoc_binding {
     int level;
 };
 struct bst_assoc_bindings {
-    /** Find the record of a Credential-ID; *ret_found false when there is none. May allocate from arena. */
+    /** Find the record of a Credential-ID; *ret_found false when there is none. May allocate from
+     * arena. */
     bst_result (*find)(void *ctx, struct bst_view cred_id, struct bst_arena *arena,
                        struct bst_assoc_binding *ret, bool *ret_found);
     void *ctx;
@@ -73,7 +75,8 @@ struct bst_assoc_bindings {
  * @clause TS-0003 V3.18, 8.2.1, 8.2.2
  */
 bst_result bst_association_new(const struct bst_self *self, const struct bst_assoc_proof *proof,
-                               const struct bst_assoc_bindings *bindings, struct bst_association **ret);
+                               const struct bst_assoc_bindings *bindings,
+                               struct bst_association **ret);
 void bst_association_free(struct bst_association **assoc);
 
 /** The credential was used to register this AE; from now on it stands for it. */
@@ -83,7 +86,8 @@ void bst_association_unbind_ae(struct bst_association *assoc, struct bst_view ab
 /** May this association speak as the AE with that absolute id? */
 bool bst_association_allows_ae(const struct bst_association *assoc, struct bst_view abs_ae_id);
 
-/** CSE-ID public domain name to absolute CSE-ID: `<cse>.<domain>` is `//domain/cse`, if domain is ours.
+/** CSE-ID public domain name to absolute CSE-ID: `<cse>.<domain>` is `//domain/cse`, if domain is
+ * ours.
  * @clause TS-0001 V3.36, 6.5.1.1 */
 bst_result bst_cse_id_of_domain(const struct bst_self *self, struct bst_view name,
                                 struct bst_entity_id *ret);

@@ -13,8 +13,8 @@ struct field {
     unsigned from, to;
 };
 static const struct field FIELDS[7] = {
-    {"second", 0, 59},     {"minute", 0, 59}, {"hour", 0, 23},      {"day of month", 1, 31},
-    {"month", 1, 12},      {"day of week", 0, 6}, {"year", 2000, 9999},
+    {"second", 0, 59}, {"minute", 0, 59},     {"hour", 0, 23},      {"day of month", 1, 31},
+    {"month", 1, 12},  {"day of week", 0, 6}, {"year", 2000, 9999},
 };
 enum { YEAR = 6 };
 
@@ -253,7 +253,7 @@ bool bst_cidr_match(const struct bst_cidr *net, const struct bst_ip *ip)
 /* ---- places ---- */
 
 #define EARTH_RADIUS_M 6371008.8 /* mean radius of the IUGG */
-#define RAD(degrees) ((degrees) * 0.017453292519943295)
+#define RAD(degrees) ((degrees)*0.017453292519943295)
 
 double bst_geo_distance_m(double lat1, double lon1, double lat2, double lon2)
 {

@@ -6,8 +6,8 @@
 
 static bool is_unreserved(char c)
 {
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-           c == '-' || c == '.' || c == '_' || c == '~';
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '.' || c == '_' || c == '~';
 }
 
 static char lower(char c)
@@ -138,7 +138,9 @@ static bst_result join(const struct parts *p, struct bst_entity_id *id)
     id->len = (uint16_t)len;
     id->abs[len] = '\0';
     id->sp_len = (uint16_t)p->sp.len;
-    id->cse_len = (uint16_t)(p->cse.len ? p->cse.len : id->kind == BST_ENTITY_CSE ? p->last.len : 0);
+    id->cse_len = (uint16_t)(p->cse.len                   ? p->cse.len
+                             : id->kind == BST_ENTITY_CSE ? p->last.len
+                                                          : 0);
     id->last = (uint16_t)(len - p->last.len);
     return BST_OK;
 }
@@ -209,7 +211,8 @@ bst_result bst_relative_id_split(struct bst_view text, struct bst_view *ret_rela
 {
     struct bst_view rest = text, relative;
     bool has_at = bst_view_cut(&rest, '@', &relative);
-    bool ok = has_at && relative.len && relative.len <= BST_RELATIVE_PART_MAX && bst_fqdn_valid(rest);
+    bool ok =
+        has_at && relative.len && relative.len <= BST_RELATIVE_PART_MAX && bst_fqdn_valid(rest);
     for (size_t i = 0; ok && i < relative.len; i++) {
         ok = is_unreserved(relative.ptr[i]) && relative.ptr[i] != '~';
     }

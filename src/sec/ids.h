@@ -1,5 +1,6 @@
 /* Identifiers of entities: one normal form, the absolute id, so that comparing is comparing bytes.
- * TS-0001 7.2: CSE-ID, AE-ID-Stem, SP-relative and absolute forms; TS-0003 10.4, 12.2: Credential-ID. */
+ * TS-0001 7.2: CSE-ID, AE-ID-Stem, SP-relative and absolute forms; TS-0003 10.4, 12.2:
+ * Credential-ID. */
 #pragma once
 
 #include "base/text.h"
@@ -27,9 +28,9 @@ enum bst_entity_form { BST_FORM_STEM, BST_FORM_SP_RELATIVE, BST_FORM_ABSOLUTE };
 struct bst_entity_id {
     char abs[BST_ENTITY_ID_MAX + 1]; /* //sp/cse, //sp/Sstem or //sp/cse/Cstem */
     uint16_t len;
-    uint16_t sp_len;   /* of the domain, which starts at abs + 2 */
-    uint16_t cse_len;  /* of the CSE part, 0 for an S-type AE-ID; starts after the domain's slash */
-    uint16_t last;     /* where the last segment starts */
+    uint16_t sp_len;  /* of the domain, which starts at abs + 2 */
+    uint16_t cse_len; /* of the CSE part, 0 for an S-type AE-ID; starts after the domain's slash */
+    uint16_t last;    /* where the last segment starts */
     enum bst_entity_kind kind;
     enum bst_entity_form form;
 };
@@ -57,17 +58,18 @@ struct bst_view bst_entity_cse(const struct bst_entity_id *id);
 
 /** Bring an id to its normal form.
  *
- * A bare word is a stem: S... belongs to the domain, everything else to this CSE. "/<this CSE>/S..."
- * is the same AE as "/S...".
+ * A bare word is a stem: S... belongs to the domain, everything else to this CSE. "/<this
+ * CSE>/S..." is the same AE as "/S...".
  *
  * @error BST_E_SYNTAX    other than unreserved characters, empty segments, too many segments
  * @error BST_E_TOO_LONG  longer than BST_ENTITY_ID_MAX in its normal form
  * @clause TS-0001 7.2
  */
-bst_result bst_entity_parse(const struct bst_self *self, struct bst_view text, struct bst_entity_id *ret);
+bst_result bst_entity_parse(const struct bst_self *self, struct bst_view text,
+                            struct bst_entity_id *ret);
 
-/** As bst_entity_parse() with `*` allowed everywhere. A stem that starts with `*` stands for stems of the
- * domain and of this CSE: then there are two patterns. */
+/** As bst_entity_parse() with `*` allowed everywhere. A stem that starts with `*` stands for stems
+ * of the domain and of this CSE: then there are two patterns. */
 bst_result bst_entity_pattern(const struct bst_self *self, struct bst_view text,
                               struct bst_entity_id ret[2], size_t *ret_n);
 /** `*` ends at a slash; a pattern written as a stem never matches a CSE-ID. */
@@ -96,9 +98,11 @@ enum bst_cred_type {
 };
 #define BST_CRED_ID_MAX 319
 
-/** Form `<type>-<value>`. Octets outside the alphabet of 10.4 become `_xx`, and so does a `_` that would
- * read as such an escape: two values never share a Credential-ID, and plain ones stay as they are. */
+/** Form `<type>-<value>`. Octets outside the alphabet of 10.4 become `_xx`, and so does a `_` that
+ * would read as such an escape: two values never share a Credential-ID, and plain ones stay as they
+ * are. */
 bst_result bst_cred_id_format(enum bst_cred_type type, struct bst_view value,
                               char ret[BST_CRED_ID_MAX + 1]);
 /** Back to type and value. */
-bst_result bst_cred_id_parse(struct bst_view cred_id, enum bst_cred_type *ret_type, struct bst_buf *ret_value);
+bst_result bst_cred_id_parse(struct bst_view cred_id, enum bst_cred_type *ret_type,
+                             struct bst_buf *ret_value);

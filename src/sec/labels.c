@@ -18,7 +18,8 @@ void bst_relative_key_id(const uint8_t id[BST_EXPORT_ID_LEN], char ret[BST_RELAT
     }
 }
 
-bst_result bst_key_id(struct bst_view relative_id, struct bst_view fqdn, char ret[BST_KEY_ID_MAX + 1])
+bst_result bst_key_id(struct bst_view relative_id, struct bst_view fqdn,
+                      char ret[BST_KEY_ID_MAX + 1])
 {
     uint8_t raw[BST_EXPORT_ID_LEN];
     BST_TRY(bst_hex_decode(relative_id, raw, sizeof raw));

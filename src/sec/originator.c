@@ -1,5 +1,6 @@
-/* Originator verification. The order of the checks is that of TS-0004 V3.32, 7.3.2.1; only this file
- * has it. TS-0003 V3.18, 7.2.1: From is what the security association stands for, or the request ends. */
+/* Originator verification. The order of the checks is that of TS-0004 V3.32, 7.3.2.1; only this
+ * file has it. TS-0003 V3.18, 7.2.1: From is what the security association stands for, or the
+ * request ends. */
 #include "sec/originator.h"
 
 void bst_originator_init(struct bst_originator *o)
@@ -71,7 +72,8 @@ static bst_result within_cse(const struct bst_originator_check *check, struct bs
         return not_authenticated(check, "another CSE that is registered here");
     }
     if (o->id.kind == BST_ENTITY_AE_C && o->id.form == BST_FORM_STEM) {
-        return not_authenticated(check, "a CSE-relative AE-ID, but the credential belongs to a CSE");
+        return not_authenticated(check,
+                                 "a CSE-relative AE-ID, but the credential belongs to a CSE");
     }
     if (o->id.kind == BST_ENTITY_AE_C && !bst_view_eq(cse, own) && registree_cse(check, cse)) {
         return not_authenticated(check, "an AE of another CSE that is registered here");
@@ -87,11 +89,13 @@ static bst_result within_cse(const struct bst_originator_check *check, struct bs
 static bst_result outside(const struct bst_originator_check *check, const struct bst_originator *o)
 {
     if (o->id.kind == BST_ENTITY_CSE) {
-        BST_FAIL(BST_E_ASSOCIATION_REQUIRED, "From '%.*s' is a CSE: it needs a security association",
+        BST_FAIL(BST_E_ASSOCIATION_REQUIRED,
+                 "From '%.*s' is a CSE: it needs a security association",
                  BST_VIEW_ARGS(check->from));
     }
     if (!check->creates_ae && !registered_ae(check, &o->id)) {
-        return not_authenticated(check, "no security association, and no such AE is registered here");
+        return not_authenticated(check,
+                                 "no security association, and no such AE is registered here");
     }
     if (!check->open_aes) {
         /* [TS-0003, 6.1.2.2.1] mandatory between the field domain and an IN-CSE */
@@ -151,7 +155,8 @@ bst_result bst_originator_verify(const struct bst_originator_check *check,
         return BST_OK;
     }
     if (!check->has_from || !check->from.len) {
-        BST_FAIL(BST_E_SYNTAX, "From is missing; only a request to register an AE may leave it out");
+        BST_FAIL(BST_E_SYNTAX,
+                 "From is missing; only a request to register an AE may leave it out");
     }
     BST_TRY(bst_entity_parse(check->self, check->from, &o.id));
     bool registree_ae = check->assoc && check->assoc->proved && check->assoc->role != BST_ROLE_CSE;

@@ -24,12 +24,13 @@ struct bst_originator_check {
     const struct bst_registrations *registrations;
     struct bst_view from;
     bool has_from;
-    bool creates_ae;     /* CREATE of an AE */
-    bool stem_only;      /* refuse From of an AE in other than stem form, as V3.32 has it */
-    bool open_aes;       /* serve AEs without an association: field domain only, TS-0003 6.1.2.2.1 */
+    bool creates_ae; /* CREATE of an AE */
+    bool stem_only;  /* refuse From of an AE in other than stem form, as V3.32 has it */
+    bool open_aes;   /* serve AEs without an association: field domain only, TS-0003 6.1.2.2.1 */
 };
 
-/** Fill the computed members after `id` and `proved` were set; for originators made inside the CSE. */
+/** Fill the computed members after `id` and `proved` were set; for originators made inside the CSE.
+ */
 void bst_originator_init(struct bst_originator *o);
 
 /** Verify the originator.
@@ -39,4 +40,5 @@ void bst_originator_init(struct bst_originator *o);
  * @error BST_E_ASSOCIATION_REQUIRED  a CSE, or a registered AE, without an association (4107)
  * @clause TS-0004 V3.32, 7.3.2.1; TS-0003 V3.18, 7.2.1
  */
-bst_result bst_originator_verify(const struct bst_originator_check *check, struct bst_originator *ret);
+bst_result bst_originator_verify(const struct bst_originator_check *check,
+                                 struct bst_originator *ret);

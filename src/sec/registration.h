@@ -11,9 +11,9 @@ struct bst_text_list {
 
 /** A serviceSubscribedAppRule (asar). A list that is absent has n = 0. */
 struct bst_app_rule {
-    struct bst_view id;                    /* for explanations */
-    struct bst_text_list cred_ids;         /* apci; absent: for registrations without an association */
-    struct bst_text_list app_ids, ae_ids;  /* aai, aae */
+    struct bst_view id;            /* for explanations */
+    struct bst_text_list cred_ids; /* apci; absent: for registrations without an association */
+    struct bst_text_list app_ids, ae_ids; /* aai, aae */
 };
 
 /** What the serviceSubscribedNode of this CSE says. */
@@ -24,15 +24,16 @@ struct bst_service_subscription {
 };
 
 struct bst_ae_registration {
-    struct bst_view from;   /* "", "S", "C" or a whole stem */
-    struct bst_view app_id; /* api */
+    struct bst_view from;                /* "", "S", "C" or a whole stem */
+    struct bst_view app_id;              /* api */
     const struct bst_association *assoc; /* NULL: none */
 };
 
-/** What a registration may end with: a stem of the shape of a pattern ("S*", "C12*x", or one stem). */
+/** What a registration may end with: a stem of the shape of a pattern ("S*", "C12*x", or one stem).
+ */
 struct bst_registration_grant {
-    const struct bst_app_rule *rule;       /* NULL: granted by the certificate itself */
-    struct bst_view s_pattern, c_pattern;  /* empty: none of that kind */
+    const struct bst_app_rule *rule;      /* NULL: granted by the certificate itself */
+    struct bst_view s_pattern, c_pattern; /* empty: none of that kind */
 };
 
 /** May this AE register?

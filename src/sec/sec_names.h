@@ -1,5 +1,5 @@
-/* Names and numbers of the interfaces Mmef and Mmaf (TS-0032), which TS-0003 describes without fixing
- * them. One table: whoever holds TS-0032 corrects it here and nowhere else. */
+/* Names and numbers of the interfaces Mmef and Mmaf (TS-0032), which TS-0003 describes without
+ * fixing them. One table: whoever holds TS-0032 corrects it here and nowhere else. */
 #pragma once
 
 /* Resource types. TS-0004 gives these types no number. */

@@ -181,6 +181,7 @@ void conn_close(struct bst_store_conn **slot)
             bst_free(q);
         }
     }
+    sqlite3_finalize(conn->open_savepoint);
     sqlite3_close_v2(conn->db);
     bst_free(conn);
 }
@@ -267,13 +268,20 @@ static bst_result before_write(struct bst_store_conn *conn)
         return BST_OK;
     }
     BST_TRY(bst_store_writable(conn->store));
-    static const struct bst_sql savepoint = {"SAVEPOINT job"};
-    struct bst_query *q;
-    conn->savepoint = true; /* also stops the recursion */
-    bst_result r = bst_sql_begin(conn, &savepoint, &q);
-    r = bst_failed(r) ? r : bst_sql_exec(&q);
-    conn->savepoint = !bst_failed(r);
-    return r;
+    int rc = SQLITE_OK;
+    if (!conn->open_savepoint) {
+        rc = sqlite3_prepare_v3(conn->db, "SAVEPOINT job", -1, SQLITE_PREPARE_PERSISTENT,
+                                &conn->open_savepoint, NULL);
+    }
+    if (rc == SQLITE_OK) {
+        (void)sqlite3_step(conn->open_savepoint);
+        rc = sqlite3_reset(conn->open_savepoint);
+    }
+    if (rc != SQLITE_OK) {
+        return conn_error(conn, rc, "savepoint");
+    }
+    conn->savepoint = true;
+    return BST_OK;
 }
 
 /* NULL, and why, on failure. */

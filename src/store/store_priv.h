@@ -27,6 +27,7 @@ struct bst_store_conn {
     bool limited, in_view; /* readers */
     bool bulk;             /* gives up when the store closes */
     bool writer, in_job, savepoint;
+    sqlite3_stmt *open_savepoint;
 };
 
 /* A job list with its own end. */

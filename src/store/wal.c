@@ -120,7 +120,7 @@ static int rewrite(sqlite3_file *file, char *block, int block_bytes)
 
 static bst_result rewrite_wal(sqlite3_vfs *vfs, const char *path)
 {
-    enum { BLOCK = 256 * 1024 };
+    enum { BLOCK = 64 * 1024 }; /* SQLite's own files take less than 128 KiB at a time */
     bst_auto_free char *block = bst_alloc(BLOCK);
     BST_ENSURE(block, BST_E_NOMEM);
     struct vfs_file wal = {.vfs = vfs};

@@ -35,13 +35,13 @@ static bool injected_failure(void)
 static bst_result file_error(const char *what, const char *path)
 {
     int error = errno;
-    enum bst_error code = error == ENOENT || error == ENOTDIR     ? BST_E_NOT_FOUND
-                          : error == EACCES || error == EPERM     ? BST_E_PERMISSION
-                          : error == EROFS                        ? BST_E_READ_ONLY
-                          : error == ENOSPC || error == EDQUOT    ? BST_E_DISK_FULL
-                          : error == EEXIST                       ? BST_E_EXISTS
-                          : error == ENOMEM                       ? BST_E_NOMEM
-                                                                  : BST_E_IO;
+    enum bst_error code = error == ENOENT || error == ENOTDIR  ? BST_E_NOT_FOUND
+                          : error == EACCES || error == EPERM  ? BST_E_PERMISSION
+                          : error == EROFS                     ? BST_E_READ_ONLY
+                          : error == ENOSPC || error == EDQUOT ? BST_E_DISK_FULL
+                          : error == EEXIST                    ? BST_E_EXISTS
+                          : error == ENOMEM                    ? BST_E_NOMEM
+                                                               : BST_E_IO;
     char reason[128];
     BST_FAIL(code, "%s %s: %s", what, path, strerror_r(error, reason, sizeof reason));
 }
@@ -112,8 +112,8 @@ static bool sync_fd(int fd)
 static bool sync_folder_of(const char *path)
 {
     const char *slash = strrchr(path, '/');
-    bst_auto_free char *folder = slash ? bst_strndup(path, slash == path ? 1 : (size_t)(slash - path))
-                                       : bst_strdup(".");
+    bst_auto_free char *folder =
+        slash ? bst_strndup(path, slash == path ? 1 : (size_t)(slash - path)) : bst_strdup(".");
     if (!folder) {
         errno = ENOMEM;
         return false;
@@ -122,7 +122,8 @@ static bool sync_folder_of(const char *path)
     return fd >= 0 && sync_fd(fd);
 }
 
-static bst_result write_aside(const char *aside, const char *path, struct bst_view content, unsigned mode)
+static bst_result write_aside(const char *aside, const char *path, struct bst_view content,
+                              unsigned mode)
 {
     auto_fd fd = open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
     /* fchmod: the mode that was asked for, whatever the umask is. */
@@ -193,7 +194,8 @@ bst_result bst_file_mode(const char *path, unsigned *ret)
     return BST_OK;
 }
 
-bst_result bst_dir_list(const char *path, bst_result (*each)(void *user, const char *name), void *user)
+bst_result bst_dir_list(const char *path, bst_result (*each)(void *user, const char *name),
+                        void *user)
 {
     struct dirent **entries;
     int n = scandir(path, &entries, NULL, alphasort);
@@ -238,7 +240,8 @@ bst_result bst_append_write(struct bst_append *file, struct bst_view data)
 
 bst_result bst_append_sync(struct bst_append *file)
 {
-    return !injected_failure() && fdatasync(file->fd) == 0 ? BST_OK : file_error("syncing", "a file");
+    return !injected_failure() && fdatasync(file->fd) == 0 ? BST_OK
+                                                           : file_error("syncing", "a file");
 }
 
 void bst_append_clear(struct bst_append *file)

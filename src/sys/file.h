@@ -1,4 +1,5 @@
-/* Files: whole reads with a cap, durable replacement, durable appending, and the lock of a folder. */
+/* Files: whole reads with a cap, durable replacement, durable appending, and the lock of a folder.
+ */
 #pragma once
 
 #include "base/text.h"
@@ -16,7 +17,8 @@ bool bst_file_exists(const char *path);
 /** Permission bits of a file (07777), for warnings about secrets that others can read. */
 bst_result bst_file_mode(const char *path, unsigned *ret);
 /** Names in a folder, without "." and "..", in byte order; a failure of `each` ends the walk. */
-bst_result bst_dir_list(const char *path, bst_result (*each)(void *user, const char *name), void *user);
+bst_result bst_dir_list(const char *path, bst_result (*each)(void *user, const char *name),
+                        void *user);
 
 /** A file that only grows. */
 struct bst_append {

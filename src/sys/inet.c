@@ -19,7 +19,8 @@ void bst_inet_format(const struct bst_inet *ip, bool with_port, char out[BST_INE
     if (!with_port || !ip->family) {
         snprintf(out, BST_INET_TEXT, "%s", text);
     } else {
-        snprintf(out, BST_INET_TEXT, ip->family == 4 ? "%s:%u" : "[%s]:%u", text, (unsigned)ip->port);
+        snprintf(out, BST_INET_TEXT, ip->family == 4 ? "%s:%u" : "[%s]:%u", text,
+                 (unsigned)ip->port);
     }
 }
 
@@ -30,7 +31,8 @@ bst_result bst_address_split(struct bst_view text, struct bst_view *ret_host, ui
         colon--;
     }
     uint64_t port = 0;
-    if (colon == 0 || bst_failed(bst_parse_u64(bst_view_from(text, colon), &port)) || port > 65535) {
+    if (colon == 0 || bst_failed(bst_parse_u64(bst_view_from(text, colon), &port)) ||
+        port > 65535) {
         BST_FAIL(BST_E_SYNTAX, "%.*s: an address is HOST:PORT, [IPv6]:PORT or unix:PATH",
                  BST_VIEW_ARGS(text));
     }
@@ -218,7 +220,8 @@ static bst_result bind_unix(const char *path, struct bst_bound *bound)
     int *fd = &bound->fds[0];
     *fd = stream_socket(AF_UNIX);
     /* Nobody can connect before listen(), so that the mode is in force from the first moment. */
-    if (*fd < 0 || bind(*fd, (struct sockaddr *)&addr, sizeof addr) != 0 || chmod(path, 0600) != 0) {
+    if (*fd < 0 || bind(*fd, (struct sockaddr *)&addr, sizeof addr) != 0 ||
+        chmod(path, 0600) != 0) {
         return sys_error("listening on", path);
     }
     for (size_t i = 1; i < bound->n; i++) {

@@ -63,7 +63,8 @@ static void nothing(uv_timer_t *timer)
 static void set_alarm(struct bst_loop *loop)
 {
     int64_t due_us = loop->timers ? loop->timers->due_us : 0;
-    if (due_us == loop->alarm_due_us && (due_us == 0 || uv_is_active((uv_handle_t *)&loop->alarm))) {
+    if (due_us == loop->alarm_due_us &&
+        (due_us == 0 || uv_is_active((uv_handle_t *)&loop->alarm))) {
         return;
     }
     loop->alarm_due_us = due_us;
@@ -112,16 +113,26 @@ bst_result bst_uv_error(int status, const char *what, const char *subject)
         int status;
         enum bst_error code;
     } codes[] = {
-        {UV_ECONNREFUSED, BST_E_NOT_REACHABLE}, {UV_EHOSTUNREACH, BST_E_NOT_REACHABLE},
-        {UV_ENETUNREACH, BST_E_NOT_REACHABLE},  {UV_ENOENT, BST_E_NOT_REACHABLE},
-        {UV_EAI_NONAME, BST_E_NOT_REACHABLE},   {UV_EAI_AGAIN, BST_E_NOT_REACHABLE},
-        {UV_EAI_FAIL, BST_E_NOT_REACHABLE},     {UV_EAI_NODATA, BST_E_NOT_REACHABLE},
-        {UV_ECONNRESET, BST_E_CLOSED},          {UV_EPIPE, BST_E_CLOSED},
-        {UV_ECONNABORTED, BST_E_CLOSED},        {UV_EOF, BST_E_CLOSED},
-        {UV_ETIMEDOUT, BST_E_TIMEOUT},          {UV_ECANCELED, BST_E_CANCELLED},
-        {UV_EADDRINUSE, BST_E_EXISTS},          {UV_EACCES, BST_E_PERMISSION},
-        {UV_EPERM, BST_E_PERMISSION},           {UV_ENOMEM, BST_E_NOMEM},
-        {UV_EMFILE, BST_E_LIMIT},               {UV_ENFILE, BST_E_LIMIT},
+        {UV_ECONNREFUSED, BST_E_NOT_REACHABLE},
+        {UV_EHOSTUNREACH, BST_E_NOT_REACHABLE},
+        {UV_ENETUNREACH, BST_E_NOT_REACHABLE},
+        {UV_ENOENT, BST_E_NOT_REACHABLE},
+        {UV_EAI_NONAME, BST_E_NOT_REACHABLE},
+        {UV_EAI_AGAIN, BST_E_NOT_REACHABLE},
+        {UV_EAI_FAIL, BST_E_NOT_REACHABLE},
+        {UV_EAI_NODATA, BST_E_NOT_REACHABLE},
+        {UV_ECONNRESET, BST_E_CLOSED},
+        {UV_EPIPE, BST_E_CLOSED},
+        {UV_ECONNABORTED, BST_E_CLOSED},
+        {UV_EOF, BST_E_CLOSED},
+        {UV_ETIMEDOUT, BST_E_TIMEOUT},
+        {UV_ECANCELED, BST_E_CANCELLED},
+        {UV_EADDRINUSE, BST_E_EXISTS},
+        {UV_EACCES, BST_E_PERMISSION},
+        {UV_EPERM, BST_E_PERMISSION},
+        {UV_ENOMEM, BST_E_NOMEM},
+        {UV_EMFILE, BST_E_LIMIT},
+        {UV_ENFILE, BST_E_LIMIT},
     };
     enum bst_error code = BST_E_IO;
     for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {

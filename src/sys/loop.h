@@ -24,7 +24,8 @@ void bst_loop_stop(struct bst_loop *loop);
 bool bst_loop_run_once(struct bst_loop *loop, int64_t max_wait_ms);
 /** Run `task` on the loop's thread, in the order of posting. From any thread. */
 void bst_loop_post(struct bst_loop *loop, struct bst_task *task);
-/** Monotonic time as of this turn of the loop: cheap, and equal for all that happens in the turn. */
+/** Monotonic time as of this turn of the loop: cheap, and equal for all that happens in the turn.
+ */
 int64_t bst_loop_now_us(struct bst_loop *loop);
 
 /** Wakes its owner once or again and again. Storage is the owner's: after bst_timer_stop() it may
@@ -33,12 +34,13 @@ struct bst_timer {
     struct bst_loop *loop;
     void (*run)(void *user);
     void *user;
-    int64_t due_us, repeat_us; /* monotonic */
+    int64_t due_us, repeat_us;                /* monotonic */
     struct bst_timer *child, *sibling, *back; /* pairing heap */
     uint32_t round;
     bool armed;
 };
-void bst_timer_init(struct bst_loop *loop, struct bst_timer *timer, void (*run)(void *user), void *user);
+void bst_timer_init(struct bst_loop *loop, struct bst_timer *timer, void (*run)(void *user),
+                    void *user);
 /** Start, or start again. `repeat_ms` 0: once. */
 void bst_timer_start(struct bst_timer *timer, int64_t after_ms, int64_t repeat_ms);
 /** Start for a monotonic moment, once. */

@@ -16,8 +16,8 @@ struct bst_loop {
     uv_async_t wake;
     uv_prepare_t prepare;
     uv_check_t check;
-    uv_timer_t alarm;    /* the next timer */
-    uv_timer_t patience; /* of run_once */
+    uv_timer_t alarm;                /* the next timer */
+    uv_timer_t patience;             /* of run_once */
     _Atomic(struct bst_task *) mail; /* newest first */
     atomic_bool stopped;
     struct bst_timer *timers;
@@ -25,7 +25,7 @@ struct bst_loop {
     int64_t alarm_due_us;
     int64_t now_us; /* 0: not read in this turn yet */
     bool running;
-    bool active;    /* something was handled */
+    bool active;           /* something was handled */
     struct bst_list flush; /* connections with collected output */
     char *read_buffer;     /* one for all connections: they have no own while idle */
     struct bst_buf spares[BST_SPARES];

@@ -51,7 +51,8 @@ bst_result bst_process_start(const char *program, const char *const *argv, const
 bool bst_process_running(struct bst_process *process)
 {
     siginfo_t info = {0};
-    return process->pid && waitid(P_PID, (id_t)process->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+    return process->pid &&
+           waitid(P_PID, (id_t)process->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
            info.si_pid == 0;
 }
 
@@ -74,7 +75,8 @@ bst_result bst_process_wait(struct bst_process *process, int64_t timeout_ms, int
         int n = poll(&p, 1, (int)timeout_ms);
         close(fd);
         if (n == 0) {
-            BST_FAIL(BST_E_TIMEOUT, "process %d did not end in %lld ms", process->pid, (long long)timeout_ms);
+            BST_FAIL(BST_E_TIMEOUT, "process %d did not end in %lld ms", process->pid,
+                     (long long)timeout_ms);
         }
     }
     if (waitpid(process->pid, &status, 0) < 0) {
@@ -112,7 +114,8 @@ bst_result bst_free_port(unsigned *ret)
     return BST_OK;
 }
 
-/* Fields of /proc/PID/stat after the command name, which may hold blanks: 14 utime, 15 stime, 24 rss. */
+/* Fields of /proc/PID/stat after the command name, which may hold blanks: 14 utime, 15 stime, 24
+ * rss. */
 bst_result bst_process_usage(int pid, uint64_t *ret_rss_kib, uint64_t *ret_cpu_us)
 {
     char path[64];
@@ -124,10 +127,11 @@ bst_result bst_process_usage(int pid, uint64_t *ret_rss_kib, uint64_t *ret_cpu_u
     bst_buf_addc(&text, '\0');
     BST_TRY(bst_buf_check(&text));
     const char *after = strrchr(text.ptr, ')');
-    if (!after || sscanf(after + 1,
-                         " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d %*d %*d "
-                         "%*u %*u %lld",
-                         &utime, &stime, &rss) != 3) {
+    if (!after ||
+        sscanf(after + 1,
+               " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d %*d %*d "
+               "%*u %*u %lld",
+               &utime, &stime, &rss) != 3) {
         BST_FAIL(BST_E_IO, "%s cannot be understood", path);
     }
     *ret_rss_kib = (uint64_t)rss * (uint64_t)sysconf(_SC_PAGESIZE) / 1024;

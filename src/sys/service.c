@@ -93,12 +93,12 @@ static void settled(void *user)
     watch->run(watch->user);
 }
 
-bst_result bst_watch_new(struct bst_loop *loop, const char *path, void (*run)(void *user), void *user,
-                         struct bst_watch **ret)
+bst_result bst_watch_new(struct bst_loop *loop, const char *path, void (*run)(void *user),
+                         void *user, struct bst_watch **ret)
 {
     const char *slash = strrchr(path, '/');
-    bst_auto_free char *folder = slash ? bst_strndup(path, slash == path ? 1 : (size_t)(slash - path))
-                                       : bst_strdup(".");
+    bst_auto_free char *folder =
+        slash ? bst_strndup(path, slash == path ? 1 : (size_t)(slash - path)) : bst_strdup(".");
     bst_auto_free char *name = bst_strdup(slash ? slash + 1 : path);
     bst_auto_free struct bst_watch *watch = bst_alloc(sizeof *watch);
     BST_ENSURE(folder && name && watch, BST_E_NOMEM);
@@ -144,7 +144,8 @@ static void *thread_main(void *arg)
     return NULL;
 }
 
-bst_result bst_thread_start(const char *name, void (*run)(void *arg), void *arg, struct bst_thread **ret)
+bst_result bst_thread_start(const char *name, void (*run)(void *arg), void *arg,
+                            struct bst_thread **ret)
 {
     struct bst_thread *thread = bst_alloc(sizeof *thread);
     BST_ENSURE(thread, BST_E_NOMEM);
@@ -214,7 +215,8 @@ size_t bst_service_sockets(void)
 
 bst_result bst_service_harden(void)
 {
-    bool ok = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0;
+    bool ok =
+        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0;
     if (!ok) {
         BST_FAIL(BST_E_PERMISSION, "the kernel refuses no-new-privileges or no-dump");
     }

@@ -14,12 +14,13 @@ void bst_signal_free(struct bst_signal **sig);
 
 /** Call `run` some time after a file was changed or replaced; bursts are reported once. The folder
  * is what is watched, so that editors and atomic replacement are seen too. */
-bst_result bst_watch_new(struct bst_loop *loop, const char *path, void (*run)(void *user), void *user,
-                         struct bst_watch **ret);
+bst_result bst_watch_new(struct bst_loop *loop, const char *path, void (*run)(void *user),
+                         void *user, struct bst_watch **ret);
 void bst_watch_free(struct bst_watch **watch);
 
 /** Start a thread with a short name; signals stay with the first thread. */
-bst_result bst_thread_start(const char *name, void (*run)(void *arg), void *arg, struct bst_thread **ret);
+bst_result bst_thread_start(const char *name, void (*run)(void *arg), void *arg,
+                            struct bst_thread **ret);
 /** Wait for its end and free it. */
 void bst_thread_join(struct bst_thread **thread);
 /** Processors this process may use, at least 1. */

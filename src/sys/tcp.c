@@ -314,7 +314,8 @@ int64_t bst_tcp_peer_uid(const struct bst_tcp *tcp)
 {
     struct ucred cred;
     socklen_t len = sizeof cred;
-    if (!tcp->unix_socket || getsockopt(descriptor(tcp), SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0) {
+    if (!tcp->unix_socket ||
+        getsockopt(descriptor(tcp), SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0) {
         return -1;
     }
     return cred.uid;

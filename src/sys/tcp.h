@@ -65,9 +65,11 @@ typedef bool (*bst_dial_filter)(void *user, const struct bst_inet *ip);
  * place of a number is resolved first, and `filter` (may be NULL) judges what is really dialled.
  * BST_E_TIMEOUT after `timeout_ms`. */
 bst_result bst_tcp_connect(struct bst_loop *loop, const char *address, int64_t timeout_ms,
-                           bst_dial_filter filter, void (*on_connect)(void *user, bst_result result),
-                           void *user, struct bst_tcp **ret);
-/** Take over a connected socket: socket activation, tests. Takes the descriptor, also on failure. */
+                           bst_dial_filter filter,
+                           void (*on_connect)(void *user, bst_result result), void *user,
+                           struct bst_tcp **ret);
+/** Take over a connected socket: socket activation, tests. Takes the descriptor, also on failure.
+ */
 bst_result bst_tcp_adopt(struct bst_loop *loop, int *take_fd, struct bst_tcp **ret);
 
 /** Begin to read. `events` is borrowed for the connection's life. */

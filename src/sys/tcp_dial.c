@@ -81,7 +81,8 @@ static int connect_to(struct bst_tcp_dial *dial, const struct bst_inet *ip)
     struct sockaddr_storage addr;
     bst_inet_to_sockaddr(ip, &addr);
     dial->tcp->peer = *ip;
-    int status = uv_tcp_connect(&dial->connect, &dial->tcp->uv.tcp, (struct sockaddr *)&addr, connected);
+    int status =
+        uv_tcp_connect(&dial->connect, &dial->tcp->uv.tcp, (struct sockaddr *)&addr, connected);
     if (status == 0) {
         uv_tcp_nodelay(&dial->tcp->uv.tcp, 1);
     }
@@ -106,8 +107,8 @@ static void try_next(struct bst_tcp_dial *dial)
         finish(dial, bst_error_detailed(BST_E_DENIED, "%s may not be dialled", dial->address));
         return;
     }
-    finish(dial, bst_uv_error(dial->last_status ? dial->last_status : UV_EAI_NONAME, "connecting to",
-                              dial->address));
+    finish(dial, bst_uv_error(dial->last_status ? dial->last_status : UV_EAI_NONAME,
+                              "connecting to", dial->address));
 }
 
 static void resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *list)
@@ -139,7 +140,8 @@ static bst_result start_resolving(struct bst_tcp_dial *dial)
     BST_TRY(bst_view_copy(host, name, sizeof name));
     snprintf(service, sizeof service, "%u", (unsigned)port);
     dial->resolve.data = dial;
-    int status = uv_getaddrinfo(&dial->tcp->loop->uv, &dial->resolve, resolved, name, service, &hints);
+    int status =
+        uv_getaddrinfo(&dial->tcp->loop->uv, &dial->resolve, resolved, name, service, &hints);
     if (status < 0) {
         return bst_uv_error(status, "resolving", dial->address);
     }
@@ -147,7 +149,8 @@ static bst_result start_resolving(struct bst_tcp_dial *dial)
     return BST_OK;
 }
 
-/* What needs no resolving starts in the loop's next turn, so that the callback never comes early. */
+/* What needs no resolving starts in the loop's next turn, so that the callback never comes early.
+ */
 static void start_later(void *user)
 {
     struct bst_tcp_dial *dial = user;
@@ -182,8 +185,9 @@ static bst_result start(struct bst_tcp_dial *dial, int64_t timeout_ms)
 }
 
 bst_result bst_tcp_connect(struct bst_loop *loop, const char *address, int64_t timeout_ms,
-                           bst_dial_filter filter, void (*on_connect)(void *user, bst_result result),
-                           void *user, struct bst_tcp **ret)
+                           bst_dial_filter filter,
+                           void (*on_connect)(void *user, bst_result result), void *user,
+                           struct bst_tcp **ret)
 {
     struct bst_tcp *tcp;
     struct bst_tcp_dial *dial = bst_alloc(sizeof *dial);

@@ -25,7 +25,8 @@ static void learn_peer(struct bst_tcp *tcp)
 {
     struct sockaddr_storage addr = {0};
     int len = sizeof addr;
-    if (!tcp->unix_socket && uv_tcp_getpeername(&tcp->uv.tcp, (struct sockaddr *)&addr, &len) == 0) {
+    if (!tcp->unix_socket &&
+        uv_tcp_getpeername(&tcp->uv.tcp, (struct sockaddr *)&addr, &len) == 0) {
         tcp->peer = bst_inet_of_sockaddr((struct sockaddr *)&addr);
     }
 }

@@ -1,5 +1,5 @@
-/* Timers: a pairing heap whose nodes are the owners' own memory, so that starting one cannot fail and
- * stopping one leaves nothing behind. */
+/* Timers: a pairing heap whose nodes are the owners' own memory, so that starting one cannot fail
+ * and stopping one leaves nothing behind. */
 #include "sys/timer_priv.h"
 
 static struct bst_timer *merge(struct bst_timer *a, struct bst_timer *b)
@@ -70,7 +70,8 @@ static void heap_remove(struct bst_timer **root, struct bst_timer *timer)
     timer->child = timer->sibling = timer->back = NULL;
 }
 
-void bst_timer_init(struct bst_loop *loop, struct bst_timer *timer, void (*run)(void *user), void *user)
+void bst_timer_init(struct bst_loop *loop, struct bst_timer *timer, void (*run)(void *user),
+                    void *user)
 {
     *timer = (struct bst_timer){.loop = loop, .run = run, .user = user};
 }

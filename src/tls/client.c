@@ -36,8 +36,9 @@ static bst_result check_config(const struct bst_tls_client_config *config)
 {
     bool psk = config->psk_identity.len > 0;
     if (config->psk_identity.len > BST_TLS_IDENTITY_MAX) {
-        BST_FAIL(BST_E_TOO_LONG, "the PSK identity has %zu octets, TLS here carries at most %d: use a "
-                                 "shorter FQDN in the key identifier",
+        BST_FAIL(BST_E_TOO_LONG,
+                 "the PSK identity has %zu octets, TLS here carries at most %d: use a "
+                 "shorter FQDN in the key identifier",
                  config->psk_identity.len, BST_TLS_IDENTITY_MAX);
     }
     if (psk && !bst_tls_identity_is_text(config->psk_identity)) {
@@ -47,7 +48,8 @@ static bst_result check_config(const struct bst_tls_client_config *config)
         BST_FAIL(BST_E_CONFIG, "a client uses a PSK or a certificate, not both at once");
     }
     if (!psk && !config->n_expect) {
-        BST_FAIL(BST_E_CONFIG, "which name must the server prove? Configure its FQDN or CSE-ID name");
+        BST_FAIL(BST_E_CONFIG,
+                 "which name must the server prove? Configure its FQDN or CSE-ID name");
     }
     if (config->server_name &&
         (!*config->server_name || strlen(config->server_name) > BST_TLS_NAME_MAX)) {

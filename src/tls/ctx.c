@@ -125,8 +125,7 @@ static const char *set_groups(SSL_CTX *ctx, const struct bst_tls_profile *profil
         return profile->groups;
     }
     ERR_clear_error();
-    if (profile->groups_older &&
-        set_list(ctx, SSL_CTRL_SET_GROUPS_LIST, profile->groups_older)) {
+    if (profile->groups_older && set_list(ctx, SSL_CTRL_SET_GROUPS_LIST, profile->groups_older)) {
         return profile->groups_older;
     }
     return NULL;
@@ -144,8 +143,7 @@ bst_result bst_tls_ctx_new(const struct bst_tls_profile *profile, bool psk, bool
     SSL_CTX_set_security_level(ctx, profile->level);
     SSL_CTX_clear_options(ctx, SSL_CTX_get_options(ctx));
     SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
-                                 SSL_OP_CIPHER_SERVER_PREFERENCE |
-                                 SSL_OP_ENABLE_MIDDLEBOX_COMPAT);
+                                 SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_ENABLE_MIDDLEBOX_COMPAT);
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     const char *groups = set_groups(ctx, profile);
@@ -181,8 +179,9 @@ bst_result bst_tls_ctx_use(SSL_CTX *ctx, struct bst_se *se, const struct bst_tls
     BST_TRY(bst_se_pkey(se, own->key, &pkey));
     if (SSL_CTX_use_PrivateKey(ctx, pkey) != 1) {
         ERR_clear_error();
-        BST_FAIL(BST_E_BAD_KEY, "the private key does not belong to the certificate of %s: give the "
-                                "key that the certificate was issued for",
+        BST_FAIL(BST_E_BAD_KEY,
+                 "the private key does not belong to the certificate of %s: give the "
+                 "key that the certificate was issued for",
                  own->server_name ? own->server_name : "this endpoint");
     }
     return BST_OK;

@@ -77,8 +77,7 @@ static void free_tls(struct bst_tls **t)
 }
 #define bst_auto_tls __attribute__((cleanup(free_tls))) struct bst_tls
 
-bst_result bst_tls_accept(struct bst_tls_server *server, struct bst_view peer,
-                          struct bst_tls **ret)
+bst_result bst_tls_accept(struct bst_tls_server *server, struct bst_view peer, struct bst_tls **ret)
 {
     bst_auto_tls *t = NULL;
     BST_TRY(endpoint_new(&t));
@@ -197,7 +196,8 @@ static bst_result open_input(struct bst_tls *t)
     return result;
 }
 
-/** Nothing of the pre-shared key stays behind: in TLS 1.3 OpenSSL keeps it as the session's secret. */
+/** Nothing of the pre-shared key stays behind: in TLS 1.3 OpenSSL keeps it as the session's secret.
+ */
 static void forget_key(struct bst_tls *t)
 {
     static const uint8_t zeros[32];
@@ -211,7 +211,8 @@ static bst_result handshake_done(struct bst_tls *t)
 {
     bst_result filled = bst_tls_peer_fill(t);
     if (bst_failed(filled)) {
-        return bst_tls_fail(t, filled.code, SSL_AD_INTERNAL_ERROR, bst_error_text(filled.code), "", "");
+        return bst_tls_fail(t, filled.code, SSL_AD_INTERNAL_ERROR, bst_error_text(filled.code), "",
+                            "");
     }
     if (t->epoch && t->peer.kind == BST_TLS_AUTH_NONE && !t->epoch->anonymous_clients) {
         return bst_tls_fail(t, BST_E_CREDENTIAL, SSL_AD_CERTIFICATE_REQUIRED,

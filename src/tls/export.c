@@ -9,12 +9,14 @@ static bst_result export_48(struct bst_tls *t, const char *label, uint8_t out[EX
         BST_FAIL(BST_E_HANDSHAKE, "no key can be exported before the handshake is complete");
     }
     if (!t->peer.extended_master_secret) {
-        BST_FAIL(BST_E_HANDSHAKE, "the peer's TLS 1.2 lacks the extended master secret (RFC 7627): "
-                                  "keys exported from this session could be known to a third party");
+        BST_FAIL(BST_E_HANDSHAKE,
+                 "the peer's TLS 1.2 lacks the extended master secret (RFC 7627): "
+                 "keys exported from this session could be known to a third party");
     }
     ERR_clear_error();
     /* No context: in TLS 1.2 an absent one and an empty one give different values. */
-    if (SSL_export_keying_material(t->ssl, out, EXPORT_BYTES, label, strlen(label), NULL, 0, 0) != 1) {
+    if (SSL_export_keying_material(t->ssl, out, EXPORT_BYTES, label, strlen(label), NULL, 0, 0) !=
+        1) {
         return bst_tls_openssl_error("key export");
     }
     return BST_OK;

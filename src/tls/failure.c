@@ -10,18 +10,23 @@ struct explanation {
 };
 
 #define COMPARE_SUITES                                                                             \
-    "compare the TLS profiles of both sides; a PSK needs a PSK suite, a certificate an ECDHE_ECDSA one"
-#define COMPARE_KEYS "check on both sides that the identity names the same key; enrol again if in doubt"
+    "compare the TLS profiles of both sides; a PSK needs a PSK suite, a certificate an "           \
+    "ECDHE_ECDSA one"
+#define COMPARE_KEYS                                                                               \
+    "check on both sides that the identity names the same key; enrol again if in doubt"
 
 /* Alerts that the peer sends: what it means there (RFC 8446 6.2). */
 static const struct explanation alerts[] = {
     {SSL_AD_BAD_RECORD_MAC, BST_E_CREDENTIAL,
      "the peer cannot read our messages: it has another key for this PSK identity, or none",
      "TS-0003 8.2.2.1", COMPARE_KEYS},
-    {SSL_AD_DECRYPT_ERROR, BST_E_CREDENTIAL, "the peer found a signature or key proof wrong",
+    {SSL_AD_DECRYPT_ERROR, BST_E_CREDENTIAL,
+     "the peer found a key proof wrong: it has another key for this PSK identity, or none; or a "
+     "signature of ours does not match our certificate",
      "TS-0003 8.2.2", COMPARE_KEYS},
     {SSL_AD_ILLEGAL_PARAMETER, BST_E_CREDENTIAL,
-     "the peer refused a parameter; with a PSK in TLS 1.3: it has another key for this identity, or "
+     "the peer refused a parameter; with a PSK in TLS 1.3: it has another key for this identity, "
+     "or "
      "none",
      "TS-0003 8.2.2.1", COMPARE_KEYS},
     {SSL_AD_UNKNOWN_PSK_IDENTITY, BST_E_CREDENTIAL, "the peer does not know this PSK identity",
@@ -39,10 +44,11 @@ static const struct explanation alerts[] = {
      "TS-0003 8.1.2.2", "ask the peer's operator; enrol again"},
     {SSL_AD_UNKNOWN_CA, BST_E_BAD_CERT, "the peer does not trust the CA of our certificate",
      "TS-0003 8.1.2.2", "give the peer our CA as trust anchor, or send the missing intermediates"},
-    {SSL_AD_BAD_CERTIFICATE, BST_E_BAD_CERT, "the peer refused our certificate",
-     "TS-0003 8.1.2.2", "the peer's log has the reason: CA, name, name constraint or purpose"},
-    {SSL_AD_UNSUPPORTED_CERTIFICATE, BST_E_BAD_CERT, "the peer does not take this kind of certificate",
-     "TS-0003 10.1.1", "use an X.509 certificate with an EC P-256 key"},
+    {SSL_AD_BAD_CERTIFICATE, BST_E_BAD_CERT, "the peer refused our certificate", "TS-0003 8.1.2.2",
+     "the peer's log has the reason: CA, name, name constraint or purpose"},
+    {SSL_AD_UNSUPPORTED_CERTIFICATE, BST_E_BAD_CERT,
+     "the peer does not take this kind of certificate", "TS-0003 10.1.1",
+     "use an X.509 certificate with an EC P-256 key"},
     {SSL_AD_CERTIFICATE_UNKNOWN, BST_E_BAD_CERT, "the peer refused our certificate",
      "TS-0003 8.1.2.2", "the peer's log has the reason"},
     {SSL_AD_CERTIFICATE_REQUIRED, BST_E_CREDENTIAL, "the peer asks for a certificate, or for a PSK",
@@ -226,7 +232,8 @@ bst_result bst_tls_fail(struct bst_tls *t, enum bst_error code, int alert, const
 {
     struct bst_tls_failure *f = failure_begin(t);
     if (f) {
-        describe(f, alert < 0 ? BST_TLS_SIDE_PEER : BST_TLS_SIDE_HERE, code, reason, clause, remedy);
+        describe(f, alert < 0 ? BST_TLS_SIDE_PEER : BST_TLS_SIDE_HERE, code, reason, clause,
+                 remedy);
         f->alert = alert;
         if (alert >= 0 && !t->ssl) {
             queue_alert(t, alert);
@@ -244,7 +251,8 @@ static void describe_alert(struct bst_tls_failure *f, int alert)
         return;
     }
     char words[96];
-    snprintf(words, sizeof words, "the peer sent the alert \"%s\"", SSL_alert_desc_string_long(alert));
+    snprintf(words, sizeof words, "the peer sent the alert \"%s\"",
+             SSL_alert_desc_string_long(alert));
     describe(f, BST_TLS_SIDE_PEER, BST_E_HANDSHAKE, words, "", "the peer's log has the reason");
 }
 
@@ -252,8 +260,8 @@ static void describe_alert(struct bst_tls_failure *f, int alert)
 struct queue_told {
     const struct explanation *known; /* first SSL reason that the table has */
     bool no_memory;
-    char own[160];                   /* our sentence, when a key of the secure environment failed */
-    const char *first;               /* OpenSSL's words for the first entry */
+    char own[160];     /* our sentence, when a key of the secure environment failed */
+    const char *first; /* OpenSSL's words for the first entry */
 };
 
 /** Read the queue; it is empty afterwards. */
@@ -322,6 +330,7 @@ bst_result bst_tls_fail_openssl(struct bst_tls *t)
 
 const struct bst_tls_failure *bst_tls_failure(const struct bst_tls *t)
 {
-    static const struct bst_tls_failure none = {.step = "", .clause = "", .remedy = "", .alert = -1};
+    static const struct bst_tls_failure none = {
+        .step = "", .clause = "", .remedy = "", .alert = -1};
     return t->failure ? t->failure : &none;
 }

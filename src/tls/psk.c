@@ -60,8 +60,7 @@ static int find_session(SSL *ssl, const unsigned char *bytes, size_t len, SSL_SE
 }
 
 /** TLS 1.2, server: the number of key bytes, 0 fails the handshake. */
-static unsigned int server_key(SSL *ssl, const char *identity, unsigned char *out,
-                               unsigned int cap)
+static unsigned int server_key(SSL *ssl, const char *identity, unsigned char *out, unsigned int cap)
 {
     struct bst_tls *t = SSL_get_app_data(ssl);
     if (!t->hs || !identity || SSL_version(ssl) >= TLS1_3_VERSION) {
@@ -89,7 +88,8 @@ static bool client_release(struct bst_tls *t)
         return hs != NULL;
     }
     char why[BST_TLS_NAME_MAX + 32];
-    snprintf(why, sizeof why, "tls handshake with %s", t->server_name ? t->server_name : "a server");
+    snprintf(why, sizeof why, "tls handshake with %s",
+             t->server_name ? t->server_name : "a server");
     bst_result released = bst_se_release_psk(t->client->se, t->client->psk_key, why, &hs->psk);
     if (bst_failed(released)) {
         snprintf(hs->note, sizeof hs->note, "own PSK not usable: %.120s", bst_error_detail());
@@ -115,8 +115,8 @@ static int use_session(SSL *ssl, const EVP_MD *md, const unsigned char **ret_id,
     return *ret != NULL;
 }
 
-static unsigned int client_key(SSL *ssl, const char *hint, char *identity, unsigned int identity_cap,
-                               unsigned char *out, unsigned int cap)
+static unsigned int client_key(SSL *ssl, const char *hint, char *identity,
+                               unsigned int identity_cap, unsigned char *out, unsigned int cap)
 {
     struct bst_tls *t = SSL_get_app_data(ssl);
     size_t len = strlen(t->client->identity);

@@ -1,4 +1,5 @@
-/* Plaintext handshake reader: RFC 5246 6.2.1, 7.4; RFC 6066 3; RFC 7250 3; RFC 8446 4.1.2, 4.2.11. */
+/* Plaintext handshake reader: RFC 5246 6.2.1, 7.4; RFC 6066 3; RFC 7250 3; RFC 8446 4.1.2, 4.2.11.
+ */
 #include "tls/scan.h"
 
 size_t bst_tls_record_len(struct bst_view in)
@@ -52,8 +53,9 @@ bst_result bst_tls_scan_record(struct bst_tls_scan *scan, struct bst_view record
                                void *ctx)
 {
     uint8_t type = record.len ? (uint8_t)record.ptr[0] : 0;
-    /* Encrypted records. ChangeCipherSpec ends the scan in TLS 1.2 only: in 1.3 a second ClientHello
-     * may follow it (RFC 8446 D.4), so the owner, who knows the version, sets `stopped`. */
+    /* Encrypted records. ChangeCipherSpec ends the scan in TLS 1.2 only: in 1.3 a second
+     * ClientHello may follow it (RFC 8446 D.4), so the owner, who knows the version, sets
+     * `stopped`. */
     scan->stopped = scan->stopped || type == BST_TLS_REC_DATA;
     if (scan->stopped || type != BST_TLS_REC_HANDSHAKE || record.len <= BST_TLS_RECORD_HEAD) {
         return BST_OK;

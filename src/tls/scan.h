@@ -42,8 +42,8 @@ struct bst_tls_hello {
     struct bst_view server_name;
     struct bst_view psk_identity; /* first identity of pre_shared_key that reads as text */
     bool offers_tls13;
-    bool offers_psk_suites;       /* TLS 1.2 suites whose key exchange uses a PSK */
-    bool client_raw_key_only;     /* RFC 7250: no X.509 among the certificate types */
+    bool offers_psk_suites;   /* TLS 1.2 suites whose key exchange uses a PSK */
+    bool client_raw_key_only; /* RFC 7250: no X.509 among the certificate types */
     bool server_raw_key_only;
 };
 bst_result bst_tls_hello_read(struct bst_view body, struct bst_tls_hello *ret);

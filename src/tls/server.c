@@ -138,7 +138,8 @@ static bst_result authority_init(const struct bst_tls_server_config *config,
     const char *name = own ? own->server_name : NULL;
     if (name) {
         if (!*name || strlen(name) > BST_TLS_NAME_MAX) {
-            BST_FAIL(BST_E_CONFIG, "server name \"%.300s\": 1 to 255 characters are possible", name);
+            BST_FAIL(BST_E_CONFIG, "server name \"%.300s\": 1 to 255 characters are possible",
+                     name);
         }
         ret->name = bst_strdup(name);
         BST_ENSURE(ret->name, BST_E_NOMEM);
@@ -194,14 +195,16 @@ void bst_tls_epoch_drop(struct bst_tls_epoch **slot)
 }
 #define bst_auto_epoch __attribute__((cleanup(bst_tls_epoch_drop))) struct bst_tls_epoch
 
-static bst_result epoch_fill(const struct bst_tls_server_config *config, struct bst_tls_epoch *epoch)
+static bst_result epoch_fill(const struct bst_tls_server_config *config,
+                             struct bst_tls_epoch *epoch)
 {
     size_t n = config->n_credentials ? config->n_credentials : 1;
     epoch->authorities = bst_alloc(n * sizeof *epoch->authorities);
     BST_ENSURE(epoch->authorities, BST_E_NOMEM);
     epoch->n_authorities = n;
     for (size_t i = 0; i < n; i++) {
-        const struct bst_tls_credential *own = config->n_credentials ? &config->credentials[i] : NULL;
+        const struct bst_tls_credential *own =
+            config->n_credentials ? &config->credentials[i] : NULL;
         BST_TRY(authority_init(config, epoch, own, &epoch->authorities[i]));
     }
     return BST_OK;

@@ -10,10 +10,10 @@
 #include "crypto/x509.h"
 #include "se/se.h"
 
-struct bst_tls;          /* one connection */
-struct bst_tls_server;   /* what all connections of a listener share; counted */
-struct bst_tls_client;   /* what all connections with one credential to one peer share; counted */
-struct bst_tls_profile;  /* profile.h: versions, suites, groups, signature algorithms, level */
+struct bst_tls;         /* one connection */
+struct bst_tls_server;  /* what all connections of a listener share; counted */
+struct bst_tls_client;  /* what all connections with one credential to one peer share; counted */
+struct bst_tls_profile; /* profile.h: versions, suites, groups, signature algorithms, level */
 
 /** The longest PSK identity that OpenSSL carries in both versions, in octets. */
 #define BST_TLS_IDENTITY_MAX 256
@@ -28,7 +28,7 @@ bst_result bst_tls_init(void);
 
 /** One question "whose key is this?"; valid until answered or cancelled. */
 struct bst_tls_lookup {
-    struct bst_view identity;    /* UTF-8 without control characters, 1..BST_TLS_IDENTITY_MAX octets */
+    struct bst_view identity; /* UTF-8 without control characters, 1..BST_TLS_IDENTITY_MAX octets */
     struct bst_view server_name; /* the authority that SNI selected; empty: the default one */
     struct bst_view peer;        /* address as given to bst_tls_accept(), for limits and logs */
     void *user;                  /* for the source */
@@ -36,7 +36,8 @@ struct bst_tls_lookup {
 
 /** Answers PSK identities, at once or later; the handshake waits, nothing else does. */
 struct bst_tls_identity_source {
-    /** Ends in one bst_tls_lookup_done(), from inside this call or later on the endpoint's thread. */
+    /** Ends in one bst_tls_lookup_done(), from inside this call or later on the endpoint's thread.
+     */
     void (*start)(void *ctx, struct bst_tls_lookup *lookup);
     /** The connection ended first: forget `lookup`, do not answer. */
     void (*cancel)(void *ctx, struct bst_tls_lookup *lookup);
@@ -54,7 +55,7 @@ void bst_tls_lookup_done(struct bst_tls_lookup *lookup, bst_result result, bst_k
 
 /** An own certificate; SNI selects it when a server has several. */
 struct bst_tls_credential {
-    const char *server_name; /* FQDN it answers for; NULL for the default one, or for a client */
+    const char *server_name;   /* FQDN it answers for; NULL for the default one, or for a client */
     struct bst_view chain_pem; /* leaf first, then intermediates */
     bst_key key;               /* private key of the leaf */
 };
@@ -68,7 +69,7 @@ struct bst_tls_name {
 struct bst_tls_server_config {
     const struct bst_tls_profile *profile;
     struct bst_se *se;
-    const struct bst_tls_identity_source *psk; /* NULL: no PSK; copied */
+    const struct bst_tls_identity_source *psk;    /* NULL: no PSK; copied */
     const struct bst_tls_credential *credentials; /* copied */
     size_t n_credentials;                         /* 0: PSK only */
     struct bst_trust *trust;                      /* for client certificates; held; NULL: refused */
@@ -100,12 +101,13 @@ struct bst_tls_client_config {
     bst_key psk_key;              /* released once a handshake */
     /* ... or a certificate, or neither (server authentication only) */
     const struct bst_tls_credential *credential;
-    struct bst_trust *trust;      /* for the server's certificate; held; NULL: only PSK works */
-    const char *server_name;      /* sent as SNI; NULL: none (an address was dialled) */
-    const struct bst_tls_name *expect; /* one of these must be proved, apart from what was dialled */
-    size_t n_expect;                   /* 0 is refused unless a PSK is used */
-    bool resume;                       /* keep the newest ticket for the next connection */
-    int64_t (*wall_us)(void);          /* NULL: the system's */
+    struct bst_trust *trust; /* for the server's certificate; held; NULL: only PSK works */
+    const char *server_name; /* sent as SNI; NULL: none (an address was dialled) */
+    const struct bst_tls_name
+        *expect;              /* one of these must be proved, apart from what was dialled */
+    size_t n_expect;          /* 0 is refused unless a PSK is used */
+    bool resume;              /* keep the newest ticket for the next connection */
+    int64_t (*wall_us)(void); /* NULL: the system's */
 };
 bst_result bst_tls_client_new(const struct bst_tls_client_config *config,
                               struct bst_tls_client **ret);
@@ -118,7 +120,8 @@ enum bst_tls_state {
     BST_TLS_WAIT_KEY,  /* waits for the identity source; fed bytes are kept, within a limit */
     BST_TLS_OPEN,
     BST_TLS_CLOSED, /* close_notify came; what was read before is still there to read */
-    BST_TLS_FAILED, /* bst_tls_failure() tells; send what bst_tls_out() holds (the alert), then close */
+    BST_TLS_FAILED, /* bst_tls_failure() tells; send what bst_tls_out() holds (the alert), then
+                       close */
 };
 
 /** @param peer  address as text, for the look-up and for logs; copied */
@@ -126,7 +129,8 @@ bst_result bst_tls_accept(struct bst_tls_server *server, struct bst_view peer,
                           struct bst_tls **ret);
 /** The ClientHello is ready in bst_tls_out() on return. */
 bst_result bst_tls_connect(struct bst_tls_client *client, struct bst_tls **ret);
-/** Called when an answer of the identity source moved the connection: look at state, out and read. */
+/** Called when an answer of the identity source moved the connection: look at state, out and read.
+ */
 void bst_tls_on_progress(struct bst_tls *t, void (*progress)(void *user), void *user);
 /** Cancels a pending look-up, wipes, frees. NULL is fine. */
 void bst_tls_free(struct bst_tls **t);
@@ -167,8 +171,8 @@ struct bst_tls_peer {
     const char *group;            /* key exchange group, "" when there was none (plain PSK) */
     bool forward_secret;
     bool resumed;
-    bool extended_master_secret;  /* or TLS 1.3, which has the property by design */
-    uint64_t generation;          /* of the server's credentials and trust */
+    bool extended_master_secret; /* or TLS 1.3, which has the property by design */
+    uint64_t generation;         /* of the server's credentials and trust */
 };
 /** NULL before BST_TLS_OPEN. */
 const struct bst_tls_peer *bst_tls_peer(const struct bst_tls *t);
@@ -189,11 +193,11 @@ enum bst_tls_side { BST_TLS_SIDE_NONE, BST_TLS_SIDE_HERE, BST_TLS_SIDE_PEER };
 struct bst_tls_failure {
     enum bst_tls_side side; /* who refused: we, or the peer (it sent an alert or hung up) */
     enum bst_error code;
-    const char *step;       /* "hello", "key look-up", "certificate of the peer", ... */
-    char reason[256];       /* in words */
-    const char *clause;     /* "" when none applies */
-    const char *remedy;     /* what to do, "" when unknown */
-    int alert;              /* TLS alert sent or received, -1 none */
+    const char *step;         /* "hello", "key look-up", "certificate of the peer", ... */
+    char reason[256];         /* in words */
+    const char *clause;       /* "" when none applies */
+    const char *remedy;       /* what to do, "" when unknown */
+    int alert;                /* TLS alert sent or received, -1 none */
     struct bst_view identity; /* PSK identity or certificate subject that the peer presented */
     struct bst_view server_name;
 };

@@ -32,7 +32,7 @@ struct bst_tls_epoch {
     struct bst_tls_authority {
         char *name; /* NULL: the default one */
         SSL_CTX *ctx;
-    } *authorities;
+    } * authorities;
     size_t n_authorities; /* at least one */
     struct bst_se *se;
     struct bst_tls_identity_source psk;
@@ -70,35 +70,35 @@ struct bst_tls_hs {
     struct bst_tls_lookup lookup; /* first member: the source's pointer leads back here */
     struct bst_tls *t;
     struct bst_tls_scan scan;
-    struct bst_buf hold;          /* bytes not yet given to OpenSSL */
-    size_t scanned;               /* of hold */
+    struct bst_buf hold; /* bytes not yet given to OpenSSL */
+    size_t scanned;      /* of hold */
     int authority;
     bool hello_seen;
-    bool asked, answered, asking; /* asking: inside the source's start() */
+    bool asked, answered, asking;            /* asking: inside the source's start() */
     char identity[BST_TLS_IDENTITY_MAX + 1]; /* presented by the client */
     size_t identity_len;
-    char note[160];               /* why the identity has no key, for the log */
-    struct bst_secret psk;        /* empty: unknown identity */
-    bool psk_used;                /* OpenSSL asked for it */
+    char note[160];        /* why the identity has no key, for the log */
+    struct bst_secret psk; /* empty: unknown identity */
+    bool psk_used;         /* OpenSSL asked for it */
 };
 
 struct bst_tls {
-    SSL *ssl;                     /* NULL: server that waits for a whole ClientHello */
-    struct bst_tls_epoch *epoch;  /* server */
+    SSL *ssl;                    /* NULL: server that waits for a whole ClientHello */
+    struct bst_tls_epoch *epoch; /* server */
     struct bst_tls_client *client;
     const struct bst_tls_verifier *verifier;
     enum bst_tls_state state;
     bool close_sent;
     struct bst_tls_wire wire;
     struct bst_buf plain;
-    struct bst_tls_hs *hs;        /* NULL after the handshake */
+    struct bst_tls_hs *hs; /* NULL after the handshake */
     char *address, *server_name;
     void *subject;
-    char *identity_text;          /* PSK identity or certificate subject of the peer */
+    char *identity_text; /* PSK identity or certificate subject of the peer */
     struct bst_tls_peer peer;
     char group[32];
-    int alert_sent, alert_read;   /* fatal ones, -1 none */
-    bst_result verify;            /* outcome of our check of the peer's certificate */
+    int alert_sent, alert_read; /* fatal ones, -1 none */
+    bst_result verify;          /* outcome of our check of the peer's certificate */
     char verify_detail[256];
     struct bst_tls_failure *failure;
     void (*progress)(void *user);
@@ -124,7 +124,7 @@ void bst_tls_psk_cancel(struct bst_tls *t);
 /* verify.c */
 int bst_tls_verify_cb(X509_STORE_CTX *store_ctx, void *arg);
 bst_result bst_tls_verify_leaf(const struct bst_tls_verifier *verifier, X509 *leaf,
-                               STACK_OF(X509) *chain);
+                               STACK_OF(X509) * chain);
 bst_result bst_tls_peer_fill(struct bst_tls *t);
 
 /* failure.c */

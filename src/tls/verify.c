@@ -4,8 +4,8 @@
 static bst_result expected_name(const struct bst_tls_verifier *verifier, X509 *leaf)
 {
     for (size_t i = 0; i < verifier->n_expect; i++) {
-        bst_result found = bst_cert_expect(leaf, verifier->expect[i].flavour,
-                                           verifier->expect[i].value);
+        bst_result found =
+            bst_cert_expect(leaf, verifier->expect[i].flavour, verifier->expect[i].value);
         if (!bst_failed(found) || i + 1 == verifier->n_expect) {
             return found;
         }
@@ -14,10 +14,11 @@ static bst_result expected_name(const struct bst_tls_verifier *verifier, X509 *l
 }
 
 bst_result bst_tls_verify_leaf(const struct bst_tls_verifier *verifier, X509 *leaf,
-                               STACK_OF(X509) *chain)
+                               STACK_OF(X509) * chain)
 {
     if (!verifier->trust) {
-        BST_FAIL(BST_E_BAD_CERT, "no trust anchor is configured, certificates are not accepted here");
+        BST_FAIL(BST_E_BAD_CERT,
+                 "no trust anchor is configured, certificates are not accepted here");
     }
     BST_TRY(bst_trust_verify(verifier->trust, leaf, chain, verifier->role, verifier->wall_us()));
     BST_TRY(expected_name(verifier, leaf));

@@ -13,9 +13,14 @@ static void decide(const struct bst_acp_rules *rules, const char *from)
     }
     bst_originator_init(&o);
     for (uint32_t op = BST_ACOP_CREATE; op <= BST_ACOP_DISCOVERY; op <<= 1) {
-        struct bst_location place = {.has_point = true, .latitude = 1, .longitude = 2, .country = "FR"};
-        struct bst_access_request req = {.originator = &o, .op = op, .target_ty = 3, .create_ty = 4,
-                                         .now_us = INT64_C(1795400000000000), .location = &place,
+        struct bst_location place = {
+            .has_point = true, .latitude = 1, .longitude = 2, .country = "FR"};
+        struct bst_access_request req = {.originator = &o,
+                                         .op = op,
+                                         .target_ty = 3,
+                                         .create_ty = 4,
+                                         .now_us = INT64_C(1795400000000000),
+                                         .location = &place,
                                          .ip = {4, {10, 0, 0, 1}}};
         struct bst_access_decision d;
         struct bst_buf text = {0};

@@ -1,4 +1,5 @@
-/* The reader of plaintext handshakes, fed as records of any cut; then both message readers alone. */
+/* The reader of plaintext handshakes, fed as records of any cut; then both message readers alone.
+ */
 #include "tls/scan.h"
 
 static bst_result read_message(void *ctx, uint8_t type, struct bst_view body)
@@ -13,7 +14,8 @@ static bst_result read_message(void *ctx, uint8_t type, struct bst_view body)
         identity = (struct bst_view){0};
     }
     /* What is read lies inside the message. */
-    if (identity.len && (identity.ptr < body.ptr || identity.ptr + identity.len > body.ptr + body.len)) {
+    if (identity.len &&
+        (identity.ptr < body.ptr || identity.ptr + identity.len > body.ptr + body.len)) {
         abort();
     }
     (void)bst_tls_identity_is_text(identity);
@@ -28,7 +30,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     struct bst_view in = bst_view_of(bytes, len);
     size_t n;
     while (in.len && (n = bst_tls_record_len(in)) > 0) {
-        if (bst_failed(bst_tls_scan_record(&scan, (struct bst_view){in.ptr, n}, read_message, NULL))) {
+        if (bst_failed(
+                bst_tls_scan_record(&scan, (struct bst_view){in.ptr, n}, read_message, NULL))) {
             break;
         }
         in = bst_view_from(in, n);

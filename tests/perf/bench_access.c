@@ -1,4 +1,5 @@
-/* Time of one access decision: 20 policies of 10 rules, where nothing matches until the last rule. */
+/* Time of one access decision: 20 policies of 10 rules, where nothing matches until the last rule.
+ */
 #include "sec/acp.h"
 
 #include <stdio.h>
@@ -13,14 +14,14 @@ static void write_policy(struct bst_buf *json, int p, bool last)
 {
     bst_buf_adds(json, "{\"acr\":[");
     for (int r = 0; r < RULES; r++) {
-        bst_buf_addf(json,
-                     "%s{\"acor\":[\"S%d\",\"C%dapp\",\"/id-mn%d/Cdev%d\",\"//other%d.example/S1\"%s],"
-                     "\"acop\":63%s}",
-                     r ? "," : "", p * 100 + r, p * 100 + r, p, r, p,
-                     r % 5 == 4 ? ",\"/id-mn*/Cplc*\"" : "",
-                     r % 3 == 2 ? ",\"acco\":[{\"actw\":[\"* * 8-17 * * 1-5 *\"],\"acip\":{\"ipv4\":"
-                                  "[\"10.0.0.0/8\"]}}]"
-                                : "");
+        bst_buf_addf(
+            json,
+            "%s{\"acor\":[\"S%d\",\"C%dapp\",\"/id-mn%d/Cdev%d\",\"//other%d.example/S1\"%s],"
+            "\"acop\":63%s}",
+            r ? "," : "", p * 100 + r, p * 100 + r, p, r, p, r % 5 == 4 ? ",\"/id-mn*/Cplc*\"" : "",
+            r % 3 == 2 ? ",\"acco\":[{\"actw\":[\"* * 8-17 * * 1-5 *\"],\"acip\":{\"ipv4\":"
+                         "[\"10.0.0.0/8\"]}}]"
+                       : "");
     }
     if (last) {
         json->len -= 1;
@@ -76,7 +77,8 @@ int main(void)
         }
         bytes += bst_acp_rules_bytes(sets[p]);
     }
-    struct bst_access_request req = {.op = BST_ACOP_RETRIEVE, .authenticated = true,
+    struct bst_access_request req = {.op = BST_ACOP_RETRIEVE,
+                                     .authenticated = true,
                                      .now_us = INT64_C(1795400000) * BST_US_PER_S};
     if (bst_failed(bst_ip_parse(BST_VIEW("10.1.2.3"), &req.ip))) {
         return 1;

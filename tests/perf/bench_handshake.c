@@ -89,12 +89,12 @@ static unsigned int server_psk(SSL *ssl, const char *identity, unsigned char *ou
 static SSL_CTX *bare_ctx(const struct kind *kind, const struct keyed *own)
 {
     SSL_CTX *ctx = SSL_CTX_new(TLS_method());
-    int groups[] = {NID_X9_62_prime256v1};
+    int groups[] = {NID_X25519, NID_X9_62_prime256v1}; /* as the profile "onem2m" */
     SSL_CTX_set_min_proto_version(ctx, kind->version);
     SSL_CTX_set_max_proto_version(ctx, kind->version);
     SSL_CTX_set_cipher_list(ctx, kind->psk ? kind->psk12 : kind->cert12);
     SSL_CTX_set_ciphersuites(ctx, "TLS_AES_128_GCM_SHA256");
-    SSL_CTX_set1_groups(ctx, groups, 1);
+    SSL_CTX_set1_groups(ctx, groups, 2);
     SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION);
     SSL_CTX_set_num_tickets(ctx, 0);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);

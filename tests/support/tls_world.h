@@ -1,5 +1,6 @@
-/* A small world for TLS tests: authorities, certificates of every flavour, keys, a clock, an identity
- * source, and a wire between two endpoints. A failure of the set-up itself ends the program. */
+/* A small world for TLS tests: authorities, certificates of every flavour, keys, a clock, an
+ * identity source, and a wire between two endpoints. A failure of the set-up itself ends the
+ * program. */
 #pragma once
 
 #include "base/time.h"
@@ -284,7 +285,8 @@ WORLD_FUNCTION void world_connect(struct world_pair *p)
     p->flights = world_shake(p->c, p->s, 0);
 }
 
-WORLD_FUNCTION void world_pair_init(struct world_pair *p, const struct bst_tls_server_config *server,
+WORLD_FUNCTION void world_pair_init(struct world_pair *p,
+                                    const struct bst_tls_server_config *server,
                                     const struct bst_tls_client_config *client)
 {
     *p = (struct world_pair){0};
@@ -321,8 +323,8 @@ WORLD_FUNCTION bool world_talks(struct bst_tls *a, struct bst_tls *b)
     return ok;
 }
 
-WORLD_FUNCTION struct bst_tls_server_config world_server_config(struct world *w, const char *profile,
-                                                                struct world_source *source)
+WORLD_FUNCTION struct bst_tls_server_config
+world_server_config(struct world *w, const char *profile, struct world_source *source)
 {
     static struct bst_tls_credential own;
     own = (struct bst_tls_credential){NULL, bst_buf_view(&w->server.chain_pem), w->server.key};

@@ -47,7 +47,7 @@ static void path_tricks_are_refused(void **state)
         "", "/", "//", "///", "//sp.com", "//sp.com/", "//sp..com/x/y", "//-sp.com/x/y", "//sp com/x/y",
         "a//b", "a/../b", "..", ".", "a/.", "/..", "/../x", "/id-in//x", "/id-in/../x", "a/%2e%2e/b", "a%2fb",
         "a\\b", "a b", " a", "a\tb", "a\x01", "a\x7f", "a?b", "a#", "a#1x", "a#b#c", "#a", "a<b", "a\"b", "a{b}",
-        "a//", "a/b//",
+        "a//", "a/b//", "a\xff", "/\xc0\xaf/x",
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct bst_m2m_address a;

@@ -1,5 +1,5 @@
-/* sec/acp: the reference access decision (TS-0003 7.1.5). Each kind of entry and each condition has a
- * request that it permits and one that it does not. */
+/* sec/acp: the reference access decision (TS-0003 7.1.5). Each kind of entry and each condition has
+ * a request that it permits and one that it does not. */
 #include "support/test.h"
 
 #include "sec/acp.h"
@@ -124,7 +124,8 @@ static void a_domain_matches_everyone_in_it(void **state)
     assert_true(entry_permits("//acme.example.com", "S4"));
 }
 
-static enum bst_membership in_group(void *ctx, struct bst_view group, const struct bst_originator *o)
+static enum bst_membership in_group(void *ctx, struct bst_view group,
+                                    const struct bst_originator *o)
 {
     int *calls = ctx;
     (*calls)++;
@@ -186,7 +187,8 @@ static void roles_count_only_when_they_were_verified(void **state)
     const struct bst_view roles[] = {BST_VIEW("other@roles.example.com"),
                                      BST_VIEW("reader@roles.example.com")};
     assert_false(decide(rules, (struct bst_access_request){0}, "S1").permit);
-    assert_true(decide(rules, (struct bst_access_request){.roles = roles, .n_roles = 2}, "S1").permit);
+    assert_true(
+        decide(rules, (struct bst_access_request){.roles = roles, .n_roles = 2}, "S1").permit);
     assert_false(
         decide(rules, (struct bst_access_request){.roles = roles, .n_roles = 1}, "S1").permit);
 }
@@ -307,10 +309,10 @@ static void a_circle_has_an_inside_and_an_outside(void **state)
 
 static void a_context_needs_all_its_parts_and_a_rule_any_context(void **state)
 {
-    RULES *rules = compile(
-        "{\"acr\":[{\"acor\":[\"S1\"],\"acop\":2,\"acco\":["
-        "{\"actw\":[\"* * 8 * * * *\"],\"acip\":{\"ipv4\":[\"10.0.0.0/8\"]}},"
-        "{\"actw\":[\"* * 9 * * * *\"]},{\"acip\":{\"ipv4\":[\"127.0.0.1\"]}}]}]}");
+    RULES *rules =
+        compile("{\"acr\":[{\"acor\":[\"S1\"],\"acop\":2,\"acco\":["
+                "{\"actw\":[\"* * 8 * * * *\"],\"acip\":{\"ipv4\":[\"10.0.0.0/8\"]}},"
+                "{\"actw\":[\"* * 9 * * * *\"]},{\"acip\":{\"ipv4\":[\"127.0.0.1\"]}}]}]}");
     struct bst_access_request req = {.now_us = at("20261123T080000")};
     assert_ok(bst_ip_parse(BST_VIEW("10.1.2.3"), &req.ip));
     assert_true(decide(rules, req, "S1").permit);
@@ -348,10 +350,10 @@ static void object_details_limit_what_is_created(void **state)
 
 static void a_specialisation_may_be_that_of_the_target_or_of_the_content(void **state)
 {
-    RULES *rules = compile(
-        "{\"acr\":[{\"acor\":[\"S1\"],\"acop\":1,\"acod\":["
-        "{\"ty\":28,\"spty\":{\"cnd\":\"org.onem2m.home.device.light\"},\"chty\":[28]},"
-        "{\"ty\":14,\"spty\":{\"mgd\":1001},\"chty\":[13]}]}]}");
+    RULES *rules =
+        compile("{\"acr\":[{\"acor\":[\"S1\"],\"acop\":1,\"acod\":["
+                "{\"ty\":28,\"spty\":{\"cnd\":\"org.onem2m.home.device.light\"},\"chty\":[28]},"
+                "{\"ty\":14,\"spty\":{\"mgd\":1001},\"chty\":[13]}]}]}");
     struct bst_access_request req = {.op = BST_ACOP_CREATE, .target_ty = 28, .create_ty = 28};
     assert_false(decide(rules, req, "S1").permit);
     req.target_spec = BST_VIEW("org.onem2m.home.device.light");
@@ -360,8 +362,8 @@ static void a_specialisation_may_be_that_of_the_target_or_of_the_content(void **
     assert_false(decide(rules, req, "S1").permit);
     req.content_spec = BST_VIEW("org.onem2m.home.device.light");
     assert_true(decide(rules, req, "S1").permit);
-    req = (struct bst_access_request){.op = BST_ACOP_CREATE, .target_ty = 14, .create_ty = 13,
-                                      .content_spec = BST_VIEW("1001")};
+    req = (struct bst_access_request){
+        .op = BST_ACOP_CREATE, .target_ty = 14, .create_ty = 13, .content_spec = BST_VIEW("1001")};
     assert_true(decide(rules, req, "S1").permit);
     req.content_spec = BST_VIEW("1002");
     assert_false(decide(rules, req, "S1").permit);
@@ -371,8 +373,10 @@ static void a_specialisation_may_be_that_of_the_target_or_of_the_content(void **
 
 static void one_permitting_rule_of_one_policy_is_enough(void **state)
 {
-    RULES *a = compile("{\"acr\":[{\"acor\":[\"S2\"],\"acop\":63},{\"acor\":[\"S1\"],\"acop\":1}]}");
-    RULES *b = compile("{\"acr\":[{\"acor\":[\"S3\"],\"acop\":63},{\"acor\":[\"S1\"],\"acop\":2}]}");
+    RULES *a =
+        compile("{\"acr\":[{\"acor\":[\"S2\"],\"acop\":63},{\"acor\":[\"S1\"],\"acop\":1}]}");
+    RULES *b =
+        compile("{\"acr\":[{\"acor\":[\"S3\"],\"acop\":63},{\"acor\":[\"S1\"],\"acop\":2}]}");
     struct bst_originator o;
     originator_init(&o, "S1");
     struct bst_access_request req = {.originator = &o, .op = BST_ACOP_RETRIEVE};
@@ -430,12 +434,13 @@ static void the_default_is_the_creator_alone(void **state)
 
 static void an_explanation_names_policy_rule_and_attribute(void **state)
 {
-    RULES *rules = compile("{\"acr\":[{\"acor\":[\"S2\"],\"acop\":63},"
-                           "{\"acor\":[\"S*\"],\"acop\":2,\"acco\":[{\"actw\":[\"* * 8 * * * *\"]}]}]}");
+    RULES *rules =
+        compile("{\"acr\":[{\"acor\":[\"S2\"],\"acop\":63},"
+                "{\"acor\":[\"S*\"],\"acop\":2,\"acco\":[{\"actw\":[\"* * 8 * * * *\"]}]}]}");
     struct bst_originator o;
     originator_init(&o, "S1");
-    struct bst_access_request req = {.originator = &o, .op = BST_ACOP_RETRIEVE,
-                                     .now_us = at("20261123T120000")};
+    struct bst_access_request req = {
+        .originator = &o, .op = BST_ACOP_RETRIEVE, .now_us = at("20261123T120000")};
     struct bst_access_decision d;
     const struct bst_acp_rules *sets[] = {rules};
     bst_access_decide(sets, 1, &req, &d);
@@ -556,8 +561,9 @@ static void a_compile_without_memory_leaves_nothing_behind(void **state)
         bst_arena_init(&arena, 0);
         yyjson_val *root;
         assert_ok(bst_json_parse(
-            &arena, BST_VIEW("{\"acr\":[{\"acor\":[\"S1\",\"C*\",\"//x.example\"],\"acop\":2,"
-                             "\"acco\":[{\"actw\":[\"* * * * * * *\"]}]}]}"),
+            &arena,
+            BST_VIEW("{\"acr\":[{\"acor\":[\"S1\",\"C*\",\"//x.example\"],\"acop\":2,"
+                     "\"acco\":[{\"actw\":[\"* * * * * * *\"]}]}]}"),
             16, &root));
         struct bst_acp_source source = {&self, BST_VIEW("acp1"), false};
         struct bst_acp_rules *rules = NULL;

@@ -58,13 +58,38 @@ static void lists_may_mix_numbers_ranges_and_steps(void **state)
 static void wrong_patterns_are_refused(void **state)
 {
     static const char *const bad[] = {
-        "", " ", "*", "* * * * * *", "* * * * * * * *", "60 * * * * * *", "* 60 * * * * *",
-        "* * 24 * * * *", "* * * 0 * * *", "* * * 32 * * *", "* * * * 0 * *", "* * * * 13 * *",
-        "* * * * * 7 *", "* * * * * * 1999", "* * * * * * 10000", "5-1 * * * * * *",
-        "1- * * * * * *", "-1 * * * * * *", "1/2 * * * * * *", "1-5/0 * * * * * *",
-        "1-5/ * * * * * *", "*/0 * * * * * *", "1,,2 * * * * * *", "1, * * * * * *",
-        ",1 * * * * * *", "*,1 * * * * * *", "a * * * * * *", "+1 * * * * * *", "1-2-3 * * * * * *",
-        "*-5 * * * * * *", "1.5 * * * * * *", "99999999999999999999 * * * * * *",
+        "",
+        " ",
+        "*",
+        "* * * * * *",
+        "* * * * * * * *",
+        "60 * * * * * *",
+        "* 60 * * * * *",
+        "* * 24 * * * *",
+        "* * * 0 * * *",
+        "* * * 32 * * *",
+        "* * * * 0 * *",
+        "* * * * 13 * *",
+        "* * * * * 7 *",
+        "* * * * * * 1999",
+        "* * * * * * 10000",
+        "5-1 * * * * * *",
+        "1- * * * * * *",
+        "-1 * * * * * *",
+        "1/2 * * * * * *",
+        "1-5/0 * * * * * *",
+        "1-5/ * * * * * *",
+        "*/0 * * * * * *",
+        "1,,2 * * * * * *",
+        "1, * * * * * *",
+        ",1 * * * * * *",
+        "*,1 * * * * * *",
+        "a * * * * * *",
+        "+1 * * * * * *",
+        "1-2-3 * * * * * *",
+        "*-5 * * * * * *",
+        "1.5 * * * * * *",
+        "99999999999999999999 * * * * * *",
         "* * * * * * 2001,2002,2003,2004,2005,2006,2007,2008,2009",
     };
     struct bst_crontab window;
@@ -125,9 +150,10 @@ static void the_families_do_not_mix(void **state)
 
 static void wrong_addresses_are_refused(void **state)
 {
-    static const char *const bad[] = {"", "1.2.3", "1.2.3.4.5", "1.2.3.256", "1.2.3.4/33",
-                                      "1.2.3.4/", "1.2.3.4/-1", "1.2.3.4/+8", "1.2.3.4/8/8",
-                                      "::1", "1.2.3.4 ", "01.2.3.4", "1.2.3.4/0008", "host"};
+    static const char *const bad[] = {
+        "",         "1.2.3",      "1.2.3.4.5",    "1.2.3.256",   "1.2.3.4/33",
+        "1.2.3.4/", "1.2.3.4/-1", "1.2.3.4/+8",   "1.2.3.4/8/8", "::1",
+        "1.2.3.4 ", "01.2.3.4",   "1.2.3.4/0008", "host"};
     struct bst_cidr cidr;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         if (!bst_failed(bst_cidr_parse(bst_view(bad[i]), 4, &cidr))) {
@@ -152,7 +178,8 @@ static void distances_are_those_of_the_globe(void **state)
 
 static void a_region_holds_only_a_known_place(void **state)
 {
-    struct bst_region circle = {.circle = true, .latitude = 43.6, .longitude = 7.0, .radius_m = 5000};
+    struct bst_region circle = {
+        .circle = true, .latitude = 43.6, .longitude = 7.0, .radius_m = 5000};
     struct bst_location near = {.has_point = true, .latitude = 43.61, .longitude = 7.01};
     struct bst_location far = {.has_point = true, .latitude = 43.7, .longitude = 7.01};
     struct bst_location country = {.country = "FR"};

@@ -62,9 +62,31 @@ static void the_parts_of_an_id_can_be_taken(void **state)
 static void malformed_ids_are_refused(void **state)
 {
     static const char *const bad[] = {
-        "", "/", "//", "///", "//acme.example.com", "//acme.example.com/", "S 1", "S1/", "/id-in/",
-        "/id-in//C1", "/id-in/a/b", "id-in/C1", "//-bad-/S1", "//acme_x/S1", "S1\n", "S%31",
-        "..", "/../S1", "/./C1", "-", "/id-in/-", "S*", "//*/S1", "S1?x", "S1#x",
+        "",
+        "/",
+        "//",
+        "///",
+        "//acme.example.com",
+        "//acme.example.com/",
+        "S 1",
+        "S1/",
+        "/id-in/",
+        "/id-in//C1",
+        "/id-in/a/b",
+        "id-in/C1",
+        "//-bad-/S1",
+        "//acme_x/S1",
+        "S1\n",
+        "S%31",
+        "..",
+        "/../S1",
+        "/./C1",
+        "-",
+        "/id-in/-",
+        "S*",
+        "//*/S1",
+        "S1?x",
+        "S1#x",
     };
     struct bst_entity_id id;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -139,8 +161,9 @@ static void credential_ids_of_plain_values_stay_plain(void **state)
 
 static void two_values_never_share_a_credential_id(void **state)
 {
-    static const char *const values[] = {"a/b", "a_2fb", "a_5f2fb", "a__2fb", "a_/b", "a_2", "a_",
-                                         "a_2/", "_", "__", "_2f", "_5f2f", "A_2Fb", "\x01\xff"};
+    static const char *const values[] = {"a/b", "a_2fb", "a_5f2fb", "a__2fb",  "a_/b",
+                                         "a_2", "a_",    "a_2/",    "_",       "__",
+                                         "_2f", "_5f2f", "A_2Fb",   "\x01\xff"};
     size_t n = sizeof values / sizeof values[0];
     char out[sizeof values / sizeof values[0]][BST_CRED_ID_MAX + 1];
     for (size_t i = 0; i < n; i++) {
@@ -158,8 +181,8 @@ static void two_values_never_share_a_credential_id(void **state)
 
 static void malformed_credential_ids_are_refused(void **state)
 {
-    static const char *const bad[] = {"", "12", "12-", "-x", "1-x", "123-x", "ab-x", "12-a/b",
-                                      "12-a b", "+1-x"};
+    static const char *const bad[] = {"",      "12",   "12-",    "-x",     "1-x",
+                                      "123-x", "ab-x", "12-a/b", "12-a b", "+1-x"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         enum bst_cred_type type;
         bst_auto(buf) back = {0};

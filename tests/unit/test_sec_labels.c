@@ -1,4 +1,5 @@
-/* sec/labels: derivations of TS-0003 10.3 against vectors made by another tool, and key identifiers. */
+/* sec/labels: derivations of TS-0003 10.3 against vectors made by another tool, and key
+ * identifiers. */
 #include "support/hex.h"
 #include "support/se_host.h"
 #include "support/test.h"
@@ -26,8 +27,8 @@ static bst_key import(struct bst_se *se, struct bst_view hex)
     return key;
 }
 
-static bst_result derive(struct bst_se *se, struct bst_view kind, bst_key ke, struct bst_view inputs,
-                         bst_key *ret)
+static bst_result derive(struct bst_se *se, struct bst_view kind, bst_key ke,
+                         struct bst_view inputs, bst_key *ret)
 {
     struct bst_key_attrs attrs = {.type = BST_KEY_SYMMETRIC, .uses = BST_KEY_USE_PSK};
     if (bst_view_is(kind, "km")) {

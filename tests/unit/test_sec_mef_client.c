@@ -56,7 +56,8 @@ static void ask_registration(struct world *w)
 }
 
 #define REG                                                                                        \
-    "{\"sec:mecr\":{\"ri\":\"r1\",\"ty\":30004,\"et\":\"" ET "\",\"cr\":\"//acme.example.com/S1\","   \
+    "{\"sec:mecr\":{\"ri\":\"r1\",\"ty\":30004,\"et\":\"" ET                                       \
+    "\",\"cr\":\"//acme.example.com/S1\","                                                         \
     "\"adfq\":\"admin.acme.example.com\"}}"
 
 static void registered(struct world *w)
@@ -76,7 +77,7 @@ static void ask_key(struct world *w)
 
 #define REL "00112233445566778899AABBCCDDEEFF"
 #define KEY(cr, adfq, suid, tgis, et)                                                              \
-    "{\"sec:skr\":{\"ri\":\"" REL "\",\"et\":\"" et "\",\"cr\":\"" cr "\",\"adfq\":\"" adfq           \
+    "{\"sec:skr\":{\"ri\":\"" REL "\",\"et\":\"" et "\",\"cr\":\"" cr "\",\"adfq\":\"" adfq        \
     "\",\"suid\":" suid ",\"tgis\":[" tgis "]}}"
 #define S1 "//acme.example.com/S1"
 #define ADMIN "admin.acme.example.com"
@@ -148,7 +149,8 @@ static void wishes_that_cannot_be_right_are_refused(void **state)
         {.suid = 22, .targets = &cse, .n_targets = 1},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        assert_err(bst_mef_client_key_register(w->client, &bad[i], &w->arena, &w->req), BST_E_VALUE);
+        assert_err(bst_mef_client_key_register(w->client, &bad[i], &w->arena, &w->req),
+                   BST_E_VALUE);
         assert_int_equal(bst_mef_client_pending(w->client), BST_MEF_NONE);
     }
     struct bst_mef_key_wish data = wish;
@@ -206,15 +208,20 @@ static void a_registration_that_contradicts_is_not_believed(void **state)
         enum bst_error error;
     } bad[] = {
         {"{\"sec:mecr\":{\"ri\":\"r1\",\"et\":\"" ET "\",\"cr\":\"//acme.example.com/S2\","
-         "\"adfq\":\"" ADMIN "\"}}", BST_E_CREDENTIAL},
-        {"{\"sec:mecr\":{\"ri\":\"r1\",\"et\":\"" ET "\",\"adfq\":\"" ADMIN "\"}}", BST_E_CREDENTIAL},
+         "\"adfq\":\"" ADMIN "\"}}",
+         BST_E_CREDENTIAL},
+        {"{\"sec:mecr\":{\"ri\":\"r1\",\"et\":\"" ET "\",\"adfq\":\"" ADMIN "\"}}",
+         BST_E_CREDENTIAL},
         {"{\"sec:mecr\":{\"ri\":\"r1\",\"et\":\"" ET "\",\"cr\":\"" S1 "\","
-         "\"adfq\":\"evil.example\"}}", BST_E_CREDENTIAL},
+         "\"adfq\":\"evil.example\"}}",
+         BST_E_CREDENTIAL},
         {"{\"sec:mecr\":{\"ri\":\"r1\",\"et\":\"20200101T000000\",\"cr\":\"" S1 "\","
-         "\"adfq\":\"" ADMIN "\"}}", BST_E_EXPIRED},
+         "\"adfq\":\"" ADMIN "\"}}",
+         BST_E_EXPIRED},
         {"{\"sec:mecr\":{\"ri\":\"r1\",\"cr\":\"" S1 "\",\"adfq\":\"" ADMIN "\"}}", BST_E_SYNTAX},
         {"{\"sec:mecr\":{\"ri\":\"../x\",\"et\":\"" ET "\",\"cr\":\"" S1 "\",\"adfq\":\"" ADMIN
-         "\"}}", BST_E_SYNTAX},
+         "\"}}",
+         BST_E_SYNTAX},
         {"{\"sec:skr\":{}}", BST_E_SYNTAX},
         {"{\"sec:mecr\":[]}", BST_E_VALUE},
         {"{\"sec:mecr\":{\"ri\":7}}", BST_E_VALUE},
@@ -245,13 +252,13 @@ static void refusals_keep_their_reason(void **state)
     static const struct {
         int rsc;
         enum bst_error error;
-    } codes[] = {{4000, BST_E_VALUE},    {4004, BST_E_NOT_FOUND}, {4102, BST_E_CONTENTS},
-                 {4103, BST_E_DENIED},   {4105, BST_E_CONFLICT},  {4117, BST_E_ALREADY_REGISTERED},
-                 {5000, BST_E_IO},       {4005, BST_E_OPERATION}, {9999, BST_E_IO}};
+    } codes[] = {{4000, BST_E_VALUE},  {4004, BST_E_NOT_FOUND}, {4102, BST_E_CONTENTS},
+                 {4103, BST_E_DENIED}, {4105, BST_E_CONFLICT},  {4117, BST_E_ALREADY_REGISTERED},
+                 {5000, BST_E_IO},     {4005, BST_E_OPERATION}, {9999, BST_E_IO}};
     for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
         ask_registration(w);
-        struct bst_m2m_response rsp = {.rsc = codes[i].rsc, .rqi = w->req.rqi,
-                                       .debug = BST_VIEW("because of the test")};
+        struct bst_m2m_response rsp = {
+            .rsc = codes[i].rsc, .rqi = w->req.rqi, .debug = BST_VIEW("because of the test")};
         assert_err(bst_mef_client_take(w->client, &rsp, NOW, &w->arena, &w->out), codes[i].error);
         assert_non_null(strstr(bst_error_detail(), "because of the test"));
     }
@@ -298,7 +305,8 @@ static void a_retrieved_key_is_secret_and_of_the_use_asked_for(void **state)
     struct world *w = *state;
     static const char good[] =
         "{\"sec:skr\":{\"ri\":\"" REL "\",\"et\":\"" ET "\",\"cr\":\"//acme.example.com/S9\","
-        "\"adfq\":\"" ADMIN "\",\"suid\":22,\"kv\":\"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\"}}";
+        "\"adfq\":\"" ADMIN
+        "\",\"suid\":22,\"kv\":\"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\"}}";
     assert_ok(bst_mef_client_key_retrieve(w->client, BST_VIEW(REL), 22, &w->arena, &w->req));
     assert_true(bst_view_is(w->req.to, "-/" REL));
     assert_ok(answer(w, 2000, good));

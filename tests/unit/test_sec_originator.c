@@ -1,5 +1,5 @@
-/* sec/originator, sec/association: who a request is from, and what a connection proved. Every rule of
- * TS-0004 7.3.2.1 has a case that passes and a case that is refused. */
+/* sec/originator, sec/association: who a request is from, and what a connection proved. Every rule
+ * of TS-0004 7.3.2.1 has a case that passes and a case that is refused. */
 #include "support/test.h"
 
 #include "sec/originator.h"
@@ -68,9 +68,12 @@ static struct bst_association *lab(void)
 static bst_result verify_as(const struct bst_association *assoc, const char *from, bool creates_ae,
                             struct bst_originator *ret)
 {
-    struct bst_originator_check check = {
-        .self = &self, .assoc = assoc, .registrations = &registrations, .from = bst_view(from),
-        .has_from = from != NULL, .creates_ae = creates_ae};
+    struct bst_originator_check check = {.self = &self,
+                                         .assoc = assoc,
+                                         .registrations = &registrations,
+                                         .from = bst_view(from),
+                                         .has_from = from != NULL,
+                                         .creates_ae = creates_ae};
     return bst_originator_verify(&check, ret);
 }
 
@@ -219,8 +222,11 @@ static void an_ae_writes_its_stem_where_that_is_asked(void **state)
 {
     ASSOC *assoc = ae_psk();
     struct bst_originator o;
-    struct bst_originator_check check = {.self = &self, .assoc = assoc, .has_from = true,
-                                         .registrations = &registrations, .stem_only = true};
+    struct bst_originator_check check = {.self = &self,
+                                         .assoc = assoc,
+                                         .has_from = true,
+                                         .registrations = &registrations,
+                                         .stem_only = true};
     check.from = bst_view("S1");
     assert_ok(bst_originator_verify(&check, &o));
     check.from = bst_view("/S1");
@@ -281,8 +287,8 @@ static void outside_an_association_nobody_is_served(void **state)
 
 static void an_open_registrar_serves_its_aes_unproved(void **state)
 {
-    struct bst_originator_check check = {.self = &self, .registrations = &registrations,
-                                         .has_from = true, .open_aes = true};
+    struct bst_originator_check check = {
+        .self = &self, .registrations = &registrations, .has_from = true, .open_aes = true};
     struct bst_originator o;
     check.from = bst_view("S1");
     assert_ok(bst_originator_verify(&check, &o));

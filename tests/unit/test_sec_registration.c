@@ -55,7 +55,8 @@ static void credential_application_and_stem_must_match_together(void **state)
     ASSOC *assoc = bound("12-k@m.example", NULL);
     ASSOC *other = bound("12-x@m.example", NULL);
     const struct bst_app_rule rules[] = {
-        {.cred_ids = LIST({"12-k@*", 6}), .app_ids = LIST({"Nmeter*", 7}),
+        {.cred_ids = LIST({"12-k@*", 6}),
+         .app_ids = LIST({"Nmeter*", 7}),
          .ae_ids = LIST({"S1*", 3}, {"C7", 2})},
         {.cred_ids = LIST({"12-x@*", 6}), .app_ids = LIST({"*", 1}), .ae_ids = LIST({"*", 1})},
     };
@@ -154,8 +155,7 @@ static void a_wanted_kind_gets_a_fresh_stem(void **state)
 
 static void a_fresh_stem_has_the_shape_that_the_rule_allows(void **state)
 {
-    const struct bst_app_rule rules[] = {
-        {.app_ids = LIST({"*", 1}), .ae_ids = LIST({"S12*x", 5})}};
+    const struct bst_app_rule rules[] = {{.app_ids = LIST({"*", 1}), .ae_ids = LIST({"S12*x", 5})}};
     struct bst_service_subscription sub = {true, rules, 1};
     struct bst_ae_registration reg = {bst_view(""), bst_view("N1"), NULL};
     struct bst_registration_grant grant;

@@ -713,6 +713,34 @@ static void the_log_is_copied_back_and_starts_over(void **state)
     assert_true(stats.wal_bytes < 40 * 4 * 4096);
 }
 
+static void a_reader_that_held_the_log_back_costs_only_space(void **state)
+{
+    struct fixture *f = *state;
+    struct bst_store_stats held, after;
+    struct bst_store_config config = {.path = f->path, .schema = &schema, .checkpoint_kib = 16};
+    char text[32];
+    close_store(f);
+    assert_ok(bst_store_open(&config, &f->store));
+    assert_ok(bst_store_reader(f->store, &f->reader));
+    assert_ok(bst_store_read_begin(f->reader));
+    assert_int_equal(count(f->reader), 0);
+    for (int i = 0; i < 120; i++) {
+        snprintf(text, sizeof text, "held-%d", i);
+        assert_ok(store_add(f->store, text));
+    }
+    bst_store_stats(f->store, &held);
+    assert_true(held.wal_bytes > 16 * 16 * 1024);
+    assert_int_equal(count(f->reader), 0);
+    bst_store_read_end(f->reader);
+    for (int i = 0; i < 20; i++) {
+        snprintf(text, sizeof text, "after-%d", i);
+        assert_ok(store_add(f->store, text));
+    }
+    bst_store_stats(f->store, &after);
+    assert_true(after.wal_bytes < 16 * 16 * 1024);
+    assert_int_equal(count(f->reader), 140);
+}
+
 static bst_result raise(struct bst_store_conn *conn, void *arg)
 {
     return bst_store_raise_generation(conn, *(int64_t *)arg);
@@ -771,6 +799,7 @@ int main(void)
         CASE(a_cancelled_copy_leaves_no_file),
         CASE(a_copy_goes_on_while_others_write),
         CASE(the_log_is_copied_back_and_starts_over),
+        CASE(a_reader_that_held_the_log_back_costs_only_space),
         CASE(the_generation_only_rises),
         CASE(a_second_opening_of_the_file_with_a_log_is_refused),
     };

@@ -1,8 +1,8 @@
 /* Files: caps, durability, locks. */
 #include "support/test.h"
 
-#include "sys/file.h"
 #include "support/scratch.h"
+#include "sys/file.h"
 
 #include <stdio.h>
 #include <sys/stat.h>

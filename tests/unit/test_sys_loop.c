@@ -2,9 +2,9 @@
 #include "support/test.h"
 
 #include "base/map.h"
+#include "support/scratch.h"
 #include "sys/file.h"
 #include "sys/service.h"
-#include "support/scratch.h"
 
 #include <signal.h>
 #include <stdatomic.h>
@@ -286,7 +286,8 @@ static void memory_that_runs_out_leaves_nothing_behind(void **state)
         assert_err(bst_watch_new(loop, "/tmp/x", note_change, NULL, &watch), BST_E_NOMEM);
     }
     bst_alloc_fail_at(0);
-    assert_err(bst_watch_new(loop, "/nonexistent/x", note_change, NULL, &watch), BST_E_NOT_REACHABLE);
+    assert_err(bst_watch_new(loop, "/nonexistent/x", note_change, NULL, &watch),
+               BST_E_NOT_REACHABLE);
 }
 
 int main(void)

@@ -1,8 +1,8 @@
 /* Sockets: addresses, listeners, dialling, output that has to wait. */
 #include "support/test.h"
 
-#include "sys/tcp.h"
 #include "support/scratch.h"
+#include "sys/tcp.h"
 
 #include <stdio.h>
 #include <sys/socket.h>
@@ -205,8 +205,9 @@ static void a_port_that_somebody_has_is_an_error(void **state)
 static void an_address_that_is_none_is_refused(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"",      "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:65536",
-                                      "::1:1", "[::1]",     "300.0.0.1:1", "127.0.0.1:-1", "[127.0.0.1]:1"};
+    static const char *const bad[] = {
+        "",      "127.0.0.1", "127.0.0.1:",  "127.0.0.1:x",  "127.0.0.1:65536",
+        "::1:1", "[::1]",     "300.0.0.1:1", "127.0.0.1:-1", "[127.0.0.1]:1"};
     struct bst_inet ip;
     struct bst_bound bound;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -223,11 +224,20 @@ static void scopes_of_addresses_are_told_apart(void **state)
         const char *text;
         bool loopback, local;
     } cases[] = {
-        {"127.0.0.1:1", true, true},       {"127.9.9.9:1", true, true},     {"[::1]:1", true, true},
-        {"[::ffff:127.0.0.1]:1", true, true}, {"0.0.0.0:1", false, true},   {"169.254.1.1:1", false, true},
-        {"[fe80::1]:1", false, true},      {"[ff02::1]:1", false, true},    {"[::]:1", false, true},
-        {"224.0.0.1:1", false, true},      {"255.255.255.255:1", false, true}, {"10.0.0.1:1", false, false},
-        {"192.0.2.1:1", false, false},     {"[2001:db8::1]:1", false, false},
+        {"127.0.0.1:1", true, true},
+        {"127.9.9.9:1", true, true},
+        {"[::1]:1", true, true},
+        {"[::ffff:127.0.0.1]:1", true, true},
+        {"0.0.0.0:1", false, true},
+        {"169.254.1.1:1", false, true},
+        {"[fe80::1]:1", false, true},
+        {"[ff02::1]:1", false, true},
+        {"[::]:1", false, true},
+        {"224.0.0.1:1", false, true},
+        {"255.255.255.255:1", false, true},
+        {"10.0.0.1:1", false, false},
+        {"192.0.2.1:1", false, false},
+        {"[2001:db8::1]:1", false, false},
         {"[::ffff:169.254.169.254]:80", false, true},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -263,7 +273,8 @@ static bool refuse_all(void *user, const struct bst_inet *ip)
 static void what_the_filter_refuses_is_not_dialled(void **state)
 {
     (void)state;
-    assert_ok(bst_tcp_connect(loop, "127.0.0.1:9", 5000, refuse_all, on_connect, &client, &client.tcp));
+    assert_ok(
+        bst_tcp_connect(loop, "127.0.0.1:9", 5000, refuse_all, on_connect, &client, &client.tcp));
     RUN_UNTIL(client.connects);
     assert_int_equal(client.connected.code, BST_E_DENIED);
 }
@@ -296,7 +307,8 @@ static void a_dial_ends_at_its_deadline(void **state)
     connect_to(&bound.ip); /* bound but not listening: refused, unless the deadline is first */
     bst_clock_fake_advance_ms(6000);
     RUN_UNTIL(client.connects);
-    assert_true(client.connected.code == BST_E_TIMEOUT || client.connected.code == BST_E_NOT_REACHABLE);
+    assert_true(client.connected.code == BST_E_TIMEOUT ||
+                client.connected.code == BST_E_NOT_REACHABLE);
     close(fd);
     bst_bound_clear(&bound);
 }
@@ -305,8 +317,8 @@ static void a_dial_may_be_given_up_at_any_moment(void **state)
 {
     (void)state;
     for (int turns = 0; turns < 4; turns++) {
-        assert_ok(bst_tcp_connect(loop, turns % 2 ? "localhost:1" : "127.0.0.1:1", 5000, NULL, on_connect,
-                                  &client, &client.tcp));
+        assert_ok(bst_tcp_connect(loop, turns % 2 ? "localhost:1" : "127.0.0.1:1", 5000, NULL,
+                                  on_connect, &client, &client.tcp));
         for (int i = 0; i < turns && !client.connects; i++) {
             bst_loop_run_once(loop, 0);
         }
@@ -375,7 +387,8 @@ static void memory_that_runs_out_ends_what_needed_it(void **state)
     assert_int_equal(bound.fds[0], -1);
     for (long n = 1; n <= 2; n++) {
         bst_alloc_fail_at(n);
-        assert_err(bst_tcp_connect(loop, "127.0.0.1:1", 1, NULL, on_connect, &client, &client.tcp), BST_E_NOMEM);
+        assert_err(bst_tcp_connect(loop, "127.0.0.1:1", 1, NULL, on_connect, &client, &client.tcp),
+                   BST_E_NOMEM);
     }
     bst_alloc_fail_at(0);
     assert_ok(bst_listener_new(loop, &bound.fds[1], on_accept, &server, &listener));

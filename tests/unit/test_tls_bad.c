@@ -1,4 +1,5 @@
-/* tls: what a peer may send instead of a handshake, or in the middle of one; ends of connections. */
+/* tls: what a peer may send instead of a handshake, or in the middle of one; ends of connections.
+ */
 #include "support/test.h"
 
 #include "support/tls_world.h"

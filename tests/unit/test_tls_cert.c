@@ -1,4 +1,5 @@
-/* tls: certificates of both sides, every flavour and every reason to refuse, SNI, server identity. */
+/* tls: certificates of both sides, every flavour and every reason to refuse, SNI, server identity.
+ */
 #include "support/test.h"
 
 #include "support/tls_world.h"
@@ -52,7 +53,7 @@ static void every_certificate_suite_opens_and_proves_both_sides(void **state)
         const struct bst_tls_peer *peer = bst_tls_peer(p.s);
         assert_int_equal(peer->kind, BST_TLS_AUTH_CERT);
         assert_string_equal(peer->suite, offers[i].suite);
-        assert_string_equal(peer->group, "prime256v1");
+        assert_string_equal(peer->group, "X25519");
         assert_string_equal(peer->names.names[0].text, WORLD_CLIENT_AE);
         assert_memory_equal(peer->facts.sha256, w.client.facts.sha256, 32);
         assert_true(bst_view_is(peer->subject_text, WORLD_CLIENT_AE));
@@ -141,7 +142,8 @@ static void certificates_outside_their_time_are_refused(void **state)
         struct bst_tls_client_config client = world_cert_client(&w, profiles[i % 2], &client_cert);
         expect_refusal(&server, &client, true, v->code, v->alert);
 
-        struct bst_tls_credential own = {NULL, bst_buf_view(&server_cert.chain_pem), server_cert.key};
+        struct bst_tls_credential own = {NULL, bst_buf_view(&server_cert.chain_pem),
+                                         server_cert.key};
         server.credentials = &own;
         client = world_cert_client(&w, profiles[i % 2], &w.client);
         expect_refusal(&server, &client, false, v->code, v->alert);
@@ -155,14 +157,16 @@ static void certificates_of_a_foreign_ca_are_refused(void **state)
     static const char *const profiles[] = {"onem2m-tls12", "modern"};
     for (size_t i = 0; i < 2; i++) {
         struct world_cert client_cert = {0}, server_cert = {0};
-        world_issue(&w, &w.foreign, BST_CERT_TLS_CLIENT, BST_CERT_AE, WORLD_CLIENT_AE, &client_cert);
+        world_issue(&w, &w.foreign, BST_CERT_TLS_CLIENT, BST_CERT_AE, WORLD_CLIENT_AE,
+                    &client_cert);
         world_issue(&w, &w.foreign, BST_CERT_TLS_SERVER, BST_CERT_FQDN, WORLD_SERVER_NAME,
                     &server_cert);
         struct bst_tls_server_config server = world_server_config(&w, profiles[i], NULL);
         struct bst_tls_client_config client = world_cert_client(&w, profiles[i], &client_cert);
         expect_refusal(&server, &client, true, BST_E_BAD_CERT, SSL_AD_BAD_CERTIFICATE);
 
-        struct bst_tls_credential own = {NULL, bst_buf_view(&server_cert.chain_pem), server_cert.key};
+        struct bst_tls_credential own = {NULL, bst_buf_view(&server_cert.chain_pem),
+                                         server_cert.key};
         server.credentials = &own;
         client = world_cert_client(&w, profiles[i], &w.client);
         expect_refusal(&server, &client, false, BST_E_BAD_CERT, SSL_AD_BAD_CERTIFICATE);
@@ -274,16 +278,19 @@ static void the_crl_policy_decides_about_revoked_missing_and_stale(void **state)
         int64_t next_days; /* 0: no CRL */
         bool accepted;
     } cases[] = {
-        {BST_CRL_REQUIRE, false, 7, true},        {BST_CRL_REQUIRE, true, 7, false},
-        {BST_CRL_REQUIRE, false, 0, false},       {BST_CRL_REQUIRE, false, -1, false},
-        {BST_CRL_ALLOW_MISSING, false, 0, true},  {BST_CRL_ALLOW_MISSING, true, 7, false},
-        {BST_CRL_ALLOW_MISSING, true, -1, false}, {BST_CRL_ALLOW_MISSING, false, -1, true},
+        {BST_CRL_REQUIRE, false, 7, true},
+        {BST_CRL_REQUIRE, true, 7, false},
+        {BST_CRL_REQUIRE, false, 0, false},
+        {BST_CRL_REQUIRE, false, -1, false},
+        {BST_CRL_ALLOW_MISSING, false, 0, true},
+        {BST_CRL_ALLOW_MISSING, true, 7, false},
+        {BST_CRL_ALLOW_MISSING, true, -1, false},
+        {BST_CRL_ALLOW_MISSING, false, -1, true},
         {BST_CRL_OFF, true, 7, true},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct bst_trust *trust =
-            trust_with_crl(cases[i].policy, cases[i].revoked ? w.client.facts.serial : NULL,
-                           cases[i].next_days);
+        struct bst_trust *trust = trust_with_crl(
+            cases[i].policy, cases[i].revoked ? w.client.facts.serial : NULL, cases[i].next_days);
         struct bst_tls_server_config server = world_server_config(&w, "onem2m", NULL);
         struct bst_tls_client_config client = world_cert_client(&w, "onem2m", &w.client);
         server.trust = trust;
@@ -306,7 +313,8 @@ static void name_constraints_hold_for_urn_names_and_device_ids_too(void **state)
         const char *permit, *inside, *outside;
     } cases[] = {
         {BST_CERT_AE, "acme.example.com", "//acme.example.com/S1", "//evil.example.org/S1"},
-        {BST_CERT_NODE, "urn:dev:mac", "urn:dev:mac:0024befffe804ff1", "urn:dev:ow:10e2073a01080063"},
+        {BST_CERT_NODE, "urn:dev:mac", "urn:dev:mac:0024befffe804ff1",
+         "urn:dev:ow:10e2073a01080063"},
         {BST_CERT_DEVICE, "1.3.6.1.4.1.99999.1:17", "1.3.6.1.4.1.99999.1:17.1",
          "1.3.6.1.4.1.99999.1:18.1"},
         {BST_CERT_CSE, "acme.example.com", "in.acme.example.com", "in.evil.example.org"},
@@ -401,7 +409,8 @@ static void sni_selects_the_authority_and_its_identity_source_hears_of_it(void *
 
 static void raw_public_keys_are_refused_in_clear_words(void **state)
 {
-    /* A ClientHello for TLS 1.2 with one ECDSA suite and client_certificate_type RawPublicKey only. */
+    /* A ClientHello for TLS 1.2 with one ECDSA suite and client_certificate_type RawPublicKey only.
+     */
     static const char hello[] =
         "\x16\x03\x01\x00\x37\x01\x00\x00\x33\x03\x03"
         "0123456789abcdef0123456789abcdef"

@@ -152,8 +152,7 @@ static void converse(struct bst_tls *t, int fd, const char *expect)
         }
         (void)!bst_failed(bst_tls_feed(t, bst_view_of(bytes, (size_t)n)));
         assert_ok(bst_tls_read(t, &got));
-        heard = expect && got.len >= strlen(expect) &&
-                memcmp(got.ptr, expect, strlen(expect)) == 0;
+        heard = expect && got.len >= strlen(expect) && memcmp(got.ptr, expect, strlen(expect)) == 0;
     }
     (void)send_out(t, fd);
     bst_buf_clear(&got);
@@ -202,11 +201,13 @@ static void openssl_clients_are_served(void **state)
     }
     for (int tls13 = 0; tls13 < 2; tls13++) {
         const char *version = tls13 ? "-tls1_3" : "-tls1_2";
-        const char *const psk[] = {"openssl", "s_client", "-unix", socket_path, "-psk", KEY_HEX,
-                                   "-psk_identity", IDENTITY, "-quiet", version, NULL};
+        const char *const psk[] = {"openssl", "s_client",      "-unix",  socket_path, "-psk",
+                                   KEY_HEX,   "-psk_identity", IDENTITY, "-quiet",    version,
+                                   NULL};
         serve_openssl(psk, BST_TLS_AUTH_PSK, tls13 ? "TLSv1.3" : "TLSv1.2");
-        const char *const cert[] = {"openssl", "s_client", "-unix", socket_path, "-cert", cert_path,
-                                    "-key", key_path, "-CAfile", ca_path, "-quiet", version, NULL};
+        const char *const cert[] = {"openssl", "s_client", "-unix",  socket_path, "-cert",
+                                    cert_path, "-key",     key_path, "-CAfile",   ca_path,
+                                    "-quiet",  version,    NULL};
         serve_openssl(cert, BST_TLS_AUTH_CERT, tls13 ? "TLSv1.3" : "TLSv1.2");
     }
 }
@@ -252,13 +253,15 @@ static void openssl_servers_are_understood(void **state)
     }
     for (int tls13 = 0; tls13 < 2; tls13++) {
         const char *version = tls13 ? "-tls1_3" : "-tls1_2", *name = tls13 ? "TLSv1.3" : "TLSv1.2";
-        const char *const psk[] = {"openssl", "s_server", "-unix", socket_path, "-nocert", "-psk",
-                                   KEY_HEX, "-psk_identity", IDENTITY, "-quiet", version, NULL};
+        const char *const psk[] = {"openssl", "s_server", "-unix", socket_path,
+                                   "-nocert", "-psk",     KEY_HEX, "-psk_identity",
+                                   IDENTITY,  "-quiet",   version, NULL};
         struct bst_tls_client_config by_psk =
             world_psk_client(&w, "onem2m", IDENTITY, world_psk(&w, KEY_TEXT));
         ask_openssl(psk, &by_psk, name);
-        const char *const cert[] = {"openssl", "s_server", "-unix", socket_path, "-cert", cert_path,
-                                    "-key", key_path, "-CAfile", ca_path, "-quiet", version, NULL};
+        const char *const cert[] = {"openssl", "s_server", "-unix",  socket_path, "-cert",
+                                    cert_path, "-key",     key_path, "-CAfile",   ca_path,
+                                    "-quiet",  version,    NULL};
         struct bst_tls_client_config by_cert = world_cert_client(&w, "onem2m", &w.client);
         ask_openssl(cert, &by_cert, name);
     }

@@ -111,9 +111,12 @@ static void every_psk_suite_opens_and_exports_the_same_key(void **state)
 static void the_standard_profile_and_the_mixed_one_understand_each_other(void **state)
 {
     static const char *const pairs[][3] = {
-        {"onem2m-tls12", "onem2m-tls12", "TLSv1.2"}, {"onem2m-tls12", "onem2m", "TLSv1.2"},
-        {"onem2m", "onem2m-tls12", "TLSv1.2"},       {"onem2m", "onem2m", "TLSv1.3"},
-        {"modern", "onem2m", "TLSv1.3"},             {"modern", "modern", "TLSv1.3"},
+        {"onem2m-tls12", "onem2m-tls12", "TLSv1.2"},
+        {"onem2m-tls12", "onem2m", "TLSv1.2"},
+        {"onem2m", "onem2m-tls12", "TLSv1.2"},
+        {"onem2m", "onem2m", "TLSv1.3"},
+        {"modern", "onem2m", "TLSv1.3"},
+        {"modern", "modern", "TLSv1.3"},
         {"constrained", "constrained", "TLSv1.2"},
     };
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
@@ -129,10 +132,15 @@ static void the_standard_profile_and_the_mixed_one_understand_each_other(void **
     }
 }
 
+/** How OpenSSL refuses a PSK binder: 3.0 by the one, 3.5 by the other, as RFC 8446 4.2.11 asks. */
+static bool binder_alert(int alert)
+{
+    return alert == SSL_AD_ILLEGAL_PARAMETER || alert == SSL_AD_DECRYPT_ERROR;
+}
+
 /* What a client can see of a refusal. */
 struct sight {
     int alert, flights;
-    size_t bytes;
 };
 
 static struct sight refused(size_t offer, const char *identity, bst_key with, bool certificates)
@@ -154,7 +162,7 @@ static struct sight refused(size_t offer, const char *identity, bst_key with, bo
     assert_int_equal(ours->code, BST_E_CREDENTIAL);
     assert_true(bst_view_is(ours->identity, identity));
     assert_null(bst_tls_peer(p.s));
-    struct sight seen = {theirs->alert, p.flights, 0};
+    struct sight seen = {theirs->alert, p.flights};
     world_pair_clear(&p);
     return seen;
 }
@@ -164,13 +172,15 @@ static void an_unknown_identity_looks_like_a_wrong_key(void **state)
     for (size_t i = 0; i < N_OFFERS; i++) {
         for (int certificates = 0; certificates < 2; certificates++) {
             struct sight wrong = refused(i, IDENTITY, other_key, certificates);
-            struct sight unknown = refused(i, "FF112233445566778899AABBCCDDEEFF@mef.acme.example.com",
-                                           key, certificates);
+            struct sight unknown = refused(
+                i, "FF112233445566778899AABBCCDDEEFF@mef.acme.example.com", key, certificates);
             assert_int_equal(wrong.alert, unknown.alert);
             assert_int_equal(wrong.flights, unknown.flights);
-            assert_int_equal(wrong.alert, offers[i].version == TLS1_3_VERSION
-                                              ? SSL_AD_ILLEGAL_PARAMETER
-                                              : SSL_AD_BAD_RECORD_MAC);
+            if (offers[i].version == TLS1_3_VERSION) {
+                assert_true(binder_alert(wrong.alert));
+            } else {
+                assert_int_equal(wrong.alert, SSL_AD_BAD_RECORD_MAC);
+            }
         }
     }
 }
@@ -191,7 +201,7 @@ static void a_failed_look_up_looks_like_a_wrong_key_and_the_log_knows_better(voi
     assert_int_equal(bst_tls_state(p.s), BST_TLS_FAILED);
     assert_non_null(strstr(bst_tls_failure(p.s)->reason, "the MEF did not answer"));
     world_shake(p.c, p.s, 0);
-    assert_int_equal(bst_tls_failure(p.c)->alert, SSL_AD_ILLEGAL_PARAMETER);
+    assert_true(binder_alert(bst_tls_failure(p.c)->alert));
     world_pair_clear(&p);
 }
 
@@ -448,7 +458,7 @@ static void an_identity_beyond_256_octets_is_no_question_for_the_source(void **s
     assert_int_equal(raw.done, -1);
     assert_int_equal(source.asked, 0);
     assert_non_null(strstr(bst_tls_failure(t)->reason, "299 octets"));
-    assert_int_equal(bst_tls_failure(t)->alert, SSL_AD_ILLEGAL_PARAMETER);
+    assert_true(binder_alert(bst_tls_failure(t)->alert));
     raw_clear(&raw);
     bst_tls_free(&t);
     bst_tls_server_free(&server);

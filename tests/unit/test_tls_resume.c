@@ -238,6 +238,39 @@ static void a_revoked_psk_is_refused_at_the_next_handshake(void **state)
     world_pair_clear(&p);
 }
 
+struct replacer {
+    struct bst_tls_server *server;
+    const struct bst_tls_server_config *config;
+};
+
+static void *replace_many_times(void *arg)
+{
+    const struct replacer *r = arg;
+    for (int i = 0; i < 30; i++) {
+        world_ok(bst_tls_server_replace(r->server, r->config));
+    }
+    return NULL;
+}
+
+static void connections_go_on_while_another_thread_replaces_the_trust(void **state)
+{
+    struct world_pair p;
+    pthread_t thread;
+    struct bst_tls_server_config server = ticket_server("onem2m");
+    struct bst_tls_client_config client = ticket_client("onem2m");
+    world_pair_init(&p, &server, &client);
+    struct replacer replacer = {p.server, &server};
+    assert_int_equal(pthread_create(&thread, NULL, replace_many_times, &replacer), 0);
+    for (int i = 0; i < 30; i++) {
+        world_hang_up(&p);
+        world_connect(&p);
+        assert_true(world_talks(p.c, p.s));
+    }
+    pthread_join(thread, NULL);
+    assert_int_equal(bst_tls_server_generation(p.server), 31);
+    world_pair_clear(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -250,6 +283,7 @@ int main(void)
         cmocka_unit_test(a_ticket_of_one_authority_is_none_for_another),
         cmocka_unit_test(tls12_and_psk_sessions_get_no_tickets),
         cmocka_unit_test(a_revoked_psk_is_refused_at_the_next_handshake),
+        cmocka_unit_test(connections_go_on_while_another_thread_replaces_the_trust),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -1,4 +1,5 @@
-/* tls: the reader of plaintext handshakes, on made-up messages: whole, cut, too long, of wrong shape. */
+/* tls: the reader of plaintext handshakes, on made-up messages: whole, cut, too long, of wrong
+ * shape. */
 #include "support/test.h"
 
 #include "tls/scan.h"
@@ -163,7 +164,8 @@ static void every_cut_of_a_hello_is_an_error_or_loses_only_its_end(void **state)
     struct bst_view whole = hello_of(&full);
     for (size_t n = 0; n < whole.len; n++) {
         struct bst_tls_hello hello;
-        char *copy = bst_strndup(whole.ptr, n); /* its own block, so that a sanitizer sees overreads */
+        char *copy =
+            bst_strndup(whole.ptr, n); /* its own block, so that a sanitizer sees overreads */
         bst_result read = bst_tls_hello_read((struct bst_view){copy, n}, &hello);
         /* Only the cut right after compression is a hello: one without extensions. */
         assert_true(bst_failed(read) || n == 2 + 32 + 1 + 2 + 4 + 2);
@@ -258,8 +260,14 @@ static bst_result scan_piece(struct bst_tls_scan *scan, uint8_t type, const char
 
 static void messages_are_put_together_from_any_records(void **state)
 {
-    static const char flight[] = "\x0b\x00\x00\x05" "certs" "\x10\x00\x00\x05" "\x00\x03" "abc"
-                                 "\x0f\x00\x00\x02" "vf" "\x0e\x00\x00\x00";
+    static const char flight[] = "\x0b\x00\x00\x05"
+                                 "certs"
+                                 "\x10\x00\x00\x05"
+                                 "\x00\x03"
+                                 "abc"
+                                 "\x0f\x00\x00\x02"
+                                 "vf"
+                                 "\x0e\x00\x00\x00";
     for (size_t piece = 1; piece < sizeof flight; piece++) {
         struct bst_tls_scan scan = {0};
         struct seen seen = {0};

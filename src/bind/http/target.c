@@ -52,6 +52,9 @@ bst_result bst_http_target_to_address(struct bst_view path, struct bst_arena *ar
     if (path.len == 0 || path.ptr[0] != '/') {
         BST_FAIL(BST_E_SYNTAX, "request target: must begin with '/'");
     }
+    if (bst_view_is(path, "/~") || bst_view_is(path, "/_")) {
+        BST_FAIL(BST_E_SYNTAX, "request target: no CSE-ID behind \"%s\"", path.ptr[1] == '~' ? "/~" : "/_");
+    }
     struct bst_buf buf = {0};
     struct bst_view to = bst_view_from(path, 1);
     if (bst_view_starts(path, BST_VIEW("/~/"))) {

@@ -2,8 +2,8 @@
 #include "proto/http1/http1.h"
 
 static const char *const methods[] = {
-    [BST_HTTP_GET] = "GET",       [BST_HTTP_HEAD] = "HEAD",       [BST_HTTP_POST] = "POST",
-    [BST_HTTP_PUT] = "PUT",       [BST_HTTP_DELETE] = "DELETE",   [BST_HTTP_OPTIONS] = "OPTIONS",
+    [BST_HTTP_GET] = "GET",     [BST_HTTP_HEAD] = "HEAD",     [BST_HTTP_POST] = "POST",
+    [BST_HTTP_PUT] = "PUT",     [BST_HTTP_DELETE] = "DELETE", [BST_HTTP_OPTIONS] = "OPTIONS",
     [BST_HTTP_PATCH] = "PATCH",
 };
 
@@ -186,8 +186,8 @@ bst_result bst_http1_write_response(struct bst_buf *out, const struct bst_http1_
 }
 
 bst_result bst_http1_write_request(struct bst_buf *out, int method, struct bst_view target,
-                                   struct bst_view host, const struct bst_http_header *headers, size_t n,
-                                   struct bst_view body, bool keep_alive)
+                                   struct bst_view host, const struct bst_http_header *headers,
+                                   size_t n, struct bst_view body, bool keep_alive)
 {
     BST_TRY(check_headers(headers, n));
     if (method <= 0 || method >= BST_HTTP_OTHER || !is_target(target) || !is_target(host)) {

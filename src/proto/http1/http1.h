@@ -36,13 +36,14 @@ struct bst_view bst_http_header_get(const struct bst_http_msg *msg, const char *
 size_t bst_http_header_count(const struct bst_http_msg *msg, const char *name);
 
 struct bst_http1_limits {
-    size_t line_bytes;   /* request target, or status text */
-    size_t head_bytes;   /* from the first octet to the empty line, trailers included */
-    size_t headers;      /* their number */
+    size_t line_bytes; /* request target, or status text */
+    size_t head_bytes; /* from the first octet to the empty line, trailers included */
+    size_t headers;    /* their number */
     size_t body_bytes;
 };
 #define BST_HTTP1_LIMITS_DEFAULT                                                                   \
-    ((struct bst_http1_limits){.line_bytes = 8192, .head_bytes = 16384, .headers = 64, .body_bytes = 1 << 20})
+    ((struct bst_http1_limits){                                                                    \
+        .line_bytes = 8192, .head_bytes = 16384, .headers = 64, .body_bytes = 1 << 20})
 
 enum bst_http1_event {
     BST_HTTP1_MORE,    /* the message goes on in bytes that have not come yet */
@@ -62,7 +63,8 @@ void bst_http1_parser_free(struct bst_http1_parser **parser);
  * before the bytes go away: a message that came in one piece is not copied.
  * @param ret_used   how many bytes were taken; the rest belongs to the next message
  */
-enum bst_http1_event bst_http1_feed(struct bst_http1_parser *parser, struct bst_view data, size_t *ret_used);
+enum bst_http1_event bst_http1_feed(struct bst_http1_parser *parser, struct bst_view data,
+                                    size_t *ret_used);
 /** The peer ended its side: completes a response that ends with the connection. */
 enum bst_http1_event bst_http1_finish(struct bst_http1_parser *parser);
 /** Views into the fed bytes or the parser's own memory. */
@@ -100,7 +102,7 @@ struct bst_http1_response {
 bst_result bst_http1_write_response(struct bst_buf *out, const struct bst_http1_response *response);
 /** Append a whole request; `host` becomes the Host header. */
 bst_result bst_http1_write_request(struct bst_buf *out, int method, struct bst_view target,
-                                   struct bst_view host, const struct bst_http_header *headers, size_t n,
-                                   struct bst_view body, bool keep_alive);
+                                   struct bst_view host, const struct bst_http_header *headers,
+                                   size_t n, struct bst_view body, bool keep_alive);
 /** "OK", "Not Found"; "" for a number without a usual phrase. */
 const char *bst_http_reason(int status);

@@ -22,8 +22,8 @@ struct bst_http1_parser {
     const struct bst_http1_limits *limits;
     bool responses, no_body_next;
 
-    const char *base; /* what llhttp works on */
-    size_t before;    /* bytes of the message before `base` */
+    const char *base;         /* what llhttp works on */
+    size_t before;            /* bytes of the message before `base` */
     struct bst_buf gathered;  /* a message in pieces: the head, and a body of known length */
     bool in_gathered;         /* spans are offsets into it, else into `base` */
     struct bst_buf unchunked; /* a chunked body */
@@ -166,7 +166,8 @@ static int on_extension(llhttp_t *llhttp, const char *at, size_t len)
 {
     struct bst_http1_parser *p = parser_of(llhttp);
     p->extension_bytes += len + 2;
-    return p->extension_bytes > CHUNK_EXTENSION_BYTES ? refuse(p, 400, "chunk extensions too long") : 0;
+    return p->extension_bytes > CHUNK_EXTENSION_BYTES ? refuse(p, 400, "chunk extensions too long")
+                                                      : 0;
 }
 
 static int on_chunk(llhttp_t *llhttp)
@@ -229,8 +230,8 @@ static int check_head(struct bst_http1_parser *p)
             return HPE_USER;
         }
     }
-    /* RFC 9112, 3.2: "A server MUST respond with a 400 ... to any HTTP/1.1 request message that lacks
-     * a Host header field and to any request message that contains more than one". */
+    /* RFC 9112, 3.2: "A server MUST respond with a 400 ... to any HTTP/1.1 request message that
+     * lacks a Host header field and to any request message that contains more than one". */
     if (!p->responses && (p->hosts > 1 || (p->hosts == 0 && p->llhttp.http_minor >= 1))) {
         return refuse(p, 400, "exactly one Host header is required");
     }
@@ -357,8 +358,9 @@ static void begin_next(struct bst_http1_parser *p)
 static int method_of(int method)
 {
     static const uint8_t ours[] = {
-        [HTTP_DELETE] = BST_HTTP_DELETE, [HTTP_GET] = BST_HTTP_GET,         [HTTP_HEAD] = BST_HTTP_HEAD,
-        [HTTP_POST] = BST_HTTP_POST,     [HTTP_PUT] = BST_HTTP_PUT,         [HTTP_OPTIONS] = BST_HTTP_OPTIONS,
+        [HTTP_DELETE] = BST_HTTP_DELETE, [HTTP_GET] = BST_HTTP_GET,
+        [HTTP_HEAD] = BST_HTTP_HEAD,     [HTTP_POST] = BST_HTTP_POST,
+        [HTTP_PUT] = BST_HTTP_PUT,       [HTTP_OPTIONS] = BST_HTTP_OPTIONS,
         [HTTP_PATCH] = BST_HTTP_PATCH,
     };
     bool known = method >= 0 && (size_t)method < sizeof ours && ours[method];
@@ -408,7 +410,8 @@ static enum bst_http1_event finish_message(struct bst_http1_parser *p)
     return BST_HTTP1_MESSAGE;
 }
 
-/* RFC 9110, 9.1: an unknown method is 501; what cannot be a method at all is a malformed message. */
+/* RFC 9110, 9.1: an unknown method is 501; what cannot be a method at all is a malformed message.
+ */
 static bool starts_like_method(const struct bst_http1_parser *p)
 {
     char first = *bytes_at(p, 0);
@@ -498,7 +501,8 @@ static enum bst_http1_event go_on_later(struct bst_http1_parser *p, struct bst_v
     return BST_HTTP1_MORE;
 }
 
-static enum bst_http1_event feed_once(struct bst_http1_parser *p, struct bst_view data, size_t *ret_used)
+static enum bst_http1_event feed_once(struct bst_http1_parser *p, struct bst_view data,
+                                      size_t *ret_used)
 {
     if (p->complete) {
         begin_next(p);
@@ -518,7 +522,8 @@ static enum bst_http1_event feed_once(struct bst_http1_parser *p, struct bst_vie
     return go_on_later(p, data);
 }
 
-enum bst_http1_event bst_http1_feed(struct bst_http1_parser *p, struct bst_view data, size_t *ret_used)
+enum bst_http1_event bst_http1_feed(struct bst_http1_parser *p, struct bst_view data,
+                                    size_t *ret_used)
 {
     size_t total = 0, used = 0;
     enum bst_http1_event event = p->error_status ? BST_HTTP1_ERROR : BST_HTTP1_MORE;
@@ -557,7 +562,8 @@ static struct bst_view moved(struct bst_view v, const char *from, const char *to
     return v.len ? (struct bst_view){to + (v.ptr - from), v.len} : (struct bst_view){"", 0};
 }
 
-bst_result bst_http1_keep(const struct bst_http1_parser *p, struct bst_arena *arena, struct bst_http_msg *ret)
+bst_result bst_http1_keep(const struct bst_http1_parser *p, struct bst_arena *arena,
+                          struct bst_http_msg *ret)
 {
     const char *from = bytes_at(p, 0);
     size_t len = p->chunked ? head_end(p) : p->body.len ? p->body.at + p->body.len : head_end(p);
@@ -589,7 +595,8 @@ bool bst_http1_in_head(const struct bst_http1_parser *p)
 
 bool bst_http1_wants_continue(struct bst_http1_parser *p)
 {
-    bool wants = p->continue_wanted && p->head_done && !p->complete && !p->body.len && !p->unchunked.len;
+    bool wants =
+        p->continue_wanted && p->head_done && !p->complete && !p->body.len && !p->unchunked.len;
     p->continue_wanted = p->continue_wanted && !wants;
     return wants;
 }

@@ -1,4 +1,5 @@
-/* MEF client procedures, TS-0003 V3.18, 8.3.5.2: requests out, answers in, nothing believed unchecked. */
+/* MEF client procedures, TS-0003 V3.18, 8.3.5.2: requests out, answers in, nothing believed
+ * unchecked. */
 #include "sec/enrol/mef_client.h"
 
 #include "codec/json.h"
@@ -24,7 +25,8 @@ struct bst_mef_client {
     struct bst_view relative_id;
 };
 
-static bst_result copy_config(struct bst_mef_client *client, const struct bst_mef_client_config *from)
+static bst_result copy_config(struct bst_mef_client *client,
+                              const struct bst_mef_client_config *from)
 {
     struct bst_mef_client_config *to = &client->config;
     *to = *from;
@@ -37,7 +39,8 @@ static bst_result copy_config(struct bst_mef_client *client, const struct bst_me
     return BST_OK;
 }
 
-bst_result bst_mef_client_new(const struct bst_mef_client_config *config, struct bst_mef_client **ret)
+bst_result bst_mef_client_new(const struct bst_mef_client_config *config,
+                              struct bst_mef_client **ret)
 {
     if (!bst_fqdn_valid(config->mef_fqdn) || !bst_fqdn_valid(config->admin_fqdn)) {
         BST_FAIL(BST_E_VALUE, "the FQDN of the MEF or of its stakeholder is not a domain name");
@@ -226,7 +229,8 @@ static bst_result targets_check(const struct bst_mef_client *client,
     return BST_OK;
 }
 
-static bst_result remember_targets(struct bst_mef_client *client, const struct bst_mef_key_wish *wish)
+static bst_result remember_targets(struct bst_mef_client *client,
+                                   const struct bst_mef_key_wish *wish)
 {
     struct bst_view *copy = bst_arena_alloc(&client->asked, (wish->n_targets + 1) * sizeof *copy);
     BST_ENSURE(copy, BST_E_NOMEM);
@@ -295,8 +299,7 @@ bst_result bst_mef_client_key_retrieve(struct bst_mef_client *client,
                    ret);
 }
 
-bst_result bst_mef_client_key_update(struct bst_mef_client *client,
-                                     struct bst_view relative_key_id,
+bst_result bst_mef_client_key_update(struct bst_mef_client *client, struct bst_view relative_key_id,
                                      const struct bst_mef_key_wish *wish, struct bst_arena *arena,
                                      struct bst_m2m_request *ret)
 {
@@ -335,10 +338,14 @@ static bst_result refused(const struct bst_m2m_response *rsp)
         int rsc;
         enum bst_error code;
     } codes[] = {
-        {4000, BST_E_VALUE},    {4004, BST_E_NOT_FOUND},
-        {4005, BST_E_OPERATION}, {4102, BST_E_CONTENTS},
-        {4103, BST_E_DENIED},   {4105, BST_E_CONFLICT},
-        {4106, BST_E_NOT_AUTHENTICATED}, {4107, BST_E_ASSOCIATION_REQUIRED},
+        {4000, BST_E_VALUE},
+        {4004, BST_E_NOT_FOUND},
+        {4005, BST_E_OPERATION},
+        {4102, BST_E_CONTENTS},
+        {4103, BST_E_DENIED},
+        {4105, BST_E_CONFLICT},
+        {4106, BST_E_NOT_AUTHENTICATED},
+        {4107, BST_E_ASSOCIATION_REQUIRED},
         {4117, BST_E_ALREADY_REGISTERED},
     };
     enum bst_error code = BST_E_IO;
@@ -451,8 +458,9 @@ static bst_result suid_check(const struct bst_mef_client *client, const struct b
     return BST_OK;
 }
 
-static bst_result take_key_registration(struct bst_mef_client *client, const struct bst_mmef_answer *a,
-                                        int64_t now_us, struct bst_mef_outcome *out)
+static bst_result take_key_registration(struct bst_mef_client *client,
+                                        const struct bst_mmef_answer *a, int64_t now_us,
+                                        struct bst_mef_outcome *out)
 {
     if (!is_self(client, a->creator)) {
         return contradicts("the source", a->creator);
@@ -466,8 +474,8 @@ static bst_result take_key_registration(struct bst_mef_client *client, const str
     return take_key_id(client, a->id, out);
 }
 
-static bst_result take_key(struct bst_mef_client *client, const struct bst_mmef_answer *a, int64_t now_us,
-                           struct bst_mef_outcome *out)
+static bst_result take_key(struct bst_mef_client *client, const struct bst_mmef_answer *a,
+                           int64_t now_us, struct bst_mef_outcome *out)
 {
     if (a->id.len && !bst_view_eq_nocase(a->id, client->relative_id)) {
         return contradicts("the key", a->id);

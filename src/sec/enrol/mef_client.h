@@ -1,8 +1,8 @@
 /* MEF client: the procedures of TS-0003 8.3.5.2 as a state machine without I/O.
  *
- * A call fills a request to send; bst_mef_client_take() judges the answer. One exchange at a time. The
- * caller owns transport and session: everything goes through a TLS session with the MEF whose FQDN
- * was verified. Used by devices (register, make keys) and by CSEs (retrieve keys). */
+ * A call fills a request to send; bst_mef_client_take() judges the answer. One exchange at a time.
+ * The caller owns transport and session: everything goes through a TLS session with the MEF whose
+ * FQDN was verified. Used by devices (register, make keys) and by CSEs (retrieve keys). */
 #pragma once
 
 #include "onem2m/primitive.h"
@@ -26,13 +26,14 @@ enum bst_mef_procedure {
 
 /** MEF Client Registration Configuration (8.3.7.2); copied. */
 struct bst_mef_client_config {
-    struct bst_self self;        /* what short ids are relative to */
-    struct bst_view client_id;   /* own absolute AE-ID, CSE-ID or Node-ID */
+    struct bst_self self;      /* what short ids are relative to */
+    struct bst_view client_id; /* own absolute AE-ID, CSE-ID or Node-ID */
     struct bst_view mef_fqdn;
-    struct bst_view admin_fqdn;  /* the stakeholder in whose name the MEF acts */
-    bool allow_changed_targets;  /* accept targetIDs that the MEF replaced */
+    struct bst_view admin_fqdn; /* the stakeholder in whose name the MEF acts */
+    bool allow_changed_targets; /* accept targetIDs that the MEF replaced */
 };
-bst_result bst_mef_client_new(const struct bst_mef_client_config *config, struct bst_mef_client **ret);
+bst_result bst_mef_client_new(const struct bst_mef_client_config *config,
+                              struct bst_mef_client **ret);
 void bst_mef_client_free(struct bst_mef_client **client);
 
 /** Go on with a registration made in an earlier run. */
@@ -62,8 +63,8 @@ bst_result bst_mef_client_deregister(struct bst_mef_client *client, struct bst_a
 
 /** What key to register (8.3.7.3). */
 struct bst_mef_key_wish {
-    int suid;                        /* 21..25 */
-    const struct bst_view *targets;  /* absolute ids; one, but for ESData keys */
+    int suid;                       /* 21..25 */
+    const struct bst_view *targets; /* absolute ids; one, but for ESData keys */
     size_t n_targets;
     int64_t expires_us;
     const struct bst_m2m_views *labels;
@@ -76,9 +77,9 @@ bst_result bst_mef_client_key_register(struct bst_mef_client *client,
                                        struct bst_m2m_request *ret);
 /** Fetch a key that names this client as a target; needs no registration.
  * @param suid  what the key is going to be used for: another SUID in the answer is refused */
-bst_result bst_mef_client_key_retrieve(struct bst_mef_client *client, struct bst_view relative_key_id,
-                                       int suid, struct bst_arena *arena,
-                                       struct bst_m2m_request *ret);
+bst_result bst_mef_client_key_retrieve(struct bst_mef_client *client,
+                                       struct bst_view relative_key_id, int suid,
+                                       struct bst_arena *arena, struct bst_m2m_request *ret);
 bst_result bst_mef_client_key_update(struct bst_mef_client *client, struct bst_view relative_key_id,
                                      const struct bst_mef_key_wish *wish, struct bst_arena *arena,
                                      struct bst_m2m_request *ret);
@@ -97,8 +98,8 @@ struct bst_mef_outcome {
     int suid;
     int64_t expires_us;
     struct bst_m2m_views targets;
-    bool from_exporter;              /* KEY_REGISTER: now take the key from the session */
-    struct bst_secret value;         /* KEY_RETRIEVE; clear it */
+    bool from_exporter;      /* KEY_REGISTER: now take the key from the session */
+    struct bst_secret value; /* KEY_RETRIEVE; clear it */
 };
 void bst_mef_outcome_clear(struct bst_mef_outcome *outcome);
 
@@ -106,7 +107,8 @@ void bst_mef_outcome_clear(struct bst_mef_outcome *outcome);
  *
  * @error of the MEF's status code, its debug text in the detail: BST_E_DENIED, BST_E_NOT_FOUND,
  *        BST_E_ALREADY_REGISTERED, BST_E_CONFLICT, BST_E_CONTENTS, BST_E_VALUE...
- * @error BST_E_CREDENTIAL  the answer contradicts the request: other client, stakeholder, SUID or targets
+ * @error BST_E_CREDENTIAL  the answer contradicts the request: other client, stakeholder, SUID or
+ * targets
  * @error BST_E_EXPIRED     an expiration that is not in the future
  * @error BST_E_SYNTAX      not an answer of this procedure
  * @clause TS-0003 V3.18, 8.3.5.2.3 to 8.3.5.2.10, 8.3.9.9.2

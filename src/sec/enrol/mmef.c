@@ -83,7 +83,7 @@ void bst_mmef_end(struct bst_buf *out)
 }
 
 bst_result bst_mmef_list(yyjson_val *members, const char *name, struct bst_arena *arena,
-                    struct bst_m2m_views *ret)
+                         struct bst_m2m_views *ret)
 {
     yyjson_val *list = NULL;
     BST_TRY(bst_json_opt_array(members, name, &list));
@@ -104,7 +104,7 @@ bst_result bst_mmef_list(yyjson_val *members, const char *name, struct bst_arena
 }
 
 bst_result bst_mmef_answer_parse(struct bst_view pc, const char *root, struct bst_arena *arena,
-                            struct bst_mmef_answer *ret)
+                                 struct bst_mmef_answer *ret)
 {
     struct bst_mmef_answer a = {0};
     yyjson_val *doc, *members = NULL;
@@ -139,8 +139,8 @@ bst_result bst_mmef_key_value(struct bst_view base64, struct bst_secret *ret)
     struct bst_buf raw = {0};
     bst_result r = bst_base64_decode(base64, &raw);
     if (!bst_failed(r) && (raw.len < KEY_MIN || raw.len > BST_KEY_VALUE_MAX)) {
-        r = bst_error_detailed(BST_E_VALUE, "keyValue has %zu octets, not %d to %d", raw.len, KEY_MIN,
-                               BST_KEY_VALUE_MAX);
+        r = bst_error_detailed(BST_E_VALUE, "keyValue has %zu octets, not %d to %d", raw.len,
+                               KEY_MIN, BST_KEY_VALUE_MAX);
     } else if (!bst_failed(r)) {
         r = bst_secret_copy(ret, raw.ptr, raw.len);
     }

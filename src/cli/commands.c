@@ -1,0 +1,8 @@
+/* The commands, in the order of help. */
+#include "cli/cli.h"
+
+extern const struct cli_command cmd_init, cmd_serve, cmd_config, cmd_version;
+
+const struct cli_command *const cli_commands[] = {
+    &cmd_init, &cmd_serve, &cmd_config, &cmd_version, NULL,
+};
