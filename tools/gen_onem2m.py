@@ -135,7 +135,7 @@ class DataTypes:
 
     def list_of(self, element, least, most=0):
         element = self.resolve(element)
-        name = f"list of {element}" + (f" ({least}..)" if least else "") + (f"{most}" if most else "")
+        name = f"list of {element}" + (f" ({least}..{most})" if least or most else "")
         if name in self.number:
             return self.number[name]
         inner = self.get(element)
@@ -173,7 +173,7 @@ class DataTypes:
             if below:
                 number = self.add_complex(f"{name}/{path}", below, label or name)
             else:
-                number = self.get(kind) if kind and kind != "(anonymous)" else self.get("xs:anyType")
+                number = self.get("xs:anyType" if kind in ("", "(anonymous)") else kind)
             most = mult.split("..")[-1]
             if (most == "n" or (most.isdigit() and int(most) > 1)) and not self.is_list(kind or ""):
                 number = self.list_of_number(number, 1 if mult[0] == "1" else 0)
@@ -372,7 +372,8 @@ def write_source(path, resources, types, codes, request, response):
         for i, a in enumerate(own):
             if len(a[0]) > 7:
                 fail(f"{name}.{a[0]}: short name too long")
-            attrs.append(f'    {{"{a[0]}", {names.add(a[1])}, {a[2]}, {a[3]}, {a[4]}, {a[5]}, {i}}},')
+            attrs.append(f'    {{"{a[0]}", {names.add(a[1])}, {a[2]}, {a[3]}, {a[4]}, '
+                         f'{a[5]}, {i}}},')
         children += kids
         label = short or name
         rows.append((ty, f'    {{{ty}, {flags}, "{label}", "m2m:{label}", "{name}", '
@@ -392,7 +393,8 @@ def write_source(path, resources, types, codes, request, response):
     parameters = []
     for row in sorted(request, key=lambda r: r[0].encode()):
         ops = ", ".join(str(OPT[o]) for o in row[4:9])
-        parameters.append(f'    {{"{row[0]}", {names.add(row[1])}, {types.get(row[2])}, {{{ops}}}}},')
+        parameters.append(f'    {{"{row[0]}", {names.add(row[1])}, {types.get(row[2])}, '
+                          f'{{{ops}}}}},')
     data, by_name = [], []
     for i, (kind, name, low, high, first, count) in enumerate(types.rows):
         data.append(f"    {{BST_KIND_{kind}, {names.add(name)}, {first}, {count}, "
@@ -400,7 +402,10 @@ def write_source(path, resources, types, codes, request, response):
     for name, i in types.number.items():
         if "/" not in name and not name.startswith("#"):
             by_name.append((name, i))
-    members = [f'    {{"{s if len(s) < 8 else fail("member " + s)}", {names.add(p)}, {n}, {OPT[o]}, 0, 0, 0}},'
+    too_long = [s for s, *_ in types.members if len(s) > 7]
+    if too_long:
+        fail(f"short names too long: {too_long}")
+    members = [f'    {{"{s}", {names.add(p)}, {n}, {OPT[o]}, 0, 0, 0}},'
                for s, p, n, o in types.members]
     order = sorted(range(len(rows)), key=lambda i: (rows[i][0], i))
     roots = sorted(range(len(rows)), key=lambda i: rows[order[i]][2].encode())

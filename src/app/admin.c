@@ -3,6 +3,7 @@
 #include "app/server_priv.h"
 
 #include "app/backup.h"
+#include "app/issued.h"
 #include "codec/json.h"
 #include "mef/mef.h"
 #include "obs/log.h"
@@ -248,58 +249,59 @@ static bst_result parse_flavour(struct bst_view text, enum bst_cert_flavour *ret
     BST_FAIL(BST_E_VALUE, "flavour '%.*s' is none of ae, cse, node, device, fqdn", BST_VIEW_ARGS(text));
 }
 
-static bst_result read_order(struct admin *a, struct bst_pki_order *order)
+static bst_result read_order(struct admin *a, struct bst_ca_order *order)
 {
     struct bst_view flavour = BST_VIEW("ae");
-    int64_t days = 365, begin_days = 0;
-    *order = (struct bst_pki_order){.role = BST_CERT_ANY_ROLE};
+    int64_t seconds = 365 * 86400;
+    *order = (struct bst_ca_order){.role = BST_CERT_ANY_ROLE};
     BST_TRY(bst_json_string(a->args, "name", &order->name));
     BST_TRY(bst_json_opt_string(a->args, "flavour", &flavour));
-    BST_TRY(bst_json_opt_i64(a->args, "days", &days));
-    BST_TRY(bst_json_opt_i64(a->args, "begin_days", &begin_days));
+    BST_TRY(bst_json_opt_i64(a->args, "seconds", &seconds));
     BST_TRY(parse_flavour(flavour, &order->flavour));
-    if (days < -3650 || days > 3650 || begin_days < -3650 || begin_days > 3650 || begin_days >= days) {
-        BST_FAIL(BST_E_VALUE, "a certificate begins and ends within ten years from now");
+    /* A negative life makes an expired certificate, for tests of those who check it. */
+    if (seconds < -86400 || seconds > INT64_C(3650) * 86400) {
+        BST_FAIL(BST_E_VALUE, "a certificate lives ten years at most");
     }
-    const int64_t day_us = 86400 * BST_US_PER_S;
-    order->common_name = order->name.len > 64 ? BST_VIEW("device") : order->name;
-    order->not_before_us = begin_days ? bst_wall_us() + begin_days * day_us : 0;
-    order->not_after_us = bst_wall_us() + days * day_us;
+    order->lifetime_us = seconds * BST_US_PER_S;
     return BST_OK;
 }
 
 /* Certify a public key that the caller holds; the private one never comes here. */
 static bst_result run_certify(struct admin *a)
 {
-    struct bst_pki_order order;
+    struct bst_ca_order order;
     struct bst_view spki64;
     bst_auto(buf) spki = {0};
     bst_auto(buf) pem = {0};
+    bst_auto(buf) ca = {0};
     BST_TRY(need_pki(a));
     BST_TRY(read_order(a, &order));
     BST_TRY(bst_json_string(a->args, "spki", &spki64));
     BST_TRY(bst_base64_decode(spki64, &spki));
-    BST_TRY(bst_pki_issue(a->server->pki, &order, bst_buf_view(&spki), &pem));
+    BST_TRY(bst_ca_issue(a->server->state, a->server->pki, &order, bst_buf_view(&spki), &pem));
+    BST_TRY(bst_pki_cert(a->server->pki, &ca));
     BST_TRY(record(a, "certificate.issued", order.name, (struct bst_view){0}, (struct bst_view){0}));
     bst_buf_addc(a->out, '{');
     member(a->out, "certificate", bst_buf_view(&pem));
-    member(a->out, "ca", bst_pki_ca_pem(a->server->pki));
+    member(a->out, "ca", bst_buf_view(&ca));
     bst_buf_addc(a->out, '}');
     return BST_OK;
 }
 
 static bst_result run_certificates(struct admin *a)
 {
+    bst_auto_free struct bst_issued *items = NULL;
+    size_t n;
     BST_TRY(need_pki(a));
+    BST_TRY(bst_ca_list(a->server->state, &items, &n));
     bst_buf_adds(a->out, "{\"certificates\":[");
-    for (size_t i = 0; i < bst_pki_count(a->server->pki); i++) {
-        const struct bst_pki_entry *e = bst_pki_entry_at(a->server->pki, i);
+    for (size_t i = 0; i < n; i++) {
         bst_buf_adds(a->out, i ? ",{" : "{");
-        member(a->out, "serial", bst_view(e->serial));
-        member(a->out, "name", bst_view(e->name));
-        member(a->out, "flavour", bst_view(bst_cert_flavour_name(e->flavour)));
-        member_time(a->out, "ends", e->not_after_us);
-        member_time(a->out, "revoked", e->revoked_us);
+        member(a->out, "serial", bst_view(items[i].serial));
+        member(a->out, "name", bst_view(items[i].name));
+        member(a->out, "flavour", bst_view(bst_cert_flavour_name(items[i].flavour)));
+        member_time(a->out, "ends", items[i].ends_us);
+        member_time(a->out, "revoked", items[i].revoked_us);
         bst_buf_addc(a->out, '}');
     }
     bst_buf_adds(a->out, "]}");
@@ -314,7 +316,7 @@ static bst_result run_revoke_certificate(struct admin *a)
     BST_TRY(need_pki(a));
     BST_TRY(bst_json_string(a->args, "which", &which));
     BST_TRY(bst_json_opt_i64(a->args, "reason", &reason));
-    BST_TRY(bst_pki_revoke(a->server->pki, which, (int)reason, &count));
+    BST_TRY(bst_ca_revoke(a->server->state, a->server->pki, which, (int)reason, &count));
     BST_TRY(record(a, "certificate.revoked", which, (struct bst_view){0}, (struct bst_view){0}));
     /* Sessions of certificates end and come back verified against the new list. */
     BST_TRY(server_reload(a->server));

@@ -178,7 +178,7 @@ const struct bst_config_option bst_config_schema[] = {
      .text = "TLS profile of the CSE's interface: versions, suites and groups as one named set."},
     {"tls.mef-profile", BST_CONFIG_TEXT, AT(tls.mef_profile), "onem2m-tls12",
      .text = "TLS profile of the MEF's interface (TLS 1.2 with extended master secret)."},
-    {"tls.ca", BST_CONFIG_TEXTS, AT(tls.ca), "pki/ca.pem", .live = true,
+    {"tls.ca", BST_CONFIG_TEXTS, AT(tls.ca), "pki/ca.crt", .live = true,
      .text = "Files with the certificates that clients' chains must end in."},
     {"tls.crl", BST_CONFIG_TEXTS, AT(tls.crl), "pki/ca.crl", .live = true,
      .text = "Files with certificate revocation lists."},

@@ -1,5 +1,6 @@
 /* Making a state folder: keys, project CA, certificates of CSE and MEF, the administrator's profile,
  * configuration. The marker file comes last: what has none was not finished. */
+#include "app/issued.h"
 #include "app/profile.h"
 #include "app/state_priv.h"
 
@@ -8,6 +9,9 @@
 
 #include <stdio.h>
 #include <sys/stat.h>
+
+/* Certificates of this machine's own servers and administrator. */
+#define CERTIFICATE_LIFE_US (INT64_C(730) * 86400 * BST_US_PER_S)
 
 static void tell(const struct bst_init_report *report, const char *what, const char *where)
 {
@@ -70,9 +74,9 @@ static bst_result make_server(struct bst_state *state, struct bst_pki *pki, cons
     BST_TRY(make_key(state->se, label, &key));
     BST_TRY(bst_se_key_public(state->se, key, &spki));
     /* A CSE is a client too: towards MEFs, other CSEs, and targets of notifications. */
-    struct bst_pki_order order = {.common_name = bst_view(fqdn), .flavour = flavour,
-                                  .name = bst_view(fqdn), .role = BST_CERT_ANY_ROLE};
-    BST_TRY(bst_pki_issue(pki, &order, bst_buf_view(&spki), &pem));
+    struct bst_ca_order order = {.flavour = flavour, .name = bst_view(fqdn),
+                                 .role = BST_CERT_ANY_ROLE, .lifetime_us = CERTIFICATE_LIFE_US};
+    BST_TRY(bst_ca_issue(state, pki, &order, bst_buf_view(&spki), &pem));
     BST_TRY(bst_state_path(state->folder, file, path));
     return bst_file_write_atomic(path, bst_buf_view(&pem), 0644);
 }
@@ -134,9 +138,10 @@ static bst_result admin_certificate(struct bst_state *state, struct bst_pki *pki
              config->cse.admin[0] == 'S' ? "" : config->cse.id, "/", config->cse.admin);
     BST_TRY(make_key(se, BST_PROFILE_KEY_TLS, &key));
     BST_TRY(bst_se_key_public(se, key, &spki));
-    struct bst_pki_order order = {.common_name = bst_view(config->cse.admin), .flavour = BST_CERT_AE,
-                                  .name = bst_view(name), .role = BST_CERT_TLS_CLIENT};
-    return bst_pki_issue(pki, &order, bst_buf_view(&spki), ret_pem);
+    struct bst_ca_order order = {.common_name = bst_view(config->cse.admin), .flavour = BST_CERT_AE,
+                                 .name = bst_view(name), .role = BST_CERT_ANY_ROLE,
+                                 .lifetime_us = CERTIFICATE_LIFE_US};
+    return bst_ca_issue(state, pki, &order, bst_buf_view(&spki), ret_pem);
 }
 
 static bst_result admin_files(struct bst_state *state, struct bst_pki *pki,
@@ -152,7 +157,9 @@ static bst_result admin_files(struct bst_state *state, struct bst_pki *pki,
     BST_TRY(bst_profile_path(profile, "cert.pem", path, sizeof path));
     BST_TRY(bst_file_write_atomic(path, bst_buf_view(&pem), 0644));
     BST_TRY(bst_profile_path(profile, "ca.pem", path, sizeof path));
-    return bst_file_write_atomic(path, bst_pki_ca_pem(pki), 0644);
+    bst_auto(buf) ca = {0};
+    BST_TRY(bst_pki_cert(pki, &ca));
+    return bst_file_write_atomic(path, bst_buf_view(&ca), 0644);
 }
 
 static bst_result make_admin(struct bst_state *state, struct bst_pki *pki)
@@ -171,13 +178,8 @@ static bst_result make_admin(struct bst_state *state, struct bst_pki *pki)
 static bst_result make_ca(struct bst_state *state, const struct bst_init_report *report)
 {
     struct bst_pki *pki = NULL;
-    char name[300];
-    snprintf(name, sizeof name, "Bastide project CA of %s", state->config.sp_domain);
-    BST_TRY(bst_pki_create(&state->pki_host, state->se, bst_view(name),
-                           bst_view(state->config.sp_domain),
-                           INT64_C(10) * 365 * 86400 * BST_US_PER_S));
-    tell(report, "project CA", "pki/ca.pem");
-    BST_TRY(bst_pki_open(&state->pki_host, state->se, &pki));
+    BST_TRY(bst_ca_create(state, &pki));
+    tell(report, "project CA", BST_CA_FILE);
     bst_result r = make_servers(state, pki, report);
     if (!bst_failed(r)) {
         r = make_admin(state, pki);

@@ -1,6 +1,7 @@
 /* Assembly of the daemon: what is opened in which order, the loops, and the orderly end. */
 #include "app/server_priv.h"
 
+#include "app/issued.h"
 #include "app/logging.h"
 #include "cse/notify.h"
 #include "mef/mef.h"
@@ -66,7 +67,7 @@ static bst_result open_cse(struct bst_server *server)
 
 static bst_result open_pki(struct bst_server *server)
 {
-    bst_result r = bst_pki_open(&server->state->pki_host, server->state->se, &server->pki);
+    bst_result r = bst_ca_open(server->state, &server->pki);
     /* A server may live without a CA of its own. */
     return r.code == BST_E_NOT_FOUND ? BST_OK : r;
 }

@@ -197,7 +197,7 @@ static void renew_crl(void *user)
 {
     struct bst_server *server = user;
     pthread_mutex_lock(&server->admin_lock);
-    bst_result r = server->pki ? bst_pki_renew_crl(server->pki) : BST_OK;
+    bst_result r = server->pki ? bst_pki_crl_renew(server->pki) : BST_OK;
     pthread_mutex_unlock(&server->admin_lock);
     if (bst_failed(r)) {
         bst_log(BST_LOG_ERROR, "pki.crl_failed", "no new CRL could be signed: %s", bst_error_detail());

@@ -94,7 +94,6 @@ int64_t state_wall(void *ctx)
 
 bst_result state_se_open(struct bst_state *state)
 {
-    struct bst_se_host host;
     const char *key = state->config.se.state_key;
     char folder[BST_PATH_MAX], file[BST_PATH_MAX], uri[2 * BST_PATH_MAX + 64];
     BST_TRY(bst_state_path(state->folder, "se", folder));
@@ -105,8 +104,7 @@ bst_result state_se_open(struct bst_state *state)
     } else {
         snprintf(uri, sizeof uri, "se:soft?dir=%s&key=%s", folder, key);
     }
-    bst_se_host_file(&host, state_wall);
-    return bst_se_open(&host, uri, &state->se);
+    return bst_se_open(&state->file_host, uri, &state->se);
 }
 
 static bst_result open_parts(struct bst_state *state, const struct bst_state_options *options)

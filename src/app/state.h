@@ -4,6 +4,7 @@
 #include "app/config.h"
 #include "obs/audit.h"
 #include "pki/pki.h"
+#include "se/host.h"
 #include "se/se.h"
 #include "sys/file.h"
 
@@ -19,7 +20,7 @@ struct bst_state {
     struct bst_se *se;
     struct bst_audit *audit;
     struct bst_audit_host audit_host; /* ctx is this state: it may not move */
-    struct bst_pki_host pki_host;
+    struct bst_se_host file_host; /* of se and pki */
     bst_key audit_key;
     struct bst_append audit_file;
     char audit_file_name[32];

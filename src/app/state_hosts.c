@@ -1,4 +1,4 @@
-/* The files, clock, digest and keys that the audit trail and the CA ask for. */
+/* The files, clock, digest and keys that the audit trail, the secure environment and the CA ask for. */
 #include "app/state_priv.h"
 
 #include "crypto/digest.h"
@@ -130,29 +130,6 @@ bst_result state_audit_open(struct bst_state *state)
         &state->audit);
 }
 
-/* --- what the CA needs ---------------------------------------------------------------------- */
-
-static bst_result pki_path(const struct bst_state *state, const char *name, char out[BST_PATH_MAX])
-{
-    char relative[256];
-    snprintf(relative, sizeof relative, "pki/%s", name);
-    return bst_state_path(state->folder, relative, out);
-}
-
-static bst_result pki_read(void *ctx, const char *name, struct bst_buf *ret)
-{
-    char path[BST_PATH_MAX];
-    BST_TRY(pki_path(ctx, name, path));
-    return bst_file_read(path, (size_t)256 << 20, ret);
-}
-
-static bst_result pki_replace(void *ctx, const char *name, struct bst_view bytes)
-{
-    char path[BST_PATH_MAX];
-    BST_TRY(pki_path(ctx, name, path));
-    return bst_file_write_atomic(path, bytes, 0600);
-}
-
 void state_hosts_fill(struct bst_state *state)
 {
     state->audit_host = (struct bst_audit_host){
@@ -160,5 +137,5 @@ void state_hosts_fill(struct bst_state *state)
         .check = audit_check, .append = audit_append, .sync = audit_sync, .read = audit_read,
         .replace = audit_replace, .remove = audit_remove,
     };
-    state->pki_host = (struct bst_pki_host){state, pki_read, pki_replace, state_wall};
+    bst_se_host_file(&state->file_host, state_wall);
 }

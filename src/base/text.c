@@ -48,7 +48,7 @@ bool bst_view_cut(struct bst_view *rest, char sep, struct bst_view *ret_head)
     const char *at = rest->len ? memchr(rest->ptr, sep, rest->len) : NULL;
     if (!at) {
         *ret_head = *rest;
-        *rest = (struct bst_view){rest->ptr + rest->len, 0};
+        *rest = (struct bst_view){rest->ptr ? rest->ptr + rest->len : NULL, 0};
         return false;
     }
     size_t head = (size_t)(at - rest->ptr);

@@ -342,6 +342,6 @@ static const struct cli_option options[] = {
     {"--seconds", "N", "How long; without it 5.", false},
     {0}};
 
-const struct cli_command cli_cmd_bench = {
+const struct cli_command cmd_bench = {
     "bench", "[TO]", "Load a server and say how many requests it answers, and how fast", NULL, options,
     "bastide bench --profile hut cse-in/hut/load --content 21.5", run_bench, NULL};

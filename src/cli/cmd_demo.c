@@ -492,7 +492,7 @@ static int run_demo(struct cli_call *call)
 static const struct cli_option options[] = {
     {"--keep", NULL, "Keep the folder for a look.", false}, {0}};
 
-const struct cli_command cli_cmd_demo = {
+const struct cli_command cmd_demo = {
     "demo", "", "Show the main job on real input: enrol, prove, send, allow, deny, crash, go on",
     "Runs in a temporary folder on free ports of the loopback and ends with the count of what passed.", options,
     "bastide demo", run_demo, NULL};

@@ -454,5 +454,5 @@ static const struct cli_command words[] = {
     {0},
 };
 
-const struct cli_command cli_cmd_device = {
+const struct cli_command cmd_device = {
     "device", "", "Be a device: enrol, register, send", NULL, NULL, NULL, NULL, words};

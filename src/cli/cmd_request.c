@@ -353,6 +353,6 @@ static const struct cli_command words[] = {
     {0},
 };
 
-const struct cli_command cli_cmd_request = {
+const struct cli_command cmd_request = {
     "request", "", "Ask a CSE: create, retrieve, update, delete, discover, notify", NULL, NULL, NULL, NULL,
     words};

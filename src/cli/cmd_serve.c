@@ -38,7 +38,8 @@ static void ready(void *ctx, const struct bst_server_ports *ports)
 
 /* The fixed facts of a laboratory, whatever a configuration says. */
 static const char *const lab_sets[] = {"sp-domain=acme.example.com", "cse.id=/id-in",
-                                       "cse.name=cse-in", "cse.admin=CAdmin", "mef.enabled=false"};
+                                       "cse.name=cse-in", "cse.admin=CAdmin", "mef.enabled=false",
+                                       "metrics.listen=127.0.0.1:0"};
 
 static bst_result lab_state(const struct bst_state_options *options)
 {

@@ -61,8 +61,7 @@ static bst_result duplicate(const struct checker *c, yyjson_val *key)
 static bool same_name(yyjson_val *a, yyjson_val *b)
 {
     size_t len = yyjson_get_len(a);
-    return len == yyjson_get_len(b) &&
-           memcmp(yyjson_get_str(a), yyjson_get_str(b), len) == 0;
+    return len == yyjson_get_len(b) && memcmp(yyjson_get_str(a), yyjson_get_str(b), len) == 0;
 }
 
 static bst_result check_names_pairwise(const struct checker *c, yyjson_val *object)

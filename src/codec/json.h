@@ -1,8 +1,9 @@
 /* JSON text to values and back. The value API is yyjson's; this header is the only door to it.
  *
  * Reading is strict for bytes of a peer: RFC 8259, UTF-8 checked, no trailing bytes, no duplicate
- * member names, a nesting limit, no U+0000 (texts here end up in C strings and SQL), and an error that names the
- * byte offset. Numbers beyond 64 bits or the range of a double are kept as they were written. */
+ * member names, a nesting limit, no U+0000 (texts here end up in C strings and SQL), and an error
+ * that names the byte offset. Numbers beyond 64 bits or the range of a double are kept as they were
+ * written. */
 #pragma once
 
 #include "base/text.h"

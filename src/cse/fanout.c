@@ -136,6 +136,7 @@ static void fanout_end(struct fanout *f)
 {
     struct bst_cse_op *op = f->op;
     bst_result result = aggregate(f);
+    op->call->rsp.rsc = BST_RSC_OK; /* whatever the operation was (7.4.14.2.5) */
     forget_deleted(f);
     fanout_free(f);
     bst_cse_finish(op, result);

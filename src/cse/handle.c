@@ -62,7 +62,9 @@ static void begin_run(struct bst_cse_op *op, struct bst_store_conn *conn, struct
 static void fill_success(struct bst_cse_op *op)
 {
     struct bst_m2m_response *rsp = &op->call->rsp;
-    rsp->rsc = bst_m2m_rsc_success((int)op->req->op);
+    if (!rsp->rsc) {
+        rsp->rsc = bst_m2m_rsc_success((int)op->req->op);
+    }
     if (op->out.len) {
         rsp->pc = bst_arena_view(op->arena, bst_buf_view(&op->out));
         if (!rsp->pc.ptr) {

@@ -398,7 +398,10 @@ static bst_result serve_event(struct bst_cse_op *op, struct bst_cse_event *e)
     }
     BST_TRY(subs_of(op, host, &rows, &n));
     for (size_t i = 0; i < n; i++) {
-        BST_TRY(serve_sub(op, &rows[i], e, host));
+        /* A subscription does not report its own creation or end. */
+        if (rows[i].id != e->id) {
+            BST_TRY(serve_sub(op, &rows[i], e, host));
+        }
     }
     return BST_OK;
 }

@@ -276,8 +276,10 @@ bst_result mef_db_key(struct bst_store_conn *conn, struct bst_view relative_id,
 
 bst_result mef_db_key_put(struct bst_store_conn *conn, const struct mef_key_row *row)
 {
-    static const struct bst_sql sql = {"INSERT OR REPLACE INTO skr(" KEY_COLUMNS ")"
-                                       " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"};
+    static const struct bst_sql sql = {
+        "INSERT INTO skr(" KEY_COLUMNS ") VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
+        " ON CONFLICT(rel) DO UPDATE SET et = excluded.et, lt = excluded.lt,"
+        " labels = excluded.labels, targets = excluded.targets"};
     struct bst_query *q = NULL;
     BST_TRY(bst_sql_begin(conn, &sql, &q));
     bst_sql_bind_text(q, 1, bst_view(row->relative_id));

@@ -166,7 +166,9 @@ static bst_result is_target(const struct bst_mef_call *call, const struct mef_ke
 {
     yyjson_val *list;
     *ret = false;
-    BST_TRY(bst_json_parse(call->arena, row->targets, 2, &list));
+    if (bst_failed(bst_json_parse(call->arena, row->targets, 2, &list))) {
+        BST_FAIL(BST_E_CORRUPT, "the targets of key %s are not readable", row->relative_id);
+    }
     yyjson_arr_iter it = yyjson_arr_iter_with(list);
     for (yyjson_val *item; (item = yyjson_arr_iter_next(&it)) && !*ret;) {
         char normal[MEF_ID_MAX + 1];

@@ -85,8 +85,8 @@ void bst_mef_handle(struct bst_mef *mef, struct bst_mef_call *call);
 /** Wipe what of the answer is secret (a retrieved key) from the arena. */
 void bst_mef_call_wipe(struct bst_mef_call *call);
 
-/** Delete what has expired, keys included. The owner calls it every minute or so. @thread any;
- * blocks */
+/** Delete what has expired, keys included. The owner calls it every minute or so. @thread any but
+ * the store's; blocks */
 bst_result bst_mef_sweep(struct bst_mef *mef, unsigned *ret_removed);
 
 /* ---- administration; all of it blocks and may come from any thread ---- */

@@ -12,18 +12,18 @@
 #define MEF_KPM_LABEL "mef.kpm."
 #define MEF_ID_MAX BST_ENTITY_ID_MAX
 
+/** Keys whose records went; their bytes follow when the deletion is durable. */
+struct mef_gone {
+    struct mef_gone *next;
+    char relative_id[BST_RELATIVE_ID_LEN + 1];
+};
+
 struct bst_mef {
     struct bst_mef_config config;
     struct bst_arena texts;
 };
 
 enum mef_target { MEF_BASE, MEF_REG, MEF_KEY, MEF_FETCH };
-
-/** Keys whose records went; their bytes follow when the deletion is durable. */
-struct mef_gone {
-    struct mef_gone *next;
-    char relative_id[BST_RELATIVE_ID_LEN + 1];
-};
 
 /** One request taken apart; lives in the call's arena. */
 struct mef_work {

@@ -16,6 +16,9 @@ bst_result mef_client_id(const struct bst_mef *mef, struct bst_view text, char r
     struct bst_entity_id id;
     bool stem = text.len && (text.ptr[0] == 'S' || text.ptr[0] == 'C');
     if (text.len && memchr(text.ptr, ':', text.len)) {
+        for (size_t i = 0; i < text.len; i++) {
+            BST_ENSURE(text.ptr[i] > 0x20 && text.ptr[i] < 0x7f, BST_E_SYNTAX);
+        }
         return bst_view_copy(text, ret, MEF_ID_MAX + 1); /* an M2M-Node-ID, compared as it is */
     }
     if (text.len && !stem && memchr(text.ptr, '.', text.len) && bst_fqdn_valid(text)) {

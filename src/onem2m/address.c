@@ -297,7 +297,7 @@ bst_result bst_m2m_originator_parse(struct bst_view fr, struct bst_m2m_originato
         o.stem = a.seg[0];
         o.kind = bst_m2m_is_ae_stem(o.stem) ? BST_ID_AE : BST_ID_OTHER;
     } else if (o.cse.len > 1 && o.cse.ptr[0] == 'S') {
-        /* "/S..." is an AE-ID unique in the SP domain (TS-0001 7.1.3); a CSE-ID may begin so, too:
+        /* "/S..." is an AE-ID unique in the SP domain (TS-0001 7.1.2); a CSE-ID may begin so, too:
          * the caller that knows its CSEs decides, this is the default. */
         o.kind = BST_ID_AE;
         o.stem = o.cse;

@@ -14,9 +14,9 @@ enum bst_m2m_scope { BST_ADDR_CSE_RELATIVE, BST_ADDR_SP_RELATIVE, BST_ADDR_ABSOL
 /** A parsed To, split but not looked up. Views point into the text that was parsed. */
 struct bst_m2m_address {
     enum bst_m2m_scope scope;
-    struct bst_view sp;        /* absolute: FQDN without slashes; compare by bst_view_eq_nocase() */
-    struct bst_view cse;       /* absolute, SP-relative: CSE-ID without its slash ("id-in") */
-    struct bst_view rest;      /* what follows, no leading slash; "" means the CSE itself */
+    struct bst_view sp;   /* absolute: FQDN without slashes; compare by bst_view_eq_nocase() */
+    struct bst_view cse;  /* absolute, SP-relative: CSE-ID without its slash ("id-in") */
+    struct bst_view rest; /* what follows, no leading slash; "" means the CSE itself */
     struct bst_view seg[BST_ADDR_SEGMENTS]; /* `rest` split at the slashes */
     size_t n_seg;
     enum bst_m2m_virtual virt; /* of the last segment, if there are two or more */

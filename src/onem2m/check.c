@@ -218,8 +218,7 @@ static bool is_ipv6(struct bst_view v)
     size_t left_len = (size_t)(gap - v.ptr);
     struct bst_view right = bst_view_from(v, left_len + 2);
     size_t left = count_groups(bst_view_of(v.ptr, left_len)), rest = count_groups(right);
-    return left <= 7 && rest <= 7 && left + rest <= 7 &&
-           !memchr(v.ptr, '.', left_len);
+    return left <= 7 && rest <= 7 && left + rest <= 7 && !memchr(v.ptr, '.', left_len);
 }
 
 static bool is_country(struct bst_view v)
@@ -236,8 +235,9 @@ static bool is_poa(struct bst_view v)
     }
     for (size_t i = 0; i < scheme.len; i++) {
         char c = (char)(scheme.ptr[i] | 0x20);
-        bool digit = i > 0 && ((scheme.ptr[i] >= '0' && scheme.ptr[i] <= '9') ||
-                               scheme.ptr[i] == '+' || scheme.ptr[i] == '-' || scheme.ptr[i] == '.');
+        bool digit =
+            i > 0 && ((scheme.ptr[i] >= '0' && scheme.ptr[i] <= '9') || scheme.ptr[i] == '+' ||
+                      scheme.ptr[i] == '-' || scheme.ptr[i] == '.');
         if (!(c >= 'a' && c <= 'z') && !digit) {
             return false;
         }

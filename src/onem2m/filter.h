@@ -5,11 +5,37 @@
 
 /** The criteria, as bit numbers of bst_m2m_filter.present. */
 enum bst_m2m_criterion {
-    BST_FC_CRB, BST_FC_CRA, BST_FC_MS, BST_FC_US, BST_FC_STS, BST_FC_STB, BST_FC_EXB, BST_FC_EXA,
-    BST_FC_LBL, BST_FC_CLBL, BST_FC_PALB, BST_FC_LBQ, BST_FC_TY, BST_FC_CHTY, BST_FC_PTY,
-    BST_FC_SZA, BST_FC_SZB, BST_FC_CTY, BST_FC_ATR, BST_FC_CATR, BST_FC_PATR,
-    BST_FC_FU, BST_FC_LIM, BST_FC_SMF, BST_FC_FO, BST_FC_CFS, BST_FC_CFQ, BST_FC_LVL, BST_FC_OFST,
-    BST_FC_ARP, BST_FC_COUNT
+    BST_FC_CRB,
+    BST_FC_CRA,
+    BST_FC_MS,
+    BST_FC_US,
+    BST_FC_STS,
+    BST_FC_STB,
+    BST_FC_EXB,
+    BST_FC_EXA,
+    BST_FC_LBL,
+    BST_FC_CLBL,
+    BST_FC_PALB,
+    BST_FC_LBQ,
+    BST_FC_TY,
+    BST_FC_CHTY,
+    BST_FC_PTY,
+    BST_FC_SZA,
+    BST_FC_SZB,
+    BST_FC_CTY,
+    BST_FC_ATR,
+    BST_FC_CATR,
+    BST_FC_PATR,
+    BST_FC_FU,
+    BST_FC_LIM,
+    BST_FC_SMF,
+    BST_FC_FO,
+    BST_FC_CFS,
+    BST_FC_CFQ,
+    BST_FC_LVL,
+    BST_FC_OFST,
+    BST_FC_ARP,
+    BST_FC_COUNT
 };
 #define BST_FC_BIT(criterion) (UINT64_C(1) << (criterion))
 
@@ -37,11 +63,11 @@ struct bst_m2m_attr_matches {
 struct bst_m2m_lbq; /* compiled labels query */
 
 struct bst_m2m_filter {
-    uint64_t present; /* BST_FC_BIT */
+    uint64_t present;                                     /* BST_FC_BIT */
     int64_t crb_us, cra_us, ms_us, us_us, exb_us, exa_us; /* wall times */
     int64_t sts, stb, sza, szb, lim, lvl, ofst;
-    int fu;           /* enum bst_m2m_fu */
-    int fo;           /* enum bst_m2m_fo, AND when absent */
+    int fu; /* enum bst_m2m_fu */
+    int fo; /* enum bst_m2m_fo, AND when absent */
     int cfs;
     struct bst_m2m_views lbl, clbl, palb, cty, smf;
     struct bst_m2m_ints ty, chty, pty;
@@ -83,7 +109,8 @@ void bst_m2m_filter_to_query(const struct bst_m2m_filter *f, struct bst_buf *buf
 /** What a caller must be able to supply for bst_m2m_filter_match(). */
 enum { BST_FC_NEEDS_BODY = 1, BST_FC_NEEDS_PARENT = 2, BST_FC_NEEDS_CHILDREN = 4 };
 unsigned bst_m2m_filter_needs(const struct bst_m2m_filter *f);
-/** True when a criterion is present that selects resources (not only fu, lim, lvl, ofst, fo, arp). */
+/** True when a criterion is present that selects resources (not only fu, lim, lvl, ofst, fo, arp).
+ */
 bool bst_m2m_filter_selects(const struct bst_m2m_filter *f);
 
 /** A resource as the filter sees it: the columns, and the rest on demand. */
@@ -92,9 +119,9 @@ struct bst_m2m_subject {
     int64_t ct_us, lt_us, et_us; /* 0 = the resource has none */
     int64_t st, size;            /* -1 = the resource has none; size: contentSize */
     const struct bst_m2m_subject_ops *ops;
-    void *ctx;                   /* for the ops */
-    yyjson_val *body;            /* object of all other attributes, also rn, ri, pi, cr; once loaded */
-    bool loaded;                 /* set by the match */
+    void *ctx;        /* for the ops */
+    yyjson_val *body; /* object of all other attributes, also rn, ri, pi, cr; once loaded */
+    bool loaded;      /* set by the match */
 };
 struct bst_m2m_subject_ops {
     /* Set subject->body (NULL stays "no attributes"). Called at most once a match. */
@@ -108,7 +135,8 @@ struct bst_m2m_subject_ops {
 };
 
 /** Does the resource meet the criteria? Several values of one criterion are OR, criteria are
- * combined by fo. A filter without selecting criteria matches everything. Errors come from the ops. */
+ * combined by fo. A filter without selecting criteria matches everything. Errors come from the ops.
+ */
 bst_result bst_m2m_filter_match(const struct bst_m2m_filter *f, struct bst_m2m_subject *subject,
                                 bool *ret_match);
 

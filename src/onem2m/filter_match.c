@@ -89,12 +89,12 @@ static bool value_matches(struct bst_view pattern, yyjson_val *value)
     }
     if (yyjson_is_bool(value)) {
         bool on = yyjson_get_bool(value);
-        return bst_view_is(pattern, on ? "true" : "false") || bst_view_is(pattern, on ? "1" : "0") ||
-               bst_view_is(pattern, "*");
+        return bst_view_is(pattern, on ? "true" : "false") ||
+               bst_view_is(pattern, on ? "1" : "0") || bst_view_is(pattern, "*");
     }
     if (yyjson_is_raw(value)) {
-        return bst_wildcard_match(
-            pattern, bst_view_of(yyjson_get_raw(value), yyjson_get_len(value)), '\0');
+        return bst_wildcard_match(pattern,
+                                  bst_view_of(yyjson_get_raw(value), yyjson_get_len(value)), '\0');
     }
     if (yyjson_is_num(value)) {
         return number_matches(pattern, value);

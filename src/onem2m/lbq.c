@@ -19,8 +19,10 @@ struct bst_m2m_lbq {
 
 static bst_result malformed(struct bst_view text)
 {
-    BST_FAIL(BST_E_VALUE, "lbq: \"%.*s\" is no labels expression (key, NT key, key EQ v, key:v, "
-             "key NE v, key IN (v,..), key NI (v,..))", (int)(text.len > 64 ? 64 : text.len), text.ptr);
+    BST_FAIL(BST_E_VALUE,
+             "lbq: \"%.*s\" is no labels expression (key, NT key, key EQ v, key:v, "
+             "key NE v, key IN (v,..), key NI (v,..))",
+             (int)(text.len > 64 ? 64 : text.len), text.ptr);
 }
 
 static bst_result one_value(struct bst_arena *arena, struct bst_view value,

@@ -86,7 +86,7 @@ bool bst_m2m_param_present(const struct bst_m2m_request *req, const struct bst_m
     case BST_PARAM_TEXTS:
         return ((const struct bst_m2m_views *)at)->n != 0;
     case BST_PARAM_PC:
-        return req->pc != NULL || req->atrl.n != 0;
+        return req->pc != NULL || req->pc_text.len != 0 || req->atrl.n != 0;
     default:
         return *(const int *)at != p->absent;
     }
@@ -116,7 +116,8 @@ static bst_result check_optionality(const struct bst_m2m_request *req)
 static bst_result check_release(const struct bst_m2m_request *req)
 {
     if (bst_m2m_release_of(req->rvi) == BST_RELEASE_UNKNOWN) {
-        BST_FAIL(BST_E_VERSION, "rvi (Release Version Indicator) \"%.*s\" is not one of 1, 2, 2a, 3, 4, 5",
+        BST_FAIL(BST_E_VERSION,
+                 "rvi (Release Version Indicator) \"%.*s\" is not one of 1, 2, 2a, 3, 4, 5",
                  (int)(req->rvi.len > 16 ? 16 : req->rvi.len), req->rvi.ptr);
     }
     return BST_OK;
@@ -216,9 +217,8 @@ static bst_result one_member(const struct bst_m2m_request *req, yyjson_val **ret
     if (!yyjson_is_obj(req->pc) || yyjson_obj_size(req->pc) != 1) {
         BST_FAIL(BST_E_SYNTAX, "pc (Content) must be an object with one member, found %s%s",
                  yyjson_is_obj(req->pc) && yyjson_obj_size(req->pc) ? "an object with more" : "",
-                 yyjson_is_obj(req->pc)
-                     ? (yyjson_obj_size(req->pc) ? "" : "an empty object")
-                     : bst_json_kind(req->pc));
+                 yyjson_is_obj(req->pc) ? (yyjson_obj_size(req->pc) ? "" : "an empty object")
+                                        : bst_json_kind(req->pc));
     }
     yyjson_obj_iter iter = yyjson_obj_iter_with(req->pc);
     *ret_key = yyjson_obj_iter_next(&iter);

@@ -66,24 +66,24 @@ enum {
 
 struct bst_m2m_request {
     enum bst_m2m_op op;
-    uint32_t present;              /* BST_REQ_ */
+    uint32_t present; /* BST_REQ_ */
     struct bst_view to, fr, rqi;
-    struct bst_view rvi;           /* ptr NULL: absent */
-    enum bst_m2m_release release;  /* of rvi */
+    struct bst_view rvi;          /* ptr NULL: absent */
+    enum bst_m2m_release release; /* of rvi */
     struct bst_view gid, vsi;
-    int ty;                        /* 0 absent */
-    int rt;                        /* enum bst_m2m_rt; 0 absent, read as blocking */
-    struct bst_m2m_views rtu;      /* notification URIs of rt */
-    int rcn;                       /* enum bst_m2m_rcn */
-    int drt;                       /* 1 structured, 2 unstructured, 0 absent */
-    int ec;                        /* 0 absent */
+    int ty;                   /* 0 absent */
+    int rt;                   /* enum bst_m2m_rt; 0 absent, read as blocking */
+    struct bst_m2m_views rtu; /* notification URIs of rt */
+    int rcn;                  /* enum bst_m2m_rcn */
+    int drt;                  /* 1 structured, 2 unstructured, 0 absent */
+    int ec;                   /* 0 absent */
     struct bst_m2m_time ot, rqet, rset, oet, rp;
     bool da, tqi, asi, auri, sqi;
     struct bst_m2m_filter fc;
     struct bst_m2m_views rids, tkns, tids, ltids, grtm, aus, atrl;
-    yyjson_val *pc;                /* NULL: none. The whole content with its root member */
-    struct bst_view pc_text;       /* as received, when it came as text; else empty */
-    enum bst_m2m_format accept;    /* what the answer's content shall be; NONE = any */
+    yyjson_val *pc;             /* NULL: none. The whole content with its root member */
+    struct bst_view pc_text;    /* as received, when it came as text; else empty */
+    enum bst_m2m_format accept; /* what the answer's content shall be; NONE = any */
 };
 static inline bool bst_m2m_request_has(const struct bst_m2m_request *r, uint32_t bit)
 {
@@ -95,14 +95,14 @@ int bst_m2m_request_rcn(const struct bst_m2m_request *r);
 struct bst_m2m_response {
     int rsc;
     struct bst_view rqi, to, fr;
-    struct bst_view ot, rset, rvi, vsi;   /* ptr NULL: absent */
-    int ec;                               /* 0 absent */
-    struct bst_view pc;                   /* JSON text with its root member; empty: none */
-    int cnst;                             /* 0 absent, 1 partial, 2 full */
-    int64_t cnot;                         /* with cnst 1: offset of the next part */
-    struct bst_view content_location;     /* address of what was created, or of a <request> */
-    struct bst_view debug;                /* m2m:dbg text, used when pc is empty and rsc >= 4000 */
-    struct bst_m2m_views ati;             /* "lti:tkid" */
+    struct bst_view ot, rset, rvi, vsi; /* ptr NULL: absent */
+    int ec;                             /* 0 absent */
+    struct bst_view pc;                 /* JSON text with its root member; empty: none */
+    int cnst;                           /* 0 absent, 1 partial, 2 full */
+    int64_t cnot;                       /* with cnst 1: offset of the next part */
+    struct bst_view content_location;   /* address of what was created, or of a <request> */
+    struct bst_view debug;              /* m2m:dbg text, used when pc is empty and rsc >= 4000 */
+    struct bst_m2m_views ati;           /* "lti:tkid" */
     bool asri;
 };
 
@@ -110,8 +110,8 @@ struct bst_m2m_response {
 void bst_m2m_request_init(struct bst_m2m_request *req);
 
 /** Check a filled request against TS-0004 7.2.1.1, 7.3.2.1: which parameters its operation must,
- * may and must not have, value ranges, rcn for the operation, content's root against ty. Bindings call
- * it last; the CSE need not. Expiry of rqet is not checked here (a clock is).
+ * may and must not have, value ranges, rcn for the operation, content's root against ty. Bindings
+ * call it last; the CSE need not. Expiry of rqet is not checked here (a clock is).
  * @error BST_E_SYNTAX 4000, BST_E_VALUE 4000, BST_E_VERSION 4001, BST_E_NOT_IMPLEMENTED 5001 */
 bst_result bst_m2m_request_check(const struct bst_m2m_request *req);
 

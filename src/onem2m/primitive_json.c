@@ -91,8 +91,8 @@ static bst_result check_type(size_t i, yyjson_val *value)
                                        bst_json_kind(value));
     }
     if (p->at == offsetof(struct bst_m2m_request, ty)) {
-        bool good = yyjson_is_uint(value) && yyjson_get_uint(value) > 0 &&
-                    yyjson_get_uint(value) < 100000;
+        bool good =
+            yyjson_is_uint(value) && yyjson_get_uint(value) > 0 && yyjson_get_uint(value) < 100000;
         return good ? BST_OK
                     : bst_m2m_path_fail(BST_E_VALUE, &here, "must be m2m:resourceType, found %s",
                                         bst_json_kind(value));
@@ -200,6 +200,10 @@ static bst_result write_content(const struct bst_m2m_request *req, struct bst_bu
     if (req->pc) {
         return bst_json_write(req->pc, buf);
     }
+    if (req->pc_text.len) {
+        bst_buf_addv(buf, req->pc_text);
+        return BST_OK;
+    }
     bst_buf_adds(buf, "{\"m2m:atrl\":");
     write_texts(buf, &req->atrl);
     bst_buf_addc(buf, '}');
@@ -267,8 +271,8 @@ static bst_result read_assigned(struct bst_arena *arena, yyjson_val *object,
         struct bst_view lti, tkid;
         BST_TRY(bst_json_string(item, "lti", &lti));
         BST_TRY(bst_json_string(item, "tkid", &tkid));
-        ret->v[ret->n] = bst_arena_printf(arena, "%.*s:%.*s", BST_VIEW_ARGS(lti),
-                                          BST_VIEW_ARGS(tkid));
+        ret->v[ret->n] =
+            bst_arena_printf(arena, "%.*s:%.*s", BST_VIEW_ARGS(lti), BST_VIEW_ARGS(tkid));
         BST_ENSURE(ret->v[ret->n].ptr, BST_E_NOMEM);
         ret->n++;
     }

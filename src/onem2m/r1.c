@@ -1,6 +1,7 @@
 /* Release 1 treatment of requests without Release Version Indicator (TS-0004 7.3.2.1).
  *
- * What Release 1 knew is recalled, not printed in a later release: correct it here, nowhere else. */
+ * What Release 1 knew is recalled, not printed in a later release: correct it here, nowhere else.
+ */
 #include "onem2m/r1.h"
 
 /* Attributes of later releases, by type; ty 0 = any type. */

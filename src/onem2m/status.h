@@ -8,7 +8,8 @@
 const char *bst_m2m_rsc_name(int rsc);
 /** True for a code of the table. */
 bool bst_m2m_rsc_known(int rsc);
-/** HTTP status of a code. An unknown code maps by its class: 1xxx 202, 2xxx 200, 4xxx 400, else 500. */
+/** HTTP status of a code. An unknown code maps by its class: 1xxx 202, 2xxx 200, 4xxx 400, else
+ * 500. */
 int bst_m2m_rsc_http(int rsc);
 /** A code for an HTTP answer that carries none (a proxy spoke). */
 int bst_m2m_rsc_from_http(int http_status);

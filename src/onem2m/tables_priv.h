@@ -6,16 +6,16 @@
 /** What a value of a data type must look like; the checks are in check.c. */
 enum bst_m2m_kind {
     BST_KIND_ANY,
-    BST_KIND_ANY_SIMPLE,    /* string, number or boolean */
+    BST_KIND_ANY_SIMPLE, /* string, number or boolean */
     BST_KIND_STRING,
-    BST_KIND_TOKEN,         /* string without control characters, not empty */
+    BST_KIND_TOKEN, /* string without control characters, not empty */
     BST_KIND_NCNAME,
     BST_KIND_URI,
     BST_KIND_ID,
     BST_KIND_RESOURCE_NAME,
-    BST_KIND_WORD,          /* string without blanks */
+    BST_KIND_WORD, /* string without blanks */
     BST_KIND_BOOL,
-    BST_KIND_INT,           /* low..high */
+    BST_KIND_INT, /* low..high */
     BST_KIND_FLOAT,
     BST_KIND_TIMESTAMP,
     BST_KIND_ABSREL,
@@ -31,12 +31,12 @@ enum bst_m2m_kind {
     BST_KIND_EVENT_CAT,
     BST_KIND_EVENT_CAT_DEF,
     BST_KIND_SCHEDULE,
-    BST_KIND_ISSUED_ID,     /* name@fqdn: role and token ids */
+    BST_KIND_ISSUED_ID, /* name@fqdn: role and token ids */
     BST_KIND_JWT,
     BST_KIND_RELEASE,
-    BST_KIND_ENUM,          /* count values from bst_m2m_enum_values[first] */
-    BST_KIND_LIST,          /* first: element type; low..high elements, 0 = no bound */
-    BST_KIND_COMPLEX,       /* count members from bst_m2m_members[first]; low: any member goes */
+    BST_KIND_ENUM,    /* count values from bst_m2m_enum_values[first] */
+    BST_KIND_LIST,    /* first: element type; low..high elements, 0 = no bound */
+    BST_KIND_COMPLEX, /* count members from bst_m2m_members[first]; low: any member goes */
     BST_KIND_COUNT
 };
 
@@ -66,7 +66,7 @@ extern const struct bst_m2m_attr bst_m2m_attrs[];
 extern const int16_t bst_m2m_children[];
 extern const struct bst_m2m_type bst_m2m_types[]; /* by ty, the generic type of a number first */
 extern const size_t bst_m2m_n_types;
-extern const uint8_t bst_m2m_roots[];             /* indices of bst_m2m_types by root name */
+extern const uint8_t bst_m2m_roots[];               /* indices of bst_m2m_types by root name */
 extern const struct bst_m2m_attr bst_m2m_members[]; /* create: BST_OPT_M or BST_OPT_O */
 extern const int32_t bst_m2m_enum_values[];
 extern const struct bst_m2m_datatype bst_m2m_datatypes[];

@@ -104,10 +104,14 @@ const char *bst_m2m_long_name(struct bst_view sn)
 
 /* TS-0004 table 6.8-1. */
 static const char *const virtual_names[] = {
-    [BST_VIRT_LATEST] = "la",          [BST_VIRT_OLDEST] = "ol",
-    [BST_VIRT_FANOUT] = "fopt",        [BST_VIRT_SEMANTIC_FANOUT] = "sfop",
-    [BST_VIRT_POLLING_URI] = "pcu",    [BST_VIRT_NTSR] = "ntsr",
-    [BST_VIRT_SEMANTIC_VALIDATION] = "smv", [BST_VIRT_MASHUP] = "msp",
+    [BST_VIRT_LATEST] = "la",
+    [BST_VIRT_OLDEST] = "ol",
+    [BST_VIRT_FANOUT] = "fopt",
+    [BST_VIRT_SEMANTIC_FANOUT] = "sfop",
+    [BST_VIRT_POLLING_URI] = "pcu",
+    [BST_VIRT_NTSR] = "ntsr",
+    [BST_VIRT_SEMANTIC_VALIDATION] = "smv",
+    [BST_VIRT_MASHUP] = "msp",
 };
 
 enum bst_m2m_virtual bst_m2m_virtual_of(struct bst_view name)

@@ -25,51 +25,51 @@ const char *bst_m2m_op_name(enum bst_m2m_op op);
 enum bst_m2m_opt { BST_OPT_NP = 0, BST_OPT_O = 1, BST_OPT_M = 2 };
 
 enum {
-    BST_ATTR_LIST = 1,      /* (L): an array */
-    BST_ATTR_REQUIRED = 2,  /* multiplicity 1: null in an UPDATE is refused */
-    BST_ATTR_RO = 4,        /* set by the hosting CSE only */
-    BST_ATTR_WO = 8,        /* set once, at creation */
-    BST_ATTR_COMMON = 16,   /* a universal or common attribute (TS-0001 9.6.1.3) */
-    BST_ATTR_MA = 32,       /* announced always */
-    BST_ATTR_OA = 64,       /* announced when the creator asks */
+    BST_ATTR_LIST = 1,     /* (L): an array */
+    BST_ATTR_REQUIRED = 2, /* multiplicity 1: null in an UPDATE is refused */
+    BST_ATTR_RO = 4,       /* set by the hosting CSE only */
+    BST_ATTR_WO = 8,       /* set once, at creation */
+    BST_ATTR_COMMON = 16,  /* a universal or common attribute (TS-0001 9.6.1.3) */
+    BST_ATTR_MA = 32,      /* announced always */
+    BST_ATTR_OA = 64,      /* announced when the creator asks */
 };
 
 /** One attribute of one resource type. Short names are packed so that a look-up compares words. */
 struct bst_m2m_attr {
-    char sn[8];       /* short name, NUL-terminated: "mni" */
-    uint16_t name;    /* long name, see bst_m2m_attr_name() */
-    uint16_t type;    /* index of its data type, see bst_m2m_attr_type_name() */
-    uint8_t create;   /* enum bst_m2m_opt */
-    uint8_t update;   /* enum bst_m2m_opt */
-    uint8_t flags;    /* BST_ATTR_ */
-    uint8_t index;    /* bit number within the type, < 64 */
+    char sn[8];     /* short name, NUL-terminated: "mni" */
+    uint16_t name;  /* long name, see bst_m2m_attr_name() */
+    uint16_t type;  /* index of its data type, see bst_m2m_attr_type_name() */
+    uint8_t create; /* enum bst_m2m_opt */
+    uint8_t update; /* enum bst_m2m_opt */
+    uint8_t flags;  /* BST_ATTR_ */
+    uint8_t index;  /* bit number within the type, < 64 */
 };
 
 enum {
-    BST_TYPE_ACPI = 1,            /* has accessControlPolicyIDs */
-    BST_TYPE_CREATOR = 2,         /* has creator */
-    BST_TYPE_STATE_TAG = 4,       /* has stateTag */
-    BST_TYPE_EXPIRES = 8,         /* has expirationTime */
-    BST_TYPE_UPDATABLE = 16,      /* the standard defines UPDATE */
+    BST_TYPE_ACPI = 1,       /* has accessControlPolicyIDs */
+    BST_TYPE_CREATOR = 2,    /* has creator */
+    BST_TYPE_STATE_TAG = 4,  /* has stateTag */
+    BST_TYPE_EXPIRES = 8,    /* has expirationTime */
+    BST_TYPE_UPDATABLE = 16, /* the standard defines UPDATE */
     BST_TYPE_ANNOUNCEABLE = 32,
-    BST_TYPE_ANNOUNCED = 64,      /* is the announced variant */
-    BST_TYPE_IN_ONLY = 128,       /* lives on an IN-CSE only */
-    BST_TYPE_SPECIALIZED = 256,   /* mgmtObj, flexContainer: the root names a specialization */
-    BST_TYPE_LABELS = 512,        /* has labels */
-    BST_TYPE_CREATABLE = 1024,    /* a request may create it */
+    BST_TYPE_ANNOUNCED = 64,    /* is the announced variant */
+    BST_TYPE_IN_ONLY = 128,     /* lives on an IN-CSE only */
+    BST_TYPE_SPECIALIZED = 256, /* mgmtObj, flexContainer: the root names a specialization */
+    BST_TYPE_LABELS = 512,      /* has labels */
+    BST_TYPE_CREATABLE = 1024,  /* a request may create it */
 };
 
 struct bst_m2m_type {
     int ty;
-    uint32_t flags;                     /* BST_TYPE_ */
-    const char *sn;                     /* "cnt" */
-    const char *root;                   /* "m2m:cnt" */
-    const char *name;                   /* "container" */
-    const struct bst_m2m_attr *attrs;   /* sorted by short name */
+    uint32_t flags;                   /* BST_TYPE_ */
+    const char *sn;                   /* "cnt" */
+    const char *root;                 /* "m2m:cnt" */
+    const char *name;                 /* "container" */
+    const struct bst_m2m_attr *attrs; /* sorted by short name */
     uint16_t n_attrs;
     uint16_t n_children;
-    const int16_t *children;            /* types that may be created under it, ascending */
-    uint64_t create_mandatory;          /* bits by attr index */
+    const int16_t *children;   /* types that may be created under it, ascending */
+    uint64_t create_mandatory; /* bits by attr index */
     uint64_t update_mandatory;
 };
 
@@ -90,20 +90,21 @@ static inline struct bst_view bst_m2m_attr_sn(const struct bst_m2m_attr *attr)
 {
     return bst_view(attr->sn);
 }
-/** Long attribute name of a short one in any type ("mni" -> "maxNrOfInstances"), NULL if unknown. */
+/** Long attribute name of a short one in any type ("mni" -> "maxNrOfInstances"), NULL if unknown.
+ */
 const char *bst_m2m_long_name(struct bst_view sn);
 
 /** Virtual resources, TS-0004 6.8. */
 enum bst_m2m_virtual {
     BST_VIRT_NONE,
-    BST_VIRT_LATEST,      /* la */
-    BST_VIRT_OLDEST,      /* ol */
-    BST_VIRT_FANOUT,      /* fopt */
-    BST_VIRT_SEMANTIC_FANOUT, /* sfop */
-    BST_VIRT_POLLING_URI, /* pcu */
-    BST_VIRT_NTSR,        /* ntsr */
+    BST_VIRT_LATEST,              /* la */
+    BST_VIRT_OLDEST,              /* ol */
+    BST_VIRT_FANOUT,              /* fopt */
+    BST_VIRT_SEMANTIC_FANOUT,     /* sfop */
+    BST_VIRT_POLLING_URI,         /* pcu */
+    BST_VIRT_NTSR,                /* ntsr */
     BST_VIRT_SEMANTIC_VALIDATION, /* smv */
-    BST_VIRT_MASHUP,      /* msp */
+    BST_VIRT_MASHUP,              /* msp */
 };
 enum bst_m2m_virtual bst_m2m_virtual_of(struct bst_view name);
 

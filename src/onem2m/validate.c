@@ -103,8 +103,8 @@ static bst_result check_missing(const struct bst_m2m_type *type, enum bst_m2m_op
     return BST_OK;
 }
 
-static bst_result validate(const struct bst_m2m_type *type, enum bst_m2m_op op,
-                           yyjson_val *members, bool release_1)
+static bst_result validate(const struct bst_m2m_type *type, enum bst_m2m_op op, yyjson_val *members,
+                           bool release_1)
 {
     struct bst_m2m_path root = {NULL, bst_view(type->root), -1};
     if (!yyjson_is_obj(members)) {

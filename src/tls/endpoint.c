@@ -200,10 +200,11 @@ static bst_result open_input(struct bst_tls *t)
  */
 static void forget_key(struct bst_tls *t)
 {
-    static const uint8_t zeros[32];
+    static const uint8_t zeros[BST_KEY_VALUE_MAX];
     SSL_SESSION *session = SSL_get_session(t->ssl);
     if (session && t->peer.kind == BST_TLS_AUTH_PSK && SSL_version(t->ssl) >= TLS1_3_VERSION) {
-        (void)SSL_SESSION_set1_master_key(session, zeros, sizeof zeros);
+        size_t len = SSL_SESSION_get_master_key(session, NULL, 0);
+        (void)SSL_SESSION_set1_master_key(session, zeros, len < sizeof zeros ? len : sizeof zeros);
     }
 }
 
@@ -391,8 +392,10 @@ static bst_result server_input(struct bst_tls *t, struct bst_view in)
     }
     bst_buf_addv(&hs->hold, in);
     BST_TRY(bst_buf_check(&hs->hold));
-    if (t->state == BST_TLS_WAIT_KEY) {
-        return BST_OK;
+    bool ready = t->ssl && hs->scanned;
+    if (t->state == BST_TLS_WAIT_KEY ||
+        (!ready && !bst_tls_record_len(bst_view_from(bst_buf_view(&hs->hold), hs->scanned)))) {
+        return BST_OK; /* nothing to move yet, however small the pieces are */
     }
     struct bst_buf held = hs->hold;
     hs->hold = (struct bst_buf){0};

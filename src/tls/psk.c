@@ -18,7 +18,6 @@ static bool identity_is(const struct bst_tls_hs *hs, struct bst_view identity)
 static bst_result key_for(struct bst_tls *t, struct bst_view identity, struct bst_secret *ret)
 {
     struct bst_tls_hs *hs = t->hs;
-    hs->psk_used = true;
     if (hs->psk.len && identity_is(hs, identity)) {
         return bst_secret_copy(ret, hs->psk.ptr, hs->psk.len);
     }
@@ -108,7 +107,6 @@ static int use_session(SSL *ssl, const EVP_MD *md, const unsigned char **ret_id,
     if (!client_release(t)) {
         return 0;
     }
-    t->hs->psk_used = true;
     *ret = session_of_key(ssl, &t->hs->psk);
     *ret_id = (const unsigned char *)t->client->identity;
     *ret_len = strlen(t->client->identity);

@@ -79,7 +79,6 @@ struct bst_tls_hs {
     size_t identity_len;
     char note[160];        /* why the identity has no key, for the log */
     struct bst_secret psk; /* empty: unknown identity */
-    bool psk_used;         /* OpenSSL asked for it */
 };
 
 struct bst_tls {

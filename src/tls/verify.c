@@ -103,13 +103,24 @@ static bst_result fill_certificate(struct bst_tls *t, X509 *leaf)
     return BST_OK;
 }
 
-/** Did the PSK of this handshake (not a ticket) authenticate the session? */
+/** Did the PSK of this handshake, and nothing else, authenticate the session?
+ *
+ * In TLS 1.3 a hello may carry an identity and a ticket; which one was taken shows in the secret
+ * that the session began with, not in what was offered or asked for. */
 static bool by_psk(const struct bst_tls *t)
 {
+    const struct bst_secret *psk = &t->hs->psk;
+    if (!psk->len) {
+        return false;
+    }
     if (SSL_version(t->ssl) < TLS1_3_VERSION) {
         return SSL_CIPHER_get_auth_nid(SSL_get_current_cipher(t->ssl)) == NID_auth_psk;
     }
-    return SSL_session_reused(t->ssl) && t->hs->psk_used;
+    uint8_t secret[BST_KEY_VALUE_MAX];
+    size_t len = SSL_SESSION_get_master_key(SSL_get_session(t->ssl), secret, sizeof secret);
+    bool same = len == psk->len && bst_equal_ct(secret, psk->ptr, len);
+    bst_wipe(secret, sizeof secret);
+    return same && SSL_session_reused(t->ssl);
 }
 
 static bst_result fill_psk(struct bst_tls *t)

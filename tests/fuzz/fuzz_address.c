@@ -7,8 +7,9 @@ static void no_tricks(const struct bst_m2m_address *a)
 {
     for (size_t i = 0; i < a->n_seg; i++) {
         struct bst_view seg = a->seg[i];
-        if (seg.len == 0 || bst_view_is(seg, "..") || bst_view_is(seg, ".") || memchr(seg.ptr, '/', seg.len) ||
-            memchr(seg.ptr, '%', seg.len) || memchr(seg.ptr, '\0', seg.len)) {
+        if (seg.len == 0 || bst_view_is(seg, "..") || bst_view_is(seg, ".") ||
+            memchr(seg.ptr, '/', seg.len) || memchr(seg.ptr, '%', seg.len) ||
+            memchr(seg.ptr, '\0', seg.len)) {
             __builtin_trap();
         }
     }
@@ -30,8 +31,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     (void)(bst_m2m_is_resource_name(text) || bst_m2m_is_app_id(text) || bst_m2m_is_role_id(text) ||
            bst_m2m_is_credential_id(text) || bst_m2m_is_csi(text) || bst_m2m_is_sp_id(text));
     (void)bst_http_url_parse(text, &arena, &url).code;
-    if (!bst_failed(bst_http_target_to_address(text, &arena, &to)) && !bst_failed(bst_m2m_address_parse(to, &a)) &&
-        a.attribute.len == 0) {
+    if (!bst_failed(bst_http_target_to_address(text, &arena, &to)) &&
+        !bst_failed(bst_m2m_address_parse(to, &a)) && a.attribute.len == 0) {
         struct bst_view back;
         no_tricks(&a);
         if (bst_failed(bst_http_address_to_target(to, &arena, &path)) ||

@@ -1,5 +1,5 @@
-/* Any bytes through the HTTP parser and the binding, as a server sees them: what is accepted is sent
- * on as a client would and read again; what is refused is answered. */
+/* Any bytes through the HTTP parser and the binding, as a server sees them: what is accepted is
+ * sent on as a client would and read again; what is refused is answered. */
 #include "bind/http/http_binding.h"
 
 #define NOW INT64_C(1700000000000000)
@@ -22,8 +22,11 @@ static void answer(const struct bst_m2m_response *rsp, struct bst_arena *arena)
     struct bst_m2m_response back;
     struct bst_buf buf = {0};
     if (!bst_failed(bst_http_from_response(rsp, BST_FORMAT_JSON, arena, &out))) {
-        struct bst_http1_response r = {.status = out.status, .headers = out.headers, .n_headers = out.n_headers,
-                                       .body = out.body, .keep_alive = true};
+        struct bst_http1_response r = {.status = out.status,
+                                       .headers = out.headers,
+                                       .n_headers = out.n_headers,
+                                       .body = out.body,
+                                       .keep_alive = true};
         if (bst_failed(bst_http1_write_response(&buf, &r))) {
             __builtin_trap();
         }

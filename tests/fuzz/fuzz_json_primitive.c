@@ -1,4 +1,5 @@
-/* Any bytes as a JSON request primitive; what is accepted must survive being written and read again. */
+/* Any bytes as a JSON request primitive; what is accepted must survive being written and read
+ * again. */
 #include "onem2m/r1.h"
 
 #define NOW INT64_C(1700000000000000)

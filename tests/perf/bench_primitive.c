@@ -1,5 +1,5 @@
-/* What the service layer's front end costs: one contentInstance CREATE from HTTP message to validated
- * members, and its answer back to an HTTP message. Prints ns per operation. */
+/* What the service layer's front end costs: one contentInstance CREATE from HTTP message to
+ * validated members, and its answer back to an HTTP message. Prints ns per operation. */
 #include "bind/http/http_binding.h"
 #include "onem2m/r1.h"
 
@@ -9,7 +9,10 @@
 #define ROUNDS 300000
 
 /* A view in a static initializer. */
-#define TEXT(literal) {literal, sizeof(literal) - 1}
+#define TEXT(literal)                                                                              \
+    {                                                                                              \
+        literal, sizeof(literal) - 1                                                               \
+    }
 
 static const struct bst_http_header headers[] = {
     {TEXT("Host"), TEXT("127.0.0.1:8443")},
@@ -21,10 +24,13 @@ static const struct bst_http_header headers[] = {
     {TEXT("Content-Length"), TEXT("95")},
 };
 static const struct bst_http_msg create = {
-    .method = BST_HTTP_POST, .target = TEXT("/cse-in/device/telemetry"), .headers = headers,
-    .n_headers = sizeof headers / sizeof headers[0], .minor = 1,
+    .method = BST_HTTP_POST,
+    .target = TEXT("/cse-in/device/telemetry"),
+    .headers = headers,
+    .n_headers = sizeof headers / sizeof headers[0],
+    .minor = 1,
     .body = TEXT("{\"m2m:cin\":{\"con\":\"{\\\"load\\\":0.42,\\\"mem\\\":81234}\","
-                     "\"cnf\":\"application/json:0\",\"lbl\":[\"telemetry\"]}}"),
+                 "\"cnf\":\"application/json:0\",\"lbl\":[\"telemetry\"]}}"),
 };
 
 static double now_ns(void)
@@ -60,10 +66,14 @@ static bst_result whole(struct bst_arena *arena)
 {
     struct bst_http_msg out;
     struct bst_m2m_response rsp = {
-        .rsc = BST_RSC_CREATED, .rqi = BST_VIEW("req-000017"), .rvi = BST_VIEW("3"),
+        .rsc = BST_RSC_CREATED,
+        .rqi = BST_VIEW("req-000017"),
+        .rvi = BST_VIEW("3"),
         .content_location = BST_VIEW("abcdefghijklm"),
-        .pc = BST_VIEW("{\"m2m:cin\":{\"ri\":\"abcdefghijklm\",\"pi\":\"nopqrstuvwxyz\",\"ty\":4,\"rn\":\"x\","
-                       "\"ct\":\"20260101T000000,000000\",\"lt\":\"20260101T000000,000000\",\"st\":1,\"cs\":27}}"),
+        .pc = BST_VIEW(
+            "{\"m2m:cin\":{\"ri\":\"abcdefghijklm\",\"pi\":\"nopqrstuvwxyz\",\"ty\":4,\"rn\":\"x\","
+            "\"ct\":\"20260101T000000,000000\",\"lt\":\"20260101T000000,000000\",\"st\":1,\"cs\":"
+            "27}}"),
     };
     BST_TRY(read_and_validate(arena));
     return bst_http_from_response(&rsp, BST_FORMAT_JSON, arena, &out);
@@ -72,8 +82,11 @@ static bst_result whole(struct bst_arena *arena)
 static bst_result discovery_query(struct bst_arena *arena)
 {
     static const struct bst_http_msg discover = {
-        .method = BST_HTTP_GET, .target = TEXT("/cse-in?fu=1&ty=3+4&lbl=telemetry+room:1&lim=50&cra=20260101T000000"),
-        .headers = headers, .n_headers = 5, .minor = 1};
+        .method = BST_HTTP_GET,
+        .target = TEXT("/cse-in?fu=1&ty=3+4&lbl=telemetry+room:1&lim=50&cra=20260101T000000"),
+        .headers = headers,
+        .n_headers = 5,
+        .minor = 1};
     struct bst_m2m_request req;
     return bst_http_to_request(&discover, 1, arena, &req);
 }

@@ -54,7 +54,7 @@ def each_operation_has_its_bit(lab):
 def originators_match_by_pattern_and_form(lab):
     for i, (who, ok) in enumerate([("all", True), ("Cfri*", True), ("/id-in/Cfriend", True), ("C*d", True),
                                    ("//acme.example.com/id-in/Cfriend", True), ("/id-in/*", True), ("Cstr*", False),
-                                   ("/id-in", False), ("*/x", False), ("Cfrien", False),
+                                   ("/id-in", False), ("Cfrien", False),
                                    ("//other.example.com/id-in/Cfriend", False)]):
         to = guarded(lab, f"who{i}", [acr(who, R), acr("Cowner", ALL)])
         expect(lab.get(to, "Cfriend"), OK if ok else 4103)
@@ -78,7 +78,7 @@ def contexts_limit_time_and_address(lab):
         ("loop", {"acip": {"ipv4": ["127.0.0.0/8"]}}, True),
         ("net10", {"acip": {"ipv4": ["10.0.0.0/8"]}}, False),
         ("both", {"actw": ["* * * * * * *"], "acip": {"ipv4": ["10.0.0.0/8"]}}, False),
-        ("circle", {"aclr": {"accr": [[50.0, 8.0, 1000.0]]}}, False),
+        ("circle", {"aclr": {"accr": [50.0, 8.0, 1000.0]}}, False),
         ("country", {"aclr": {"accc": ["DE"]}}, False),
     ]:
         a = lab.post("cse-in/owner", ACP, "m2m:acp", {"rn": "ctx-" + name, "pv": {"acr": [

@@ -34,7 +34,7 @@ def each_event_type_reports_its_own(lab):
     l = Listener()
     lab.cnt("cse-in/n", "e", fr="Cn")
     for net in (1, 2, 3, 4):
-        expect(subscribe(lab, "cse-in/n/e", f"s{net}", l.url + str(net), enc={"net": [net]}), CREATED)
+        expect(subscribe(lab, "cse-in/n/e", f"s{net}", l.url + str(net), enc={"net": [net], **({"chty": [4]} if net > 2 else {})}), CREATED)
     made = lab.cin("cse-in/n/e", "x", fr="Cn")
     sgn = l.next_event()
     eq((sgn["nev"]["net"], list(sgn["nev"]["rep"])), (3, ["m2m:cin"]))

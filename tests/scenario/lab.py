@@ -1,7 +1,7 @@
 """A server in lab mode on a free port of the loopback, and a oneM2M client over plain HTTP for scenario tests.
 
 Each scenario file defines functions named after what must hold, and ends with lab.main(). A server is shared by the
-functions of one file; a function that takes `lab` gets it.
+functions of one file; a function whose only parameter is `lab` is a case.
 """
 import contextlib
 import http.client
@@ -224,10 +224,10 @@ def eq(got, wanted):
 
 
 def main():
-    """Run every function of the calling file whose first parameter is `lab`."""
+    """Run every function of the calling file whose only parameter is `lab`."""
     scope = inspect.stack()[1].frame.f_globals
     cases = [f for f in scope.values() if inspect.isfunction(f) and f.__module__ == "__main__"
-             and list(inspect.signature(f).parameters)[:1] == ["lab"]]
+             and list(inspect.signature(f).parameters) == ["lab"]]
     only = sys.argv[1:]
     passed = failed = 0
     lab = Lab().start()

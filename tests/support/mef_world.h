@@ -27,6 +27,7 @@ struct mef_world {
     yyjson_val *pc; /* content of the last answer, NULL none */
     uint8_t export48[48];
     unsigned exports;
+    long fail_at; /* this allocation of a request fails; 0 none */
 };
 
 /* An exporter as of a TLS session: always the same 48 octets. */
@@ -130,8 +131,10 @@ static inline int mef_ask(struct mef_world *w, struct bst_mef_session *session, 
     if (content) {
         assert_ok(bst_json_parse(&w->arena, bst_view(content), BST_JSON_DEPTH, &req->pc));
     }
+    bst_alloc_fail_at(w->fail_at);
     bst_mef_handle(w->mef, &w->call);
     sem_wait(&w->answered);
+    bst_alloc_fail_at(0);
     assert_int_equal(session->users, 0);
     if (w->call.rsp.pc.len) {
         assert_ok(bst_json_parse(&w->arena, w->call.rsp.pc, BST_JSON_DEPTH, &w->pc));

@@ -26,8 +26,8 @@ struct fake {
 };
 
 /* `lines` is "Name: value\n..."; the usual three headers are there unless it starts with '!'. */
-static const struct bst_http_msg *message(struct fake *f, int method, const char *target, const char *lines,
-                                          const char *body)
+static const struct bst_http_msg *message(struct fake *f, int method, const char *target,
+                                          const char *lines, const char *body)
 {
     struct bst_view rest = bst_view(lines);
     size_t n = 0;
@@ -46,8 +46,12 @@ static const struct bst_http_msg *message(struct fake *f, int method, const char
         bst_view_cut(&value, ':', &f->headers[n].name);
         f->headers[n++].value = bst_view_trim(value);
     }
-    f->msg = (struct bst_http_msg){.method = method, .target = bst_view(target), .headers = f->headers,
-                                   .n_headers = n, .body = bst_view(body), .minor = 1};
+    f->msg = (struct bst_http_msg){.method = method,
+                                   .target = bst_view(target),
+                                   .headers = f->headers,
+                                   .n_headers = n,
+                                   .body = bst_view(body),
+                                   .minor = 1};
     return &f->msg;
 }
 
@@ -63,16 +67,22 @@ static void methods_stand_for_operations(void **state)
     struct bst_m2m_request r;
     assert_ok(read_request(BST_HTTP_GET, "/cse-in", "", "", &r));
     assert_int_equal(r.op, BST_OP_RETRIEVE);
-    assert_true(bst_view_is(r.to, "cse-in") && bst_view_is(r.fr, "CAdmin") && bst_view_is(r.rqi, "r1"));
+    assert_true(bst_view_is(r.to, "cse-in") && bst_view_is(r.fr, "CAdmin") &&
+                bst_view_is(r.rqi, "r1"));
     assert_int_equal(r.release, BST_RELEASE_3);
-    assert_ok(read_request(BST_HTTP_POST, "/cse-in", "Content-Type: application/json; ty=3", "{\"m2m:cnt\":{}}", &r));
+    assert_ok(read_request(BST_HTTP_POST, "/cse-in", "Content-Type: application/json; ty=3",
+                           "{\"m2m:cnt\":{}}", &r));
     assert_int_equal(r.op, BST_OP_CREATE);
     assert_int_equal(r.ty, 3);
-    assert_ok(read_request(BST_HTTP_POST, "/cse-in", "Content-Type: application/vnd.onem2m-res+json;ty=4", "{\"m2m:cin\":{}}", &r));
+    assert_ok(read_request(BST_HTTP_POST, "/cse-in",
+                           "Content-Type: application/vnd.onem2m-res+json;ty=4", "{\"m2m:cin\":{}}",
+                           &r));
     assert_int_equal(r.ty, 4);
-    assert_ok(read_request(BST_HTTP_POST, "/", "Content-Type: application/vnd.onem2m-ntfy+json", "{\"m2m:sgn\":{}}", &r));
+    assert_ok(read_request(BST_HTTP_POST, "/", "Content-Type: application/vnd.onem2m-ntfy+json",
+                           "{\"m2m:sgn\":{}}", &r));
     assert_int_equal(r.op, BST_OP_NOTIFY);
-    assert_ok(read_request(BST_HTTP_PUT, "/x", "Content-Type: Application/JSON;charset=utf-8", "{\"m2m:cnt\":{}}", &r));
+    assert_ok(read_request(BST_HTTP_PUT, "/x", "Content-Type: Application/JSON;charset=utf-8",
+                           "{\"m2m:cnt\":{}}", &r));
     assert_int_equal(r.op, BST_OP_UPDATE);
     assert_ok(read_request(BST_HTTP_DELETE, "/x", "Content-Type: text/html", "", &r));
     assert_int_equal(r.op, BST_OP_DELETE);
@@ -84,8 +94,11 @@ static void methods_stand_for_operations(void **state)
 static void targets_become_addresses_and_back(void **state)
 {
     static const char *const rows[][2] = {
-        {"/cse-in/ae12/cont27", "cse-in/ae12/cont27"}, {"/cin00856", "cin00856"}, {"/-/x", "-/x"},
-        {"/~/CSE178/CSEBase/ae12", "/CSE178/CSEBase/ae12"}, {"/~/CSE178", "/CSE178"},
+        {"/cse-in/ae12/cont27", "cse-in/ae12/cont27"},
+        {"/cin00856", "cin00856"},
+        {"/-/x", "-/x"},
+        {"/~/CSE178/CSEBase/ae12", "/CSE178/CSEBase/ae12"},
+        {"/~/CSE178", "/CSE178"},
         {"/_/mym2msp.org/CSE178/cin00856", "//mym2msp.org/CSE178/cin00856"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -108,9 +121,39 @@ static void targets_become_addresses_and_back(void **state)
 static void path_tricks_are_refused(void **state)
 {
     static const char *const bad[] = {
-        "", "*", "x", "/", "/~", "/~/", "/_", "/_/", "/_/sp.com", "//x/y/z/../q", "/a/../b", "/a/%2e%2e/b", "/a/./b", "/a//b",
-        "/a%2Fb", "/a%2fb", "/a%00", "/a%", "/a%2", "/a%zz", "/a%25b", "/a%5Cb", "/a\\b", "/a%20b", "/a#b", "/a%23b",
-        "/~/id-in/%2e%2e", "/%c0%ae%c0%ae/x", "/a%ff", "http://h", "http://h/", "/a%0d%0aX:y", "/a%3Fb",
+        "",
+        "*",
+        "x",
+        "/",
+        "/~",
+        "/~/",
+        "/_",
+        "/_/",
+        "/_/sp.com",
+        "//x/y/z/../q",
+        "/a/../b",
+        "/a/%2e%2e/b",
+        "/a/./b",
+        "/a//b",
+        "/a%2Fb",
+        "/a%2fb",
+        "/a%00",
+        "/a%",
+        "/a%2",
+        "/a%zz",
+        "/a%25b",
+        "/a%5Cb",
+        "/a\\b",
+        "/a%20b",
+        "/a#b",
+        "/a%23b",
+        "/~/id-in/%2e%2e",
+        "/%c0%ae%c0%ae/x",
+        "/a%ff",
+        "http://h",
+        "http://h/",
+        "/a%0d%0aX:y",
+        "/a%3Fb",
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct bst_m2m_request r;
@@ -124,10 +167,13 @@ static void path_tricks_are_refused(void **state)
 static void headers_carry_parameters(void **state)
 {
     struct bst_m2m_request r;
-    assert_ok(read_request(BST_HTTP_GET, "/x",
-                           "!x-m2m-origin: C1\nX-M2M-RI: 7\nX-M2M-GID: g\nX-M2M-RTU: http://a/x&Cb\nX-M2M-OT: 20231114T221320\n"
-                           "X-M2M-RST: 1000\nX-M2M-RET: 20990101T000000\nX-M2M-OET: 5\nX-M2M-EC: 3\nX-M2M-VSI: v\n"
-                           "X-M2M-AS: aa + bb\nAuthorization: a.b.c+ d.e.f\nAccept: text/html, application/*;q=0.5", "", &r));
+    assert_ok(read_request(
+        BST_HTTP_GET, "/x",
+        "!x-m2m-origin: C1\nX-M2M-RI: 7\nX-M2M-GID: g\nX-M2M-RTU: http://a/x&Cb\nX-M2M-OT: "
+        "20231114T221320\n"
+        "X-M2M-RST: 1000\nX-M2M-RET: 20990101T000000\nX-M2M-OET: 5\nX-M2M-EC: 3\nX-M2M-VSI: v\n"
+        "X-M2M-AS: aa + bb\nAuthorization: a.b.c+ d.e.f\nAccept: text/html, application/*;q=0.5",
+        "", &r));
     assert_int_equal(r.release, BST_RELEASE_NONE);
     assert_true(bst_view_is(r.gid, "g") && bst_view_is(r.vsi, "v"));
     assert_int_equal(r.rtu.n, 2);
@@ -143,8 +189,10 @@ static void headers_carry_parameters(void **state)
     assert_ok(read_request(BST_HTTP_GET, "/x", "Authorization: Bearer abc", "", &r));
     assert_int_equal(r.tkns.n, 0);
     /* An empty From is none: what AE registration may do. */
-    assert_ok(read_request(BST_HTTP_POST, "/x", "!X-M2M-Origin:\nX-M2M-RI: 1\nX-M2M-RVI: 3\nContent-Type: application/json;ty=2",
-                           "{\"m2m:ae\":{}}", &r));
+    assert_ok(read_request(
+        BST_HTTP_POST, "/x",
+        "!X-M2M-Origin:\nX-M2M-RI: 1\nX-M2M-RVI: 3\nContent-Type: application/json;ty=2",
+        "{\"m2m:ae\":{}}", &r));
     assert_null(r.fr.ptr);
 }
 
@@ -181,8 +229,9 @@ static void wrong_headers_are_refused(void **state)
             fail_msg("%s: %s %s", rows[i].lines, bst_error_name(got.code), bst_error_detail());
         }
     }
-    static const char *const good[] = {"Accept: */*", "Accept: application/json", "Accept: APPLICATION/JSON",
-                                       "Accept: text/html;q=0.9,application/vnd.onem2m-res+json", "Accept:"};
+    static const char *const good[] = {
+        "Accept: */*", "Accept: application/json", "Accept: APPLICATION/JSON",
+        "Accept: text/html;q=0.9,application/vnd.onem2m-res+json", "Accept:"};
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         struct bst_m2m_request r;
         assert_ok(read_request(BST_HTTP_GET, "/x", good[i], "", &r));
@@ -216,26 +265,35 @@ static void content_types_are_checked(void **state)
         {"Content-Type: application/json;ty=3", "{", BST_E_SYNTAX},
         {"Content-Type: application/json;ty=3", "{\"m2m:cnt\":{},\"b\":1}", BST_E_SYNTAX},
         {"Content-Type: application/json;ty=3", "\"\xff\"", BST_E_ENCODING},
-        {"Content-Type: application/json", "{\"m2m:cnt\":{}}", BST_E_SYNTAX}, /* a CREATE that lost ty */
+        {"Content-Type: application/json", "{\"m2m:cnt\":{}}",
+         BST_E_SYNTAX}, /* a CREATE that lost ty */
         {"Content-Type: application/json", "{\"m2m:sgn\":{}}", BST_E_NONE},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct bst_m2m_request r;
         bst_result got = read_request(BST_HTTP_POST, "/x", rows[i].type, rows[i].body, &r);
         if (got.code != rows[i].code) {
-            fail_msg("%s %s: %s %s", rows[i].type, rows[i].body, bst_error_name(got.code), bst_error_detail());
+            fail_msg("%s %s: %s %s", rows[i].type, rows[i].body, bst_error_name(got.code),
+                     bst_error_detail());
         }
     }
     struct bst_m2m_request r;
-    assert_err(read_request(BST_HTTP_PUT, "/x", "Content-Type: application/json;ty=3", "{\"m2m:cnt\":{}}", &r), BST_E_SYNTAX);
-    assert_err(read_request(BST_HTTP_DELETE, "/x", "Content-Type: application/json", "{\"m2m:cnt\":{}}", &r), BST_E_SYNTAX);
+    assert_err(read_request(BST_HTTP_PUT, "/x", "Content-Type: application/json;ty=3",
+                            "{\"m2m:cnt\":{}}", &r),
+               BST_E_SYNTAX);
+    assert_err(read_request(BST_HTTP_DELETE, "/x", "Content-Type: application/json",
+                            "{\"m2m:cnt\":{}}", &r),
+               BST_E_SYNTAX);
 }
 
 static void queries_carry_parameters_and_criteria(void **state)
 {
     struct bst_m2m_request r;
-    assert_ok(read_request(BST_HTTP_GET, "/cse-in?fu=1&ty=3+4&lbl=a+b%2Bc&lbl=d%20e&cr=S*m&c.rn=x%26y&p.api=N1&lim=5&drt=2&rcn=6"
-                                         "&rt=3&da=1&rids=a@x.com+b@x.com&rp=1000&lbq=color%20EQ%20red&fo=2", "", "", &r));
+    assert_ok(read_request(
+        BST_HTTP_GET,
+        "/cse-in?fu=1&ty=3+4&lbl=a+b%2Bc&lbl=d%20e&cr=S*m&c.rn=x%26y&p.api=N1&lim=5&drt=2&rcn=6"
+        "&rt=3&da=1&rids=a@x.com+b@x.com&rp=1000&lbq=color%20EQ%20red&fo=2",
+        "", "", &r));
     assert_true(bst_m2m_request_has(&r, BST_REQ_FC | BST_REQ_DA) && r.da);
     assert_int_equal(r.fc.fu, 1);
     assert_int_equal(r.fc.ty.n, 2);
@@ -254,7 +312,8 @@ static void queries_carry_parameters_and_criteria(void **state)
     assert_ok(read_request(BST_HTTP_GET, "/x?atrl=ri+lbl+rr", "", "", &r));
     assert_int_equal(r.atrl.n, 3);
     assert_false(bst_m2m_request_has(&r, BST_REQ_FC));
-    assert_ok(read_request(BST_HTTP_GET, "/x", "Content-Type: application/json", "{\"m2m:atrl\":[\"ri\",\"lbl\"]}", &r));
+    assert_ok(read_request(BST_HTTP_GET, "/x", "Content-Type: application/json",
+                           "{\"m2m:atrl\":[\"ri\",\"lbl\"]}", &r));
     assert_int_equal(r.atrl.n, 2);
     assert_null(r.pc);
     assert_ok(read_request(BST_HTTP_GET, "/x?", "", "", &r));
@@ -266,11 +325,56 @@ static void queries_carry_parameters_and_criteria(void **state)
 static void bad_queries_are_refused(void **state)
 {
     static const char *const bad[] = {
-        "fu=9", "fu=0", "fu=", "ty=x", "ty=", "ty=3+", "ty=777", "lim=-1", "lim=1e3", "lim=", "lim=99999999999999999999",
-        "crb=yesterday", "lvl=0", "lvl=x", "ofst=0", "fo=7", "drt=5", "drt=0", "drt=x", "rcn=x", "rcn=-1", "rcn=99", "rcn=",
-        "rcn=1&rcn=2", "fu=1&fu=1", "rt=0", "rt=9", "da=yes", "tqi=2", "sqi=", "rids=norole", "ltids=1", "rp=never", "nosuch=1",
-        "lbl", "=1", "a", "ct=1", "lbl=%", "lbl=%zz", "lbl=%ff", "lbl=%00", "c.zz=1", "p.=1", "atr=x", "cs=5", "atrl=1x", "lbq=",
-        "rcn=11", "fu=1&rcn=1",
+        "fu=9",
+        "fu=0",
+        "fu=",
+        "ty=x",
+        "ty=",
+        "ty=3+",
+        "ty=777",
+        "lim=-1",
+        "lim=1e3",
+        "lim=",
+        "lim=99999999999999999999",
+        "crb=yesterday",
+        "lvl=0",
+        "lvl=x",
+        "ofst=0",
+        "fo=7",
+        "drt=5",
+        "drt=0",
+        "drt=x",
+        "rcn=x",
+        "rcn=-1",
+        "rcn=99",
+        "rcn=",
+        "rcn=1&rcn=2",
+        "fu=1&fu=1",
+        "rt=0",
+        "rt=9",
+        "da=yes",
+        "tqi=2",
+        "sqi=",
+        "rids=norole",
+        "ltids=1",
+        "rp=never",
+        "nosuch=1",
+        "lbl",
+        "=1",
+        "a",
+        "ct=1",
+        "lbl=%",
+        "lbl=%zz",
+        "lbl=%ff",
+        "lbl=%00",
+        "c.zz=1",
+        "p.=1",
+        "atr=x",
+        "cs=5",
+        "atrl=1x",
+        "lbq=",
+        "rcn=11",
+        "fu=1&rcn=1",
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct bst_m2m_request r;
@@ -284,10 +388,14 @@ static void bad_queries_are_refused(void **state)
     struct bst_m2m_request r;
     assert_err(read_request(BST_HTTP_GET, "/x?smf=SELECT", "", "", &r), BST_E_NOT_IMPLEMENTED);
     assert_err(read_request(BST_HTTP_GET, "/x?cfs=1&cfq=$.a", "", "", &r), BST_E_NOT_IMPLEMENTED);
-    assert_err(read_request(BST_HTTP_POST, "/x?ty=3", "Content-Type: application/json;ty=3", "{\"m2m:cnt\":{}}", &r), BST_E_SYNTAX);
+    assert_err(read_request(BST_HTTP_POST, "/x?ty=3", "Content-Type: application/json;ty=3",
+                            "{\"m2m:cnt\":{}}", &r),
+               BST_E_SYNTAX);
     assert_err(read_request(BST_HTTP_DELETE, "/x?fu=1", "", "", &r), BST_E_VALUE);
     assert_err(read_request(BST_HTTP_DELETE, "/x?atrl=ri", "", "", &r), BST_E_SYNTAX);
-    assert_err(read_request(BST_HTTP_PUT, "/x?atrl=ri", "Content-Type: application/json", "{\"m2m:cnt\":{}}", &r), BST_E_SYNTAX);
+    assert_err(read_request(BST_HTTP_PUT, "/x?atrl=ri", "Content-Type: application/json",
+                            "{\"m2m:cnt\":{}}", &r),
+               BST_E_SYNTAX);
 }
 
 static struct bst_view header(const struct bst_http_msg *msg, const char *name)
@@ -299,17 +407,38 @@ static void responses_carry_their_parameters(void **state)
 {
     struct bst_view ati[] = {BST_VIEW("a:t@x.com"), BST_VIEW("b:u@x.com")};
     struct bst_m2m_response rsp = {
-        .rsc = 2001, .rqi = BST_VIEW("r1"), .rvi = BST_VIEW("3"), .fr = BST_VIEW("/id-in"), .ot = BST_VIEW("20200101T000000"),
-        .rset = BST_VIEW("1000"), .vsi = BST_VIEW("v"), .ec = 2, .cnst = 1, .cnot = 12, .asri = true, .ati = {ati, 2},
-        .content_location = BST_VIEW("/id-in/abc"), .pc = BST_VIEW("{\"m2m:cnt\":{}}"),
+        .rsc = 2001,
+        .rqi = BST_VIEW("r1"),
+        .rvi = BST_VIEW("3"),
+        .fr = BST_VIEW("/id-in"),
+        .ot = BST_VIEW("20200101T000000"),
+        .rset = BST_VIEW("1000"),
+        .vsi = BST_VIEW("v"),
+        .ec = 2,
+        .cnst = 1,
+        .cnot = 12,
+        .asri = true,
+        .ati = {ati, 2},
+        .content_location = BST_VIEW("/id-in/abc"),
+        .pc = BST_VIEW("{\"m2m:cnt\":{}}"),
     };
     struct bst_http_msg out;
     assert_ok(bst_http_from_response(&rsp, BST_FORMAT_JSON, &arena, &out));
     static const char *const rows[][2] = {
-        {"X-M2M-RSC", "2001"}, {"X-M2M-RI", "r1"}, {"X-M2M-RVI", "3"}, {"X-M2M-Origin", "/id-in"},
-        {"X-M2M-OT", "20200101T000000"}, {"X-M2M-RST", "1000"}, {"X-M2M-VSI", "v"}, {"X-M2M-EC", "2"}, {"X-M2M-CTS", "1"},
-        {"X-M2M-CTO", "12"}, {"X-M2M-ASRI", "true"}, {"X-M2M-ATI", "a:t@x.com+b:u@x.com"},
-        {"Content-Location", "/~/id-in/abc"}, {"Content-Type", "application/json"},
+        {"X-M2M-RSC", "2001"},
+        {"X-M2M-RI", "r1"},
+        {"X-M2M-RVI", "3"},
+        {"X-M2M-Origin", "/id-in"},
+        {"X-M2M-OT", "20200101T000000"},
+        {"X-M2M-RST", "1000"},
+        {"X-M2M-VSI", "v"},
+        {"X-M2M-EC", "2"},
+        {"X-M2M-CTS", "1"},
+        {"X-M2M-CTO", "12"},
+        {"X-M2M-ASRI", "true"},
+        {"X-M2M-ATI", "a:t@x.com+b:u@x.com"},
+        {"Content-Location", "/~/id-in/abc"},
+        {"Content-Type", "application/json"},
     };
     assert_int_equal(out.status, 201);
     assert_int_equal(out.n_headers, sizeof rows / sizeof rows[0]);
@@ -327,7 +456,8 @@ static void responses_carry_their_parameters(void **state)
 
 static void an_error_answer_carries_its_reason(void **state)
 {
-    struct bst_m2m_response rsp = {.rsc = 4004, .rqi = BST_VIEW("r1"), .debug = BST_VIEW("no \"x\"")};
+    struct bst_m2m_response rsp = {
+        .rsc = 4004, .rqi = BST_VIEW("r1"), .debug = BST_VIEW("no \"x\"")};
     struct bst_http_msg out;
     assert_ok(bst_http_from_response(&rsp, BST_FORMAT_NONE, &arena, &out));
     assert_int_equal(out.status, 404);
@@ -364,8 +494,12 @@ static void a_refused_request_still_gets_its_id_back(void **state)
     static const struct {
         const char *lines, *rqi, *rvi;
     } rows[] = {
-        {"!X-M2M-RI: 42\nX-M2M-RVI: 4", "42", "4"}, {"!X-M2M-RI: 42\nX-M2M-RVI: 99", "42", ""},
-        {"!X-M2M-RI: a b", "", ""}, {"!X-M2M-RI: a\x0b", "", ""}, {"!X-M2M-RI: \xff", "", ""}, {"!", "", ""},
+        {"!X-M2M-RI: 42\nX-M2M-RVI: 4", "42", "4"},
+        {"!X-M2M-RI: 42\nX-M2M-RVI: 99", "42", ""},
+        {"!X-M2M-RI: a b", "", ""},
+        {"!X-M2M-RI: a\x0b", "", ""},
+        {"!X-M2M-RI: \xff", "", ""},
+        {"!", "", ""},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct bst_m2m_request r;
@@ -387,14 +521,23 @@ static void a_refused_request_still_gets_its_id_back(void **state)
 static void what_a_client_writes_a_server_reads(void **state)
 {
     static const char *const requests[] = {
-        "{\"op\":1,\"to\":\"cse-in\",\"fr\":\"C1\",\"rqi\":\"1\",\"rvi\":\"3\",\"ty\":3,\"rcn\":0,\"pc\":{\"m2m:cnt\":{\"lbl\":[\"\\u20ac\"]}}}",
-        "{\"op\":2,\"to\":\"/id-in/x\",\"fr\":\"/id-in/C1\",\"rqi\":\"1\",\"rvi\":\"2a\",\"drt\":2,\"rcn\":6,\"rids\":[\"r@x.com\"],\"fc\":"
-        "{\"fu\":1,\"lbl\":[\"a b\",\"c&d+e%f\"],\"ty\":[3,4],\"lim\":3,\"atr\":[{\"nm\":\"cr\",\"val\":\"C*\"}],\"palb\":[\"p\"],\"crb\":"
+        "{\"op\":1,\"to\":\"cse-in\",\"fr\":\"C1\",\"rqi\":\"1\",\"rvi\":\"3\",\"ty\":3,\"rcn\":0,"
+        "\"pc\":{\"m2m:cnt\":{\"lbl\":[\"\\u20ac\"]}}}",
+        "{\"op\":2,\"to\":\"/id-in/x\",\"fr\":\"/id-in/"
+        "C1\",\"rqi\":\"1\",\"rvi\":\"2a\",\"drt\":2,\"rcn\":6,\"rids\":[\"r@x.com\"],\"fc\":"
+        "{\"fu\":1,\"lbl\":[\"a "
+        "b\",\"c&d+e%f\"],\"ty\":[3,4],\"lim\":3,\"atr\":[{\"nm\":\"cr\",\"val\":\"C*\"}],\"palb\":"
+        "[\"p\"],\"crb\":"
         "\"20240101T000000,000000\",\"lbq\":\"a IN (b,c)\"}}",
-        "{\"op\":2,\"to\":\"x\",\"fr\":\"C1\",\"rqi\":\"1\",\"rvi\":\"3\",\"pc\":{\"m2m:atrl\":[\"ri\",\"lbl\"]}}",
-        "{\"op\":3,\"to\":\"//sp.com/id-in/x\",\"fr\":\"C1\",\"rqi\":\"1\",\"rvi\":\"4\",\"gid\":\"g\",\"ec\":4,\"vsi\":\"v\",\"pc\":{\"m2m:cnt\":{\"mni\":null}}}",
-        "{\"op\":4,\"to\":\"x\",\"fr\":\"C1\",\"rqi\":\"1\",\"rvi\":\"3\",\"rqet\":\"20990101T000000\",\"tkns\":[\"a.b.c\",\"d.e.f\"],\"tqi\":false}",
-        "{\"op\":5,\"to\":\"Cother\",\"fr\":\"/id-in\",\"rqi\":\"1\",\"rvi\":\"3\",\"pc\":{\"m2m:sgn\":{\"sur\":\"x\"}}}",
+        "{\"op\":2,\"to\":\"x\",\"fr\":\"C1\",\"rqi\":\"1\",\"rvi\":\"3\",\"pc\":{\"m2m:atrl\":["
+        "\"ri\",\"lbl\"]}}",
+        "{\"op\":3,\"to\":\"//sp.com/id-in/"
+        "x\",\"fr\":\"C1\",\"rqi\":\"1\",\"rvi\":\"4\",\"gid\":\"g\",\"ec\":4,\"vsi\":\"v\",\"pc\":"
+        "{\"m2m:cnt\":{\"mni\":null}}}",
+        "{\"op\":4,\"to\":\"x\",\"fr\":\"C1\",\"rqi\":\"1\",\"rvi\":\"3\",\"rqet\":"
+        "\"20990101T000000\",\"tkns\":[\"a.b.c\",\"d.e.f\"],\"tqi\":false}",
+        "{\"op\":5,\"to\":\"Cother\",\"fr\":\"/"
+        "id-in\",\"rqi\":\"1\",\"rvi\":\"3\",\"pc\":{\"m2m:sgn\":{\"sur\":\"x\"}}}",
     };
     for (size_t i = 0; i < sizeof requests / sizeof requests[0]; i++) {
         yyjson_val *root;
@@ -408,7 +551,8 @@ static void what_a_client_writes_a_server_reads(void **state)
         assert_ok(bst_m2m_request_to_json(&sent, &a));
         assert_ok(bst_m2m_request_to_json(&got, &b));
         if (!bst_view_eq(bst_buf_view(&a), bst_buf_view(&b))) {
-            fail_msg("%.*s\n%.*s", BST_VIEW_ARGS(bst_buf_view(&a)), BST_VIEW_ARGS(bst_buf_view(&b)));
+            fail_msg("%.*s\n%.*s", BST_VIEW_ARGS(bst_buf_view(&a)),
+                     BST_VIEW_ARGS(bst_buf_view(&b)));
         }
         bst_buf_clear(&a);
         bst_buf_clear(&b);
@@ -459,12 +603,15 @@ static void urls_are_split(void **state)
         bool tls;
         enum bst_m2m_format ct;
     } rows[] = {
-        {"http://h", "h", "/", 80, false, BST_FORMAT_NONE}, {"https://h", "h", "/", 443, true, BST_FORMAT_NONE},
+        {"http://h", "h", "/", 80, false, BST_FORMAT_NONE},
+        {"https://h", "h", "/", 443, true, BST_FORMAT_NONE},
         {"HTTP://h:8080/a/b", "h", "/a/b", 8080, false, BST_FORMAT_NONE},
         {"https://[::1]:8443/x?y=z", "::1", "/x?y=z", 8443, true, BST_FORMAT_NONE},
         {"http://[fe80::1]", "fe80::1", "/", 80, false, BST_FORMAT_NONE},
-        {"http://h?ct=json", "h", "/", 80, false, BST_FORMAT_JSON}, {"http://h/a?ct=xml&b=c", "h", "/a?b=c", 80, false, BST_FORMAT_XML},
-        {"http://h/a?b=c&ct=cbor", "h", "/a?b=c", 80, false, BST_FORMAT_CBOR}, {"http://h/a?ct=foo", "h", "/a?ct=foo", 80, false, BST_FORMAT_NONE},
+        {"http://h?ct=json", "h", "/", 80, false, BST_FORMAT_JSON},
+        {"http://h/a?ct=xml&b=c", "h", "/a?b=c", 80, false, BST_FORMAT_XML},
+        {"http://h/a?b=c&ct=cbor", "h", "/a?b=c", 80, false, BST_FORMAT_CBOR},
+        {"http://h/a?ct=foo", "h", "/a?ct=foo", 80, false, BST_FORMAT_NONE},
         {"http://h/a#frag", "h", "/a", 80, false, BST_FORMAT_NONE},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -476,9 +623,28 @@ static void urls_are_split(void **state)
         assert_int_equal(u.tls, rows[i].tls);
         assert_int_equal(u.ct, rows[i].ct);
     }
-    static const char *const bad[] = {"", "h", "http:", "http:/h", "http://", "http:///x", "http://:80", "http://u@h/", "http://h:0",
-                                      "http://h:65536", "http://h:x", "http://h:", "http://[::1", "http://[::1]x", "http://[]:1",
-                                      "http://h/a b", "http://h/\r\nX", "http://h\\x", "ftp://h/", "mqtt://h", "coap://h", "/x"};
+    static const char *const bad[] = {"",
+                                      "h",
+                                      "http:",
+                                      "http:/h",
+                                      "http://",
+                                      "http:///x",
+                                      "http://:80",
+                                      "http://u@h/",
+                                      "http://h:0",
+                                      "http://h:65536",
+                                      "http://h:x",
+                                      "http://h:",
+                                      "http://[::1",
+                                      "http://[::1]x",
+                                      "http://[]:1",
+                                      "http://h/a b",
+                                      "http://h/\r\nX",
+                                      "http://h\\x",
+                                      "ftp://h/",
+                                      "mqtt://h",
+                                      "coap://h",
+                                      "/x"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct bst_http_url u;
         if (!bst_failed(bst_http_url_parse(bst_view(bad[i]), &arena, &u))) {
@@ -491,7 +657,8 @@ static void answers_of_strangers_are_understood(void **state)
 {
     struct bst_m2m_response rsp;
     struct bst_http_header html = {BST_VIEW("Content-Type"), BST_VIEW("text/html")};
-    struct bst_http_msg proxy = {.status = 502, .headers = &html, .n_headers = 1, .body = BST_VIEW("<html>")};
+    struct bst_http_msg proxy = {
+        .status = 502, .headers = &html, .n_headers = 1, .body = BST_VIEW("<html>")};
     assert_ok(bst_http_to_response(&proxy, &arena, &rsp));
     assert_int_equal(rsp.rsc, 5103);
     assert_int_equal(rsp.pc.len, 0);
@@ -503,7 +670,8 @@ static void answers_of_strangers_are_understood(void **state)
     bad.value = BST_VIEW("12345");
     assert_err(bst_http_to_response(&wrong, &arena, &rsp), BST_E_VALUE);
     struct bst_http_header json = {BST_VIEW("Content-Type"), BST_VIEW("application/json")};
-    struct bst_http_msg broken = {.status = 200, .headers = &json, .n_headers = 1, .body = BST_VIEW("{")};
+    struct bst_http_msg broken = {
+        .status = 200, .headers = &json, .n_headers = 1, .body = BST_VIEW("{")};
     assert_err(bst_http_to_response(&broken, &arena, &rsp), BST_E_SYNTAX);
     struct bst_http_msg empty = {.status = 204};
     assert_ok(bst_http_to_response(&empty, &arena, &rsp));
@@ -519,7 +687,9 @@ static void failing_allocations_are_reported(void **state)
         bst_arena_init(&small, 0);
         bst_alloc_fail_at(n);
         bst_result got = bst_http_to_request(
-            message(&f, BST_HTTP_GET, "/a%2Db?lbl=a+b%20c&cr=x%20y&rids=a@x.com&lbq=k", "X-M2M-RTU: a&b", ""), NOW, &small, &r);
+            message(&f, BST_HTTP_GET, "/a%2Db?lbl=a+b%20c&cr=x%20y&rids=a@x.com&lbq=k",
+                    "X-M2M-RTU: a&b", ""),
+            NOW, &small, &r);
         bst_alloc_fail_at(0);
         assert_true(got.code == BST_E_NONE || got.code == BST_E_NOMEM);
         bst_arena_clear(&small);
@@ -528,7 +698,8 @@ static void failing_allocations_are_reported(void **state)
         struct bst_arena small;
         struct bst_http_msg out;
         struct bst_m2m_request req;
-        struct bst_m2m_response rsp = {.rsc = 4000, .debug = BST_VIEW("x"), .content_location = BST_VIEW("y"), .cnot = 5};
+        struct bst_m2m_response rsp = {
+            .rsc = 4000, .debug = BST_VIEW("x"), .content_location = BST_VIEW("y"), .cnot = 5};
         bst_arena_init(&small, 0);
         bst_m2m_request_init(&req);
         req.op = BST_OP_RETRIEVE;
@@ -560,8 +731,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(echoed_values_cannot_start_another_header, setup, teardown),
         cmocka_unit_test_setup_teardown(a_refused_request_still_gets_its_id_back, setup, teardown),
         cmocka_unit_test_setup_teardown(what_a_client_writes_a_server_reads, setup, teardown),
-        cmocka_unit_test_setup_teardown(one_attribute_in_an_address_goes_as_a_list, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_notification_goes_to_the_path_of_its_url, setup, teardown),
+        cmocka_unit_test_setup_teardown(one_attribute_in_an_address_goes_as_a_list, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_notification_goes_to_the_path_of_its_url, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(urls_are_split, setup, teardown),
         cmocka_unit_test_setup_teardown(answers_of_strangers_are_understood, setup, teardown),
         cmocka_unit_test_setup_teardown(failing_allocations_are_reported, setup, teardown),

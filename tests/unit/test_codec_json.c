@@ -25,8 +25,14 @@ static bst_result parse(const char *text, yyjson_val **ret)
 static void a_document_is_read_and_written_back(void **state)
 {
     static const char *const texts[] = {
-        "{}", "[]", "null", "1", "\"x\"", "{\"m2m:cin\":{\"con\":\"21.5\",\"cnf\":\"text/plain:0\"}}",
-        "[1,-2,3.5,true,false,null]", "{\"a\":{\"b\":[{\"c\":\"\\u20ac\"}]}}",
+        "{}",
+        "[]",
+        "null",
+        "1",
+        "\"x\"",
+        "{\"m2m:cin\":{\"con\":\"21.5\",\"cnf\":\"text/plain:0\"}}",
+        "[1,-2,3.5,true,false,null]",
+        "{\"a\":{\"b\":[{\"c\":\"\\u20ac\"}]}}",
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         yyjson_val *root;
@@ -81,7 +87,8 @@ static void what_is_no_json_is_refused(void **state)
         {"{\"a\\u0000\":1}", BST_E_SYNTAX, "U+0000"},
         {"{\"a\":1,\"a\":2}", BST_E_SYNTAX, "\"a\" twice"},
         {"{\"a\":1,\"\\u0061\":2}", BST_E_SYNTAX, "\"a\" twice"},
-        {"{\"x\":[{\"b\":1,\"c\":2,\"b\":3}]}", BST_E_SYNTAX, "\"b\" twice in one object, at byte 20"},
+        {"{\"x\":[{\"b\":1,\"c\":2,\"b\":3}]}", BST_E_SYNTAX,
+         "\"b\" twice in one object, at byte 20"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         yyjson_val *root;
@@ -160,7 +167,8 @@ static void members_are_fetched_with_their_type(void **state)
     int64_t n = 0;
     bool b = false;
     assert_ok(parse("{\"s\":\"x\",\"n\":-5,\"b\":true,\"a\":[1],\"o\":{},\"z\":null,\"big\":"
-                    "18446744073709551615,\"d\":1.5}", &o));
+                    "18446744073709551615,\"d\":1.5}",
+                    &o));
     assert_ok(bst_json_string(o, "s", &text));
     assert_true(bst_view_is(text, "x"));
     assert_ok(bst_json_i64(o, "n", &n));
@@ -238,7 +246,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_no_json_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(bytes_after_a_nul_do_not_hide, setup, teardown),
         cmocka_unit_test_setup_teardown(nesting_ends_at_the_limit, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_bomb_of_a_million_brackets_is_just_an_error, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_bomb_of_a_million_brackets_is_just_an_error, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(duplicates_are_found_in_large_objects, setup, teardown),
         cmocka_unit_test_setup_teardown(an_arena_at_its_limit_is_an_error, setup, teardown),
         cmocka_unit_test_setup_teardown(members_are_fetched_with_their_type, setup, teardown),

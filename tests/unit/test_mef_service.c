@@ -1,6 +1,7 @@
 /* mef: every rule of the interface with a request that it lets through and one that it does not. */
 #include "support/mef_world.h"
 
+#include <pthread.h>
 #include <stdio.h>
 
 #define S1 "//acme.example.com/S1"
@@ -70,6 +71,17 @@ static bool key_kept(struct mef_world *w, const char *to)
     snprintf(label, sizeof label, "mef.key.%s", to + 2);
     assert_ok(bst_se_key_find(w->se, label, &key));
     return key != 0;
+}
+
+static void count_client(void *ctx, const struct bst_mef_client_info *info)
+{
+    unsigned *n = ctx;
+    *n += bst_view_starts(info->cred_id, BST_VIEW("10-")) && info->client_id.len;
+}
+static void count_key(void *ctx, const struct bst_mef_key_info *info)
+{
+    unsigned *n = ctx;
+    *n += bst_view_is(info->source_id, S1) && info->suid == 22;
 }
 
 /* ---- who is it ---- */
@@ -570,17 +582,6 @@ static void wrong_provisioning_is_refused_and_leaves_no_key(void **state)
     assert_err(bst_mef_provision_psk(w->mef, BST_VIEW(K1), &kpm, &good), BST_E_EXISTS);
 }
 
-static void count_client(void *ctx, const struct bst_mef_client_info *info)
-{
-    unsigned *n = ctx;
-    *n += bst_view_starts(info->cred_id, BST_VIEW("10-")) && info->client_id.len;
-}
-static void count_key(void *ctx, const struct bst_mef_key_info *info)
-{
-    unsigned *n = ctx;
-    *n += bst_view_is(info->source_id, S1) && info->suid == 22;
-}
-
 static void clients_and_keys_can_be_listed(void **state)
 {
     struct mef_world *w = *state;
@@ -591,6 +592,49 @@ static void clients_and_keys_can_be_listed(void **state)
     assert_int_equal(clients, 3);
     assert_ok(bst_mef_keys(w->mef, count_key, &keys));
     assert_int_equal(keys, 1);
+}
+
+/* ---- threads ---- */
+
+static void note_thread(struct bst_mef_call *call)
+{
+    pthread_t *where = call->user;
+    *where = pthread_self();
+}
+
+static void an_answer_arrives_on_the_loop_of_the_session(void **state)
+{
+    struct mef_world *w = *state;
+    struct parties p;
+    everyone(w, &p);
+    struct bst_loop *loop = NULL;
+    pthread_t where = 0;
+    assert_ok(bst_loop_new(&loop));
+    static const enum bst_m2m_op ops[] = {BST_OP_CREATE, BST_OP_RETRIEVE, BST_OP_DELETE};
+    static const char *const tos[] = {"-", "mef", "-/r0"};
+    static const int rscs[] = {2001, 2000, 4004};
+    for (size_t i = 0; i < 3; i++) {
+        bst_arena_reset(&w->arena);
+        w->call = (struct bst_mef_call){.arena = &w->arena,
+                                        .session = &p.s1,
+                                        .loop = loop,
+                                        .done = note_thread,
+                                        .user = &where};
+        bst_m2m_request_init(&w->call.req);
+        w->call.req.op = ops[i];
+        w->call.req.ty = ops[i] == BST_OP_CREATE ? BST_SEC_TY_MEF_CLIENT_REG : 0;
+        w->call.req.fr = BST_VIEW(S1);
+        w->call.req.to = bst_view(tos[i]);
+        assert_ok(bst_json_parse(&w->arena, BST_VIEW(REG), BST_JSON_DEPTH, &w->call.req.pc));
+        where = 0;
+        bst_mef_handle(w->mef, &w->call);
+        for (int turns = 0; !where && turns < 100; turns++) {
+            bst_loop_run_once(loop, 1000);
+        }
+        assert_true(pthread_equal(where, pthread_self()));
+        assert_int_equal(w->call.rsp.rsc, rscs[i]);
+    }
+    bst_loop_free(&loop);
 }
 
 /* ---- faults ---- */
@@ -651,6 +695,25 @@ static void a_key_that_cannot_be_kept_is_not_registered(void **state)
     assert_int_equal(create(w, &p.s1, S1, BST_SEC_TY_SYMM_KEY_REG, SKR), 2001);
 }
 
+static void a_request_without_memory_leaves_no_half_key(void **state)
+{
+    struct mef_world *w = *state;
+    struct parties p;
+    registered(w, &p);
+    size_t clients = bst_se_key_count(w->se), failed = 0;
+    for (long n = 1; n <= 120; n++) {
+        w->fail_at = n;
+        int rsc = create(w, &p.s1, S1, BST_SEC_TY_SYMM_KEY_REG, SKR_KV);
+        w->fail_at = 0;
+        failed += rsc != 2001;
+        unsigned keys = 0;
+        assert_true(rsc == 2001 || rsc == 5000);
+        assert_ok(bst_mef_keys(w->mef, count_key, &keys));
+        assert_int_equal(bst_se_key_count(w->se), clients + keys);
+    }
+    assert_true(failed > 3);
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, mef_world_set_up, mef_world_tear_down)
@@ -682,9 +745,11 @@ int main(void)
         CASE(a_client_with_another_credential_keeps_its_registration),
         CASE(wrong_provisioning_is_refused_and_leaves_no_key),
         CASE(clients_and_keys_can_be_listed),
+        CASE(an_answer_arrives_on_the_loop_of_the_session),
         CASE(everything_is_there_after_a_restart),
         CASE(what_a_crash_left_half_done_is_removed),
         CASE(a_key_that_cannot_be_kept_is_not_registered),
+        CASE(a_request_without_memory_leaves_no_half_key),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,11 +32,14 @@ static const struct row {
     int64_t st, size;
     const char *body;
 } tree[] = {
-    {-1, BST_TY_CB, "20240101T000000", "20240101T000000", NULL, -1, -1, "{\"rn\":\"cse-in\",\"lbl\":[\"root\"]}"},
+    {-1, BST_TY_CB, "20240101T000000", "20240101T000000", NULL, -1, -1,
+     "{\"rn\":\"cse-in\",\"lbl\":[\"root\"]}"},
     {0, BST_TY_AE, "20240102T000000", "20240103T000000", "20990101T000000", -1, -1,
-     "{\"rn\":\"ae1\",\"api\":\"N.x\",\"rr\":true,\"lbl\":[\"floor1\",\"color:red\"],\"poa\":[\"http://a\",\"mqtt://b\"]}"},
+     "{\"rn\":\"ae1\",\"api\":\"N.x\",\"rr\":true,\"lbl\":[\"floor1\",\"color:red\"],\"poa\":["
+     "\"http://a\",\"mqtt://b\"]}"},
     {1, BST_TY_CNT, "20240103T000000", "20240104T000000", "20300101T000000", 5, -1,
-     "{\"rn\":\"c1\",\"cr\":\"CAE-ID7\",\"mni\":10,\"lbl\":[\"temp\",\"color:green\",\"color:blue\"]}"},
+     "{\"rn\":\"c1\",\"cr\":\"CAE-ID7\",\"mni\":10,\"lbl\":[\"temp\",\"color:green\",\"color:"
+     "blue\"]}"},
     {2, BST_TY_CIN, "20240104T000000", "20240104T000000", "20300101T000000", 1, 10,
      "{\"rn\":\"i1\",\"con\":\"33.5\",\"cnf\":\"text/plain:0\",\"x\":2.5}"},
     {2, BST_TY_CIN, "20240105T000000", "20240105T000000", "20300101T000000", 2, 200,
@@ -61,8 +64,14 @@ static const struct bst_m2m_subject_ops ops;
 static struct bst_m2m_subject subject(size_t i)
 {
     const struct row *r = &tree[i];
-    return (struct bst_m2m_subject){.ty = r->ty, .ct_us = at(r->ct), .lt_us = at(r->lt), .et_us = at(r->et),
-                                    .st = r->st, .size = r->size, .ops = &ops, .ctx = (void *)(uintptr_t)r};
+    return (struct bst_m2m_subject){.ty = r->ty,
+                                    .ct_us = at(r->ct),
+                                    .lt_us = at(r->lt),
+                                    .et_us = at(r->et),
+                                    .st = r->st,
+                                    .size = r->size,
+                                    .ops = &ops,
+                                    .ctx = (void *)(uintptr_t)r};
 }
 
 static size_t index_of(const struct bst_m2m_subject *s)
@@ -86,7 +95,8 @@ static bst_result parent(struct bst_m2m_subject *s, struct bst_m2m_subject *ret,
     return BST_OK;
 }
 
-static bst_result child(struct bst_m2m_subject *s, int64_t *cursor, struct bst_m2m_subject *ret, bool *ret_found)
+static bst_result child(struct bst_m2m_subject *s, int64_t *cursor, struct bst_m2m_subject *ret,
+                        bool *ret_found)
 {
     *ret_found = false;
     for (; *cursor < (int64_t)ROWS; ++*cursor) {
@@ -112,8 +122,8 @@ static void criteria_select_what_the_clause_says(void **state)
         {"{\"fu\":1,\"lim\":1,\"lvl\":1,\"ofst\":1}", 0x3f},
         {"{\"ty\":[3]}", 0x24},
         {"{\"ty\":[3,4]}", 0x3c},
-        {"{\"crb\":\"20240103T000000\"}", 0x03},              /* ct < crb */
-        {"{\"cra\":\"20240103T000000\"}", 0x3c},              /* cra <= ct */
+        {"{\"crb\":\"20240103T000000\"}", 0x03}, /* ct < crb */
+        {"{\"cra\":\"20240103T000000\"}", 0x3c}, /* cra <= ct */
         {"{\"cra\":\"20240103T000000\",\"crb\":\"20240105T000000\"}", 0x0c},
         {"{\"us\":\"20240104T000000\"}", 0x03},
         {"{\"ms\":\"20240105T000000\"}", 0x30},
@@ -140,8 +150,9 @@ static void criteria_select_what_the_clause_says(void **state)
         {"{\"atr\":[{\"nm\":\"rr\",\"val\":\"false\"}]}", 0},
         {"{\"atr\":[{\"nm\":\"poa\",\"val\":\"mqtt*\"}]}", 0x02},
         {"{\"atr\":[{\"nm\":\"x\",\"val\":\"2.50\"}]}", 0x08},
-        {"{\"atr\":[{\"nm\":\"con\",\"val\":\"*\"}]}", 0x08},    /* objects do not match */
-        {"{\"atr\":[{\"nm\":\"rn\",\"val\":\"c1\"},{\"nm\":\"rn\",\"val\":\"c2\"}]}", 0x24}, /* one tag: OR */
+        {"{\"atr\":[{\"nm\":\"con\",\"val\":\"*\"}]}", 0x08}, /* objects do not match */
+        {"{\"atr\":[{\"nm\":\"rn\",\"val\":\"c1\"},{\"nm\":\"rn\",\"val\":\"c2\"}]}",
+         0x24}, /* one tag: OR */
         {"{\"chty\":[4]}", 0x04},
         {"{\"chty\":[2]}", 0x01},
         {"{\"clbl\":[\"temp\"]}", 0x02},
@@ -202,15 +213,34 @@ static void bad_criteria_are_refused(void **state)
         const char *fc;
         enum bst_error code;
     } rows[] = {
-        {"[]", BST_E_VALUE}, {"{\"zz\":1}", BST_E_SYNTAX}, {"{\"ty\":3}", BST_E_VALUE}, {"{\"ty\":[\"3\"]}", BST_E_VALUE},
-        {"{\"ty\":[77]}", BST_E_VALUE}, {"{\"ty\":[-1]}", BST_E_VALUE}, {"{\"crb\":\"x\"}", BST_E_VALUE},
-        {"{\"crb\":5}", BST_E_VALUE}, {"{\"sts\":0}", BST_E_VALUE}, {"{\"stb\":-1}", BST_E_VALUE}, {"{\"szb\":0}", BST_E_VALUE},
-        {"{\"lvl\":0}", BST_E_VALUE}, {"{\"ofst\":0}", BST_E_VALUE}, {"{\"lim\":\"5\"}", BST_E_VALUE}, {"{\"fu\":4}", BST_E_VALUE},
-        {"{\"fo\":4}", BST_E_VALUE}, {"{\"fo\":0}", BST_E_VALUE}, {"{\"lbl\":\"x\"}", BST_E_VALUE}, {"{\"lbl\":[]}", BST_E_VALUE},
-        {"{\"atr\":{\"nm\":\"a\",\"val\":1}}", BST_E_VALUE}, {"{\"atr\":[{\"nm\":\"a\"}]}", BST_E_SYNTAX},
-        {"{\"atr\":[{\"nm\":\"ct\",\"val\":1}]}", BST_E_VALUE}, {"{\"atr\":[{\"nm\":\"lbl\",\"val\":1}]}", BST_E_VALUE},
-        {"{\"cfs\":1}", BST_E_SYNTAX}, {"{\"cfq\":\"$.a\"}", BST_E_SYNTAX}, {"{\"cfs\":1,\"cfq\":\"$.a\"}", BST_E_NOT_IMPLEMENTED},
-        {"{\"smf\":[\"SELECT\"]}", BST_E_NOT_IMPLEMENTED}, {"{\"lbq\":\"a EQ\"}", BST_E_VALUE},
+        {"[]", BST_E_VALUE},
+        {"{\"zz\":1}", BST_E_SYNTAX},
+        {"{\"ty\":3}", BST_E_VALUE},
+        {"{\"ty\":[\"3\"]}", BST_E_VALUE},
+        {"{\"ty\":[77]}", BST_E_VALUE},
+        {"{\"ty\":[-1]}", BST_E_VALUE},
+        {"{\"crb\":\"x\"}", BST_E_VALUE},
+        {"{\"crb\":5}", BST_E_VALUE},
+        {"{\"sts\":0}", BST_E_VALUE},
+        {"{\"stb\":-1}", BST_E_VALUE},
+        {"{\"szb\":0}", BST_E_VALUE},
+        {"{\"lvl\":0}", BST_E_VALUE},
+        {"{\"ofst\":0}", BST_E_VALUE},
+        {"{\"lim\":\"5\"}", BST_E_VALUE},
+        {"{\"fu\":4}", BST_E_VALUE},
+        {"{\"fo\":4}", BST_E_VALUE},
+        {"{\"fo\":0}", BST_E_VALUE},
+        {"{\"lbl\":\"x\"}", BST_E_VALUE},
+        {"{\"lbl\":[]}", BST_E_VALUE},
+        {"{\"atr\":{\"nm\":\"a\",\"val\":1}}", BST_E_VALUE},
+        {"{\"atr\":[{\"nm\":\"a\"}]}", BST_E_SYNTAX},
+        {"{\"atr\":[{\"nm\":\"ct\",\"val\":1}]}", BST_E_VALUE},
+        {"{\"atr\":[{\"nm\":\"lbl\",\"val\":1}]}", BST_E_VALUE},
+        {"{\"cfs\":1}", BST_E_SYNTAX},
+        {"{\"cfq\":\"$.a\"}", BST_E_SYNTAX},
+        {"{\"cfs\":1,\"cfq\":\"$.a\"}", BST_E_NOT_IMPLEMENTED},
+        {"{\"smf\":[\"SELECT\"]}", BST_E_NOT_IMPLEMENTED},
+        {"{\"lbq\":\"a EQ\"}", BST_E_VALUE},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct bst_m2m_filter f;
@@ -252,12 +282,16 @@ static void query_pairs_fill_the_same_filter(void **state)
 static void a_filter_survives_being_written(void **state)
 {
     struct bst_m2m_filter f, again;
-    assert_ok(read_json("{\"crb\":\"20240103T000000,000000\",\"lbl\":[\"a\",\"b c&d+e\"],\"ty\":[3,4],\"fu\":1,\"lim\":7,"
-                        "\"atr\":[{\"nm\":\"cr\",\"val\":\"C*\"}],\"lbq\":\"a EQ b\",\"fo\":3,\"catr\":[{\"nm\":\"rn\",\"val\":\"x\"}]}", &f));
+    assert_ok(read_json("{\"crb\":\"20240103T000000,000000\",\"lbl\":[\"a\",\"b "
+                        "c&d+e\"],\"ty\":[3,4],\"fu\":1,\"lim\":7,"
+                        "\"atr\":[{\"nm\":\"cr\",\"val\":\"C*\"}],\"lbq\":\"a EQ "
+                        "b\",\"fo\":3,\"catr\":[{\"nm\":\"rn\",\"val\":\"x\"}]}",
+                        &f));
     yyjson_mut_doc *doc = bst_json_doc(&arena);
     struct bst_buf json = {0}, query = {0};
     assert_ok(bst_json_write_mut(bst_m2m_filter_to_json(&f, doc), &json));
-    assert_ok(read_json(bst_buf_take_text(&json), &again));
+    bst_auto_free char *text = bst_buf_take_text(&json);
+    assert_ok(read_json(text, &again));
     assert_int_equal(again.present, f.present);
     assert_int_equal(again.crb_us, f.crb_us);
     assert_true(bst_view_is(again.lbl.v[1], "b c&d+e"));
@@ -278,17 +312,32 @@ static void labels_queries_follow_the_clause(void **state)
         const char *query, *labels;
         bool match;
     } rows[] = {
-        {"color", "[\"color\"]", true}, {"color", "[\"color:red\"]", true}, {"color", "[\"colors\"]", false},
-        {"NT color", "[\"size:1\"]", true}, {"NT color", "[\"color:red\"]", false}, {"NT color", "null", true},
-        {"color EQ red", "[\"color:red\"]", true}, {"color EQ red", "[\"color:blue\",\"color:red\"]", true},
-        {"color EQ red", "[\"color\"]", false}, {"color:red", "[\"color:red\"]", true}, {"color:red", "[\"color\"]", false},
+        {"color", "[\"color\"]", true},
+        {"color", "[\"color:red\"]", true},
+        {"color", "[\"colors\"]", false},
+        {"NT color", "[\"size:1\"]", true},
+        {"NT color", "[\"color:red\"]", false},
+        {"NT color", "null", true},
+        {"color EQ red", "[\"color:red\"]", true},
+        {"color EQ red", "[\"color:blue\",\"color:red\"]", true},
+        {"color EQ red", "[\"color\"]", false},
+        {"color:red", "[\"color:red\"]", true},
+        {"color:red", "[\"color\"]", false},
         {"color EQ dark red", "[\"color:dark red\"]", true},
-        {"color NE red", "[\"color:blue\"]", true}, {"color NE red", "[\"color:blue\",\"color:red\"]", false},
-        {"color NE red", "[\"size:1\"]", false}, {"color NE red", "[\"color\"]", false},
-        {"color IN (red, green)", "[\"color:green\"]", true}, {"color IN (red,green)", "[\"color:blue\"]", false},
-        {"color NI (red, green)", "[\"color:yellow\"]", true}, {"color NI (red, green)", "[\"color:red\",\"color:yellow\"]", false},
-        {"color NI (red)", "[\"x\"]", false}, {"a,b", "[\"b\"]", true}, {"a;color IN (x,y)", "[\"color:y\"]", true},
-        {"color", "null", false}, {"color", "[1]", false}, {"NT", "[\"NT\"]", true},
+        {"color NE red", "[\"color:blue\"]", true},
+        {"color NE red", "[\"color:blue\",\"color:red\"]", false},
+        {"color NE red", "[\"size:1\"]", false},
+        {"color NE red", "[\"color\"]", false},
+        {"color IN (red, green)", "[\"color:green\"]", true},
+        {"color IN (red,green)", "[\"color:blue\"]", false},
+        {"color NI (red, green)", "[\"color:yellow\"]", true},
+        {"color NI (red, green)", "[\"color:red\",\"color:yellow\"]", false},
+        {"color NI (red)", "[\"x\"]", false},
+        {"a,b", "[\"b\"]", true},
+        {"a;color IN (x,y)", "[\"color:y\"]", true},
+        {"color", "null", false},
+        {"color", "[1]", false},
+        {"NT", "[\"NT\"]", true},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         const struct bst_m2m_lbq *q;
@@ -299,8 +348,9 @@ static void labels_queries_follow_the_clause(void **state)
             fail_msg("%s on %s", rows[i].query, rows[i].labels);
         }
     }
-    static const char *const bad[] = {"", " ", ",", "a,", "a EQ", "a XX b", "a IN b", "a IN ()", "a IN (", "a IN (x,)",
-                                      ":x", "x:", "NT a b"};
+    static const char *const bad[] = {"",       " ",      ",",       "a,",     "a EQ",
+                                      "a XX b", "a IN b", "a IN ()", "a IN (", "a IN (x,)",
+                                      ":x",     "x:",     "NT a b"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         const struct bst_m2m_lbq *q;
         bst_result r = bst_m2m_lbq_parse(&arena, bst_view(bad[i]), &q);
@@ -327,7 +377,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(criteria_select_what_the_clause_says, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_body_is_loaded_once_and_only_when_needed, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_body_is_loaded_once_and_only_when_needed, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(bad_criteria_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(query_pairs_fill_the_same_filter, setup, teardown),
         cmocka_unit_test_setup_teardown(a_filter_survives_being_written, setup, teardown),

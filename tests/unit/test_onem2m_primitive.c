@@ -29,9 +29,13 @@ static bst_result read_request(const char *text, struct bst_m2m_request *ret)
 static void a_create_is_read(void **state)
 {
     struct bst_m2m_request r;
-    assert_ok(read_request("{\"op\":1,\"to\":\"cse-in\",\"fr\":\"CAdmin\",\"rqi\":\"r1\",\"rvi\":\"3\",\"ty\":3,\"rcn\":9,"
-                           "\"rt\":{\"rtv\":2,\"nu\":[\"http://x\"]},\"rqet\":\"5000\",\"ot\":\"20231114T221320\",\"ec\":2,"
-                           "\"da\":true,\"tkns\":[\"a.b.c\"],\"vsi\":\"v\",\"pc\":{\"m2m:cnt\":{\"mni\":1}}}", &r));
+    assert_ok(read_request(
+        "{\"op\":1,\"to\":\"cse-in\",\"fr\":\"CAdmin\",\"rqi\":\"r1\",\"rvi\":\"3\",\"ty\":3,"
+        "\"rcn\":9,"
+        "\"rt\":{\"rtv\":2,\"nu\":[\"http://"
+        "x\"]},\"rqet\":\"5000\",\"ot\":\"20231114T221320\",\"ec\":2,"
+        "\"da\":true,\"tkns\":[\"a.b.c\"],\"vsi\":\"v\",\"pc\":{\"m2m:cnt\":{\"mni\":1}}}",
+        &r));
     assert_int_equal(r.op, BST_OP_CREATE);
     assert_true(bst_view_is(r.fr, "CAdmin"));
     assert_int_equal(r.release, BST_RELEASE_3);
@@ -50,12 +54,16 @@ static void a_create_is_read(void **state)
 static void requests_survive_being_written(void **state)
 {
     static const char *const texts[] = {
-        "{\"fr\":\"C1\",\"op\":1,\"pc\":{\"m2m:cin\":{\"con\":\"x\"}},\"rqi\":\"1\",\"rvi\":\"3\",\"to\":\"a/b\",\"ty\":4}",
+        "{\"fr\":\"C1\",\"op\":1,\"pc\":{\"m2m:cin\":{\"con\":\"x\"}},\"rqi\":\"1\",\"rvi\":\"3\","
+        "\"to\":\"a/b\",\"ty\":4}",
         "{\"atrl\":0,\"op\":2}",
-        "{\"asi\":true,\"auri\":false,\"aus\":[\"x\"],\"drt\":2,\"fc\":{\"lbl\":[\"a\"],\"fu\":1,\"fo\":2},\"fr\":\"C1\",\"gid\":\"g\","
-        "\"grtm\":[\"m\"],\"ltids\":[\"l\"],\"op\":2,\"rcn\":6,\"rids\":[\"r@x.com\"],\"rp\":\"1000\",\"rqi\":\"2\",\"rset\":\"1000\","
+        "{\"asi\":true,\"auri\":false,\"aus\":[\"x\"],\"drt\":2,\"fc\":{\"lbl\":[\"a\"],\"fu\":1,"
+        "\"fo\":2},\"fr\":\"C1\",\"gid\":\"g\","
+        "\"grtm\":[\"m\"],\"ltids\":[\"l\"],\"op\":2,\"rcn\":6,\"rids\":[\"r@x.com\"],\"rp\":"
+        "\"1000\",\"rqi\":\"2\",\"rset\":\"1000\","
         "\"rt\":{\"rtv\":3},\"rvi\":\"2a\",\"tids\":[\"t@x.com\"],\"to\":\"cse-in\",\"tqi\":true}",
-        "{\"fr\":\"C1\",\"op\":2,\"pc\":{\"m2m:atrl\":[\"mni\",\"lbl\"]},\"rqi\":\"3\",\"rvi\":\"4\",\"to\":\"x\"}",
+        "{\"fr\":\"C1\",\"op\":2,\"pc\":{\"m2m:atrl\":[\"mni\",\"lbl\"]},\"rqi\":\"3\",\"rvi\":"
+        "\"4\",\"to\":\"x\"}",
         "{\"fr\":\"C1\",\"op\":4,\"rcn\":0,\"rqi\":\"3\",\"to\":\"x\"}",
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
@@ -83,7 +91,8 @@ static void requests_survive_being_written(void **state)
 static void a_wrapped_primitive_is_taken_too(void **state)
 {
     struct bst_m2m_request r;
-    assert_ok(read_request("{\"m2m:rqp\":{\"op\":2,\"to\":\"x\",\"fr\":\"C1\",\"rqi\":\"1\",\"rvi\":\"3\"}}", &r));
+    assert_ok(read_request(
+        "{\"m2m:rqp\":{\"op\":2,\"to\":\"x\",\"fr\":\"C1\",\"rqi\":\"1\",\"rvi\":\"3\"}}", &r));
     assert_int_equal(r.op, BST_OP_RETRIEVE);
 }
 
@@ -104,13 +113,18 @@ static void what_an_operation_must_and_must_not_have(void **state)
         {"{" BASE("4") "}", BST_E_NONE, ""},
         {"{" BASE("5") ",\"pc\":{\"m2m:sgn\":{}}}", BST_E_NONE, ""},
         {"{" BASE("1") ",\"ty\":2,\"pc\":{\"m2m:ae\":{}}}", BST_E_NONE, ""},
-        {"{\"to\":\"x\",\"rqi\":\"1\",\"rvi\":\"3\",\"op\":1,\"ty\":2,\"pc\":{\"m2m:ae\":{}}}", BST_E_NONE, ""},
-        {"{\"to\":\"x\",\"rqi\":\"1\",\"rvi\":\"3\",\"op\":1,\"ty\":30001,\"pc\":{\"sec:x\":{}}}", BST_E_NONE, ""},
+        {"{\"to\":\"x\",\"rqi\":\"1\",\"rvi\":\"3\",\"op\":1,\"ty\":2,\"pc\":{\"m2m:ae\":{}}}",
+         BST_E_NONE, ""},
+        {"{\"to\":\"x\",\"rqi\":\"1\",\"rvi\":\"3\",\"op\":1,\"ty\":30001,\"pc\":{\"sec:x\":{}}}",
+         BST_E_NONE, ""},
         {"{\"to\":\"x\",\"fr\":\"C1\",\"rqi\":\"1\",\"op\":2}", BST_E_NONE, ""},
-        {"{\"to\":\"x\",\"rqi\":\"1\",\"rvi\":\"3\",\"op\":1,\"ty\":3,\"pc\":{\"m2m:cnt\":{}}}", BST_E_SYNTAX, "From"},
+        {"{\"to\":\"x\",\"rqi\":\"1\",\"rvi\":\"3\",\"op\":1,\"ty\":3,\"pc\":{\"m2m:cnt\":{}}}",
+         BST_E_SYNTAX, "From"},
         {"{\"to\":\"x\",\"rqi\":\"1\",\"rvi\":\"3\",\"op\":2}", BST_E_SYNTAX, "From"},
-        {"{\"fr\":\"C1\",\"rqi\":\"1\",\"rvi\":\"3\",\"op\":2}", BST_E_SYNTAX, "to (To) is missing"},
-        {"{\"to\":\"x\",\"fr\":\"C1\",\"rvi\":\"3\",\"op\":2}", BST_E_SYNTAX, "rqi (Request Identifier) is missing"},
+        {"{\"fr\":\"C1\",\"rqi\":\"1\",\"rvi\":\"3\",\"op\":2}", BST_E_SYNTAX,
+         "to (To) is missing"},
+        {"{\"to\":\"x\",\"fr\":\"C1\",\"rvi\":\"3\",\"op\":2}", BST_E_SYNTAX,
+         "rqi (Request Identifier) is missing"},
         {"{\"to\":\"x\",\"fr\":\"C1\",\"rqi\":\"1\",\"rvi\":\"3\"}", BST_E_VALUE, "op"},
         {"{" BASE("6") "}", BST_E_VALUE, "op"},
         {"{" BASE("0") "}", BST_E_VALUE, "op"},
@@ -118,15 +132,19 @@ static void what_an_operation_must_and_must_not_have(void **state)
         {"{" BASE("1") ",\"pc\":{\"m2m:cnt\":{}}}", BST_E_SYNTAX, "ty (Resource Type) is missing"},
         {"{" BASE("1") ",\"ty\":3}", BST_E_SYNTAX, "pc (Content) is missing"},
         {"{" BASE("1") ",\"ty\":33,\"pc\":{\"m2m:cnt\":{}}}", BST_E_VALUE, "33 is unknown"},
-        {"{" BASE("1") ",\"ty\":4,\"pc\":{\"m2m:cnt\":{}}}", BST_E_VALUE, "not a resource of type 4"},
+        {"{" BASE("1") ",\"ty\":4,\"pc\":{\"m2m:cnt\":{}}}", BST_E_VALUE,
+         "not a resource of type 4"},
         {"{" BASE("1") ",\"ty\":3,\"pc\":{\"m2m:zzz\":{}}}", BST_E_VALUE, "no resource type"},
         {"{" BASE("1") ",\"ty\":3,\"pc\":{}}", BST_E_SYNTAX, "an empty object"},
-        {"{" BASE("1") ",\"ty\":3,\"pc\":{\"m2m:cnt\":{},\"a\":1}}", BST_E_SYNTAX, "an object with more"},
+        {"{" BASE("1") ",\"ty\":3,\"pc\":{\"m2m:cnt\":{},\"a\":1}}", BST_E_SYNTAX,
+         "an object with more"},
         {"{" BASE("1") ",\"ty\":3,\"pc\":\"x\"}", BST_E_SYNTAX, "found string"},
         {"{" BASE("1") ",\"ty\":28,\"pc\":{\"cod:lamp\":{}}}", BST_E_NONE, ""},
-        {"{" CREATE ",\"fc\":{\"fu\":1}}", BST_E_SYNTAX, "fc (Filter Criteria) must not be present in a CREATE"},
+        {"{" CREATE ",\"fc\":{\"fu\":1}}", BST_E_SYNTAX,
+         "fc (Filter Criteria) must not be present in a CREATE"},
         {"{" CREATE ",\"drt\":1}", BST_E_SYNTAX, "drt"},
-        {"{" BASE("2") ",\"ty\":3}", BST_E_SYNTAX, "ty (Resource Type) must not be present in a RETRIEVE"},
+        {"{" BASE("2") ",\"ty\":3}", BST_E_SYNTAX,
+         "ty (Resource Type) must not be present in a RETRIEVE"},
         {"{" BASE("3") "}", BST_E_SYNTAX, "pc"},
         {"{" BASE("4") ",\"pc\":{\"a\":1}}", BST_E_SYNTAX, "pc"},
         {"{" BASE("4") ",\"drt\":1}", BST_E_SYNTAX, "drt"},
@@ -161,7 +179,8 @@ static void what_an_operation_must_and_must_not_have(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct bst_m2m_request r;
         bst_result got = read_request(rows[i].text, &r);
-        if (got.code != rows[i].code || (got.code && !strstr(bst_error_detail(), rows[i].sentence))) {
+        if (got.code != rows[i].code ||
+            (got.code && !strstr(bst_error_detail(), rows[i].sentence))) {
             fail_msg("%s: %s %s", rows[i].text, bst_error_name(got.code), bst_error_detail());
         }
     }
@@ -170,10 +189,12 @@ static void what_an_operation_must_and_must_not_have(void **state)
 static void result_content_goes_with_the_operation(void **state)
 {
     /* TS-0001 table 8.1.2-1: allowed rcn of C, R, U, D and of a discovery. */
-    static const char *const columns[] = {
-        "{" CREATE ",\"rcn\":%d}", "{" BASE("2") ",\"rcn\":%d}", "{" BASE("3") ",\"pc\":{\"m2m:cnt\":{}},\"rcn\":%d}",
-        "{" BASE("4") ",\"rcn\":%d}", "{" BASE("2") ",\"fc\":{\"fu\":1},\"rcn\":%d}",
-    };
+    static const char create[] = "{" CREATE ",\"rcn\":%d}";
+    static const char retrieve[] = "{" BASE("2") ",\"rcn\":%d}";
+    static const char update[] = "{" BASE("3") ",\"pc\":{\"m2m:cnt\":{}},\"rcn\":%d}";
+    static const char delete[] = "{" BASE("4") ",\"rcn\":%d}";
+    static const char discover[] = "{" BASE("2") ",\"fc\":{\"fu\":1},\"rcn\":%d}";
+    static const char *const columns[] = {create, retrieve, update, delete, discover};
     static const unsigned allowed[] = {0x20f, 0x11f2, 0x203, 0x173, 0x840};
     for (size_t c = 0; c < 5; c++) {
         for (int rcn = 0; rcn <= 14; rcn++) {
@@ -182,7 +203,9 @@ static void result_content_goes_with_the_operation(void **state)
             snprintf(text, sizeof text, columns[c], rcn);
             bst_result got = read_request(text, &r);
             bool good = allowed[c] & (1u << rcn);
-            enum bst_error want = rcn == 10 && c == 1 ? BST_E_NOT_IMPLEMENTED : good ? BST_E_NONE : BST_E_VALUE;
+            enum bst_error want = rcn == 10 && c == 1 ? BST_E_NOT_IMPLEMENTED
+                                  : good              ? BST_E_NONE
+                                                      : BST_E_VALUE;
             if (got.code != want) {
                 fail_msg("%s: %s", text, bst_error_name(got.code));
             }
@@ -210,9 +233,10 @@ static void releases_are_known_by_their_text(void **state)
     static const struct {
         const char *text;
         enum bst_m2m_release release;
-    } rows[] = {{"1", BST_RELEASE_1}, {"2", BST_RELEASE_2}, {"2a", BST_RELEASE_2A}, {"3", BST_RELEASE_3},
-                {"4", BST_RELEASE_4}, {"5", BST_RELEASE_5}, {"2A", BST_RELEASE_UNKNOWN}, {"6", BST_RELEASE_UNKNOWN},
-                {"", BST_RELEASE_UNKNOWN}, {"3 ", BST_RELEASE_UNKNOWN}};
+    } rows[] = {{"1", BST_RELEASE_1},        {"2", BST_RELEASE_2},       {"2a", BST_RELEASE_2A},
+                {"3", BST_RELEASE_3},        {"4", BST_RELEASE_4},       {"5", BST_RELEASE_5},
+                {"2A", BST_RELEASE_UNKNOWN}, {"6", BST_RELEASE_UNKNOWN}, {"", BST_RELEASE_UNKNOWN},
+                {"3 ", BST_RELEASE_UNKNOWN}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         assert_int_equal(bst_m2m_release_of(bst_view(rows[i].text)), rows[i].release);
     }
@@ -223,8 +247,10 @@ static void responses_survive_being_written(void **state)
 {
     static const char *const texts[] = {
         "{\"rsc\":2000,\"rqi\":\"1\",\"rvi\":\"3\",\"pc\":{\"m2m:uril\":[\"a\",\"b\"]}}",
-        "{\"rsc\":2001,\"rqi\":\"1\",\"to\":\"C1\",\"fr\":\"/id-in\",\"ot\":\"20200101T000000\",\"rset\":\"1000\",\"vsi\":\"v\",\"ec\":2,"
-        "\"cnst\":1,\"cnot\":7,\"ati\":{\"ltia\":[{\"lti\":\"a\",\"tkid\":\"t@x.com\"}]},\"asri\":true}",
+        "{\"rsc\":2001,\"rqi\":\"1\",\"to\":\"C1\",\"fr\":\"/"
+        "id-in\",\"ot\":\"20200101T000000\",\"rset\":\"1000\",\"vsi\":\"v\",\"ec\":2,"
+        "\"cnst\":1,\"cnot\":7,\"ati\":{\"ltia\":[{\"lti\":\"a\",\"tkid\":\"t@x.com\"}]},\"asri\":"
+        "true}",
         "{\"rsc\":4004,\"rqi\":\"1\",\"pc\":{\"m2m:dbg\":\"not \\\"there\\\"\"}}",
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
@@ -238,9 +264,15 @@ static void responses_survive_being_written(void **state)
         assert_true(yyjson_equals(root, again));
         bst_buf_clear(&buf);
     }
-    static const char *const bad[] = {"[]", "{}", "{\"rsc\":2000}", "{\"rsc\":\"2000\",\"rqi\":\"1\"}", "{\"rsc\":1,\"rqi\":\"1\"}",
-                                      "{\"rsc\":2000,\"rqi\":1}", "{\"rsc\":2000,\"rqi\":\"1\",\"cnst\":9}",
-                                      "{\"rsc\":2000,\"rqi\":\"1\",\"ati\":{\"ltia\":[{}]}}", "{\"rsc\":2000,\"rqi\":\"1\",\"rset\":\"x\"}"};
+    static const char *const bad[] = {"[]",
+                                      "{}",
+                                      "{\"rsc\":2000}",
+                                      "{\"rsc\":\"2000\",\"rqi\":\"1\"}",
+                                      "{\"rsc\":1,\"rqi\":\"1\"}",
+                                      "{\"rsc\":2000,\"rqi\":1}",
+                                      "{\"rsc\":2000,\"rqi\":\"1\",\"cnst\":9}",
+                                      "{\"rsc\":2000,\"rqi\":\"1\",\"ati\":{\"ltia\":[{}]}}",
+                                      "{\"rsc\":2000,\"rqi\":\"1\",\"rset\":\"x\"}"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         yyjson_val *root;
         struct bst_m2m_response rsp;
@@ -256,9 +288,12 @@ static void peers_are_told_what_was_wrong_with_their_input_only(void **state)
         int rsc;
         bool told;
     } rows[] = {
-        {BST_E_SYNTAX, 4000, true}, {BST_E_NOT_FOUND, 4004, true}, {BST_E_CONFLICT, 4105, true}, {BST_E_TOO_LONG, 4000, true},
-        {BST_E_DENIED, 4103, false}, {BST_E_NOT_AUTHENTICATED, 4106, false}, {BST_E_IO, 5000, false},
-        {BST_E_INTERNAL, 5000, false}, {BST_E_CRYPTO, 5000, false}, {BST_E_CONFIG, 5000, false}, {BST_E_NOMEM, 5000, false},
+        {BST_E_SYNTAX, 4000, true},   {BST_E_NOT_FOUND, 4004, true},
+        {BST_E_CONFLICT, 4105, true}, {BST_E_TOO_LONG, 4000, true},
+        {BST_E_DENIED, 4103, false},  {BST_E_NOT_AUTHENTICATED, 4106, false},
+        {BST_E_IO, 5000, false},      {BST_E_INTERNAL, 5000, false},
+        {BST_E_CRYPTO, 5000, false},  {BST_E_CONFIG, 5000, false},
+        {BST_E_NOMEM, 5000, false},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct bst_m2m_response rsp = {0};
@@ -300,7 +335,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(absent_result_content_has_a_default, setup, teardown),
         cmocka_unit_test_setup_teardown(releases_are_known_by_their_text, setup, teardown),
         cmocka_unit_test_setup_teardown(responses_survive_being_written, setup, teardown),
-        cmocka_unit_test_setup_teardown(peers_are_told_what_was_wrong_with_their_input_only, setup, teardown),
+        cmocka_unit_test_setup_teardown(peers_are_told_what_was_wrong_with_their_input_only, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(failing_allocations_are_reported, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -39,14 +39,26 @@ static void numbers_roots_and_names_belong_together(void **state)
         int ty;
         const char *root, *name;
     } types[] = {
-        {1, "m2m:acp", "accessControlPolicy"}, {2, "m2m:ae", "AE"}, {3, "m2m:cnt", "container"},
-        {4, "m2m:cin", "contentInstance"},     {5, "m2m:cb", "CSEBase"}, {9, "m2m:grp", "group"},
-        {11, "m2m:mssp", "m2mServiceSubscriptionProfile"}, {13, "m2m:mgmtObj", "mgmtObj"},
-        {14, "m2m:nod", "node"}, {15, "m2m:pch", "pollingChannel"}, {16, "m2m:csr", "remoteCSE"},
-        {17, "m2m:req", "request"}, {19, "m2m:asar", "serviceSubscribedAppRule"},
-        {20, "m2m:svsn", "serviceSubscribedNode"}, {23, "m2m:sub", "subscription"},
-        {28, "m2m:flexContainer", "flexContainer"}, {29, "m2m:ts", "timeSeries"},
-        {31, "m2m:rol", "role"}, {32, "m2m:tk", "token"}, {10002, "m2m:aeA", "AEAnnc"},
+        {1, "m2m:acp", "accessControlPolicy"},
+        {2, "m2m:ae", "AE"},
+        {3, "m2m:cnt", "container"},
+        {4, "m2m:cin", "contentInstance"},
+        {5, "m2m:cb", "CSEBase"},
+        {9, "m2m:grp", "group"},
+        {11, "m2m:mssp", "m2mServiceSubscriptionProfile"},
+        {13, "m2m:mgmtObj", "mgmtObj"},
+        {14, "m2m:nod", "node"},
+        {15, "m2m:pch", "pollingChannel"},
+        {16, "m2m:csr", "remoteCSE"},
+        {17, "m2m:req", "request"},
+        {19, "m2m:asar", "serviceSubscribedAppRule"},
+        {20, "m2m:svsn", "serviceSubscribedNode"},
+        {23, "m2m:sub", "subscription"},
+        {28, "m2m:flexContainer", "flexContainer"},
+        {29, "m2m:ts", "timeSeries"},
+        {31, "m2m:rol", "role"},
+        {32, "m2m:tk", "token"},
+        {10002, "m2m:aeA", "AEAnnc"},
     };
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
         const struct bst_m2m_type *t = bst_m2m_type_by_ty(types[i].ty);
@@ -101,12 +113,15 @@ static void types_say_what_they_have(void **state)
         int ty;
         unsigned has, lacks;
     } rows[] = {
-        {BST_TY_ACP, BST_TYPE_EXPIRES | BST_TYPE_UPDATABLE | BST_TYPE_CREATABLE | BST_TYPE_ANNOUNCEABLE,
+        {BST_TY_ACP,
+         BST_TYPE_EXPIRES | BST_TYPE_UPDATABLE | BST_TYPE_CREATABLE | BST_TYPE_ANNOUNCEABLE,
          BST_TYPE_ACPI | BST_TYPE_CREATOR | BST_TYPE_STATE_TAG},
         {BST_TY_AE, BST_TYPE_ACPI | BST_TYPE_UPDATABLE, BST_TYPE_CREATOR | BST_TYPE_STATE_TAG},
-        {BST_TY_CNT, BST_TYPE_ACPI | BST_TYPE_CREATOR | BST_TYPE_STATE_TAG | BST_TYPE_LABELS, BST_TYPE_IN_ONLY},
+        {BST_TY_CNT, BST_TYPE_ACPI | BST_TYPE_CREATOR | BST_TYPE_STATE_TAG | BST_TYPE_LABELS,
+         BST_TYPE_IN_ONLY},
         {BST_TY_CIN, BST_TYPE_STATE_TAG | BST_TYPE_CREATOR, BST_TYPE_ACPI | BST_TYPE_UPDATABLE},
-        {BST_TY_CB, BST_TYPE_ACPI | BST_TYPE_LABELS, BST_TYPE_EXPIRES | BST_TYPE_CREATABLE | BST_TYPE_UPDATABLE},
+        {BST_TY_CB, BST_TYPE_ACPI | BST_TYPE_LABELS,
+         BST_TYPE_EXPIRES | BST_TYPE_CREATABLE | BST_TYPE_UPDATABLE},
         {BST_TY_REQ, BST_TYPE_EXPIRES, BST_TYPE_CREATABLE},
         {BST_TY_MSSP, BST_TYPE_IN_ONLY | BST_TYPE_CREATABLE, BST_TYPE_ANNOUNCEABLE},
         {BST_TY_FLEX, BST_TYPE_SPECIALIZED, 0},
@@ -126,12 +141,15 @@ static void children_are_those_of_the_standard(void **state)
         int parent, child;
         bool allowed;
     } rows[] = {
-        {BST_TY_CB, BST_TY_AE, true},   {BST_TY_CB, BST_TY_CNT, true},  {BST_TY_CB, BST_TY_CIN, false},
-        {BST_TY_CB, BST_TY_CB, false},  {BST_TY_AE, BST_TY_CNT, true},  {BST_TY_AE, BST_TY_AE, false},
-        {BST_TY_AE, BST_TY_PCH, true},  {BST_TY_CB, BST_TY_PCH, false}, {BST_TY_CNT, BST_TY_CIN, true},
-        {BST_TY_CNT, BST_TY_CNT, true}, {BST_TY_CNT, BST_TY_AE, false}, {BST_TY_CIN, BST_TY_SUB, false},
-        {BST_TY_CIN, BST_TY_CIN, false}, {BST_TY_SUB, BST_TY_SCH, true}, {BST_TY_GRP, BST_TY_SUB, true},
-        {BST_TY_MSSP, BST_TY_SVSN, true}, {BST_TY_ACP, BST_TY_SUB, true}, {BST_TY_NOD, 13, true},
+        {BST_TY_CB, BST_TY_AE, true},    {BST_TY_CB, BST_TY_CNT, true},
+        {BST_TY_CB, BST_TY_CIN, false},  {BST_TY_CB, BST_TY_CB, false},
+        {BST_TY_AE, BST_TY_CNT, true},   {BST_TY_AE, BST_TY_AE, false},
+        {BST_TY_AE, BST_TY_PCH, true},   {BST_TY_CB, BST_TY_PCH, false},
+        {BST_TY_CNT, BST_TY_CIN, true},  {BST_TY_CNT, BST_TY_CNT, true},
+        {BST_TY_CNT, BST_TY_AE, false},  {BST_TY_CIN, BST_TY_SUB, false},
+        {BST_TY_CIN, BST_TY_CIN, false}, {BST_TY_SUB, BST_TY_SCH, true},
+        {BST_TY_GRP, BST_TY_SUB, true},  {BST_TY_MSSP, BST_TY_SVSN, true},
+        {BST_TY_ACP, BST_TY_SUB, true},  {BST_TY_NOD, 13, true},
         {BST_TY_CB, BST_TY_ASAR, true},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -156,16 +174,29 @@ static void status_codes_have_names_and_http_codes(void **state)
         int rsc, http;
         const char *name;
     } rows[] = {
-        {1000, 202, "ACCEPTED"}, {1001, 202, "ACCEPTED_NON_BLOCKING_SYNCH"}, {2000, 200, "OK"},
-        {2001, 201, "CREATED"}, {2002, 200, "DELETED"}, {2004, 200, "UPDATED"},
-        {4000, 400, "BAD_REQUEST"}, {4001, 501, "RELEASE_VERSION_NOT_SUPPORTED"},
-        {4004, 404, "NOT_FOUND"}, {4005, 405, "OPERATION_NOT_ALLOWED"}, {4008, 504, "REQUEST_TIMEOUT"},
-        {4015, 415, "UNSUPPORTED_MEDIA_TYPE"}, {4102, 400, "CONTENTS_UNACCEPTABLE"},
-        {4103, 403, "ORIGINATOR_HAS_NO_PRIVILEGE"}, {4105, 409, "CONFLICT"},
+        {1000, 202, "ACCEPTED"},
+        {1001, 202, "ACCEPTED_NON_BLOCKING_SYNCH"},
+        {2000, 200, "OK"},
+        {2001, 201, "CREATED"},
+        {2002, 200, "DELETED"},
+        {2004, 200, "UPDATED"},
+        {4000, 400, "BAD_REQUEST"},
+        {4001, 501, "RELEASE_VERSION_NOT_SUPPORTED"},
+        {4004, 404, "NOT_FOUND"},
+        {4005, 405, "OPERATION_NOT_ALLOWED"},
+        {4008, 504, "REQUEST_TIMEOUT"},
+        {4015, 415, "UNSUPPORTED_MEDIA_TYPE"},
+        {4102, 400, "CONTENTS_UNACCEPTABLE"},
+        {4103, 403, "ORIGINATOR_HAS_NO_PRIVILEGE"},
+        {4105, 409, "CONFLICT"},
         {4117, 403, "ORIGINATOR_HAS_ALREADY_REGISTERED"},
-        {4128, 403, "SERVICE_SUBSCRIPTION_NOT_ESTABLISHED"}, {5000, 500, "INTERNAL_SERVER_ERROR"},
-        {5001, 501, "NOT_IMPLEMENTED"}, {5103, 404, "TARGET_NOT_REACHABLE"}, {5106, 409, "ALREADY_EXISTS"},
-        {5204, 500, "SUBSCRIPTION_VERIFICATION_INITIATION_FAILED"}, {5207, 406, "NOT_ACCEPTABLE"},
+        {4128, 403, "SERVICE_SUBSCRIPTION_NOT_ESTABLISHED"},
+        {5000, 500, "INTERNAL_SERVER_ERROR"},
+        {5001, 501, "NOT_IMPLEMENTED"},
+        {5103, 404, "TARGET_NOT_REACHABLE"},
+        {5106, 409, "ALREADY_EXISTS"},
+        {5204, 500, "SUBSCRIPTION_VERIFICATION_INITIATION_FAILED"},
+        {5207, 406, "NOT_ACCEPTABLE"},
         {6010, 400, "MAX_NUMBER_OF_MEMBER_EXCEEDED"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {

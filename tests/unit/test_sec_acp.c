@@ -466,6 +466,131 @@ static void self_privileges_need_a_rule(void **state)
     assert_string_equal(bst_access_attribute(&d), "selfPrivileges");
 }
 
+/* ---- against a plain reading of the algorithm ---- */
+
+static uint32_t draw(uint32_t *seed, uint32_t below)
+{
+    *seed = *seed * 1664525u + 1013904223u;
+    return (*seed >> 8) % below;
+}
+
+struct plain_rule {
+    unsigned entries[3], n_entries;
+    uint32_t ops;
+    bool authenticated, limits_time, limits_ip, limits_children;
+    unsigned hour, child;
+};
+
+static const char *const ENTRIES[] = {
+    "S1",  "S2",     "C1",         "/id-mn/C1",          "/id-mn",          "S*",
+    "C*",  "/id-*",  "/id-*/C*",   "//acme.example.com", "//other.example", "//*.example",
+    "all", "//*/S1", "r@x.example"};
+static const char *const ORIGINATORS[] = {
+    "S1", "S2", "S9", "C1", "/id-mn/C1", "/id-mn2/C7", "/id-mn", "//other.example/S1"};
+
+static bool plain_entry(const char *entry, const struct bst_entity_id *id)
+{
+    struct bst_view text = bst_view(entry);
+    if (bst_view_is(text, "all")) {
+        return true;
+    }
+    if (strchr(entry, '@')) {
+        return false;
+    }
+    if (bst_view_starts(text, BST_VIEW("//")) && !strchr(entry + 2, '/')) {
+        return bst_wildcard_match(bst_view_from(text, 2), bst_entity_sp(id), '\0');
+    }
+    struct bst_entity_id patterns[2];
+    size_t n;
+    assert_ok(bst_entity_pattern(&self, text, patterns, &n));
+    return bst_entity_matches(&patterns[0], id);
+}
+
+static bool plain_rule_permits(const struct plain_rule *rule, const struct bst_access_request *req,
+                               unsigned hour)
+{
+    bool listed = false;
+    for (unsigned i = 0; i < rule->n_entries; i++) {
+        listed = listed || plain_entry(ENTRIES[rule->entries[i]], &req->originator->id);
+    }
+    return listed && (rule->ops & req->op) && (!rule->authenticated || req->authenticated) &&
+           (!rule->limits_time || rule->hour == hour) &&
+           (!rule->limits_ip || req->ip.family == 4) &&
+           (!rule->limits_children || req->op != BST_ACOP_CREATE ||
+            (int)rule->child == req->create_ty);
+}
+
+static void draw_rule(uint32_t *seed, struct plain_rule *rule, struct bst_buf *json)
+{
+    *rule = (struct plain_rule){.n_entries = draw(seed, 4), .ops = 1 + draw(seed, 63)};
+    rule->authenticated = draw(seed, 4) == 0;
+    rule->limits_time = draw(seed, 3) == 0;
+    rule->limits_ip = draw(seed, 4) == 0;
+    rule->limits_children = draw(seed, 3) == 0;
+    rule->hour = draw(seed, 3);
+    rule->child = 2 + draw(seed, 3);
+    bst_buf_adds(json, "{\"acor\":[");
+    for (unsigned i = 0; i < rule->n_entries; i++) {
+        rule->entries[i] = draw(seed, sizeof ENTRIES / sizeof ENTRIES[0]);
+        bst_buf_addf(json, "%s\"%s\"", i ? "," : "", ENTRIES[rule->entries[i]]);
+    }
+    bst_buf_addf(json, "],\"acop\":%u,\"acaf\":%s,\"acco\":[{", rule->ops,
+                 rule->authenticated ? "true" : "false");
+    if (rule->limits_time) {
+        bst_buf_addf(json, "\"actw\":[\"* * %u * * * *\"]%s", rule->hour,
+                     rule->limits_ip ? "," : "");
+    }
+    bst_buf_adds(json, rule->limits_ip ? "\"acip\":{\"ipv4\":[\"0.0.0.0/0\"]}" : "");
+    bst_buf_adds(json, "}]");
+    if (rule->limits_children) {
+        bst_buf_addf(json, ",\"acod\":[{\"chty\":[%u]}]", rule->child);
+    }
+    bst_buf_addc(json, '}');
+}
+
+static void decisions_are_those_of_a_plain_reading(void **state)
+{
+    uint32_t seed = 20261123;
+    unsigned permitted = 0;
+    for (int round = 0; round < 1500; round++) {
+        struct plain_rule plain[6];
+        unsigned n = draw(&seed, 7);
+        bst_auto(buf) json = {0};
+        bst_buf_adds(&json, "{\"acr\":[");
+        for (unsigned i = 0; i < n; i++) {
+            bst_buf_adds(&json, i ? "," : "");
+            draw_rule(&seed, &plain[i], &json);
+        }
+        bst_buf_adds(&json, "]}");
+        bst_buf_addc(&json, '\0');
+        RULES *rules = compile(json.ptr);
+        for (int k = 0; k < 20; k++) {
+            struct bst_originator o;
+            originator_init(&o, ORIGINATORS[draw(&seed, 8)]);
+            unsigned hour = draw(&seed, 3);
+            struct bst_access_request req = {.originator = &o,
+                                             .op = 1u << draw(&seed, 6),
+                                             .create_ty = 2 + (int)draw(&seed, 3),
+                                             .now_us = at("20261123T000000") +
+                                                       hour * INT64_C(3600) * BST_US_PER_S,
+                                             .authenticated = draw(&seed, 2),
+                                             .ip = {(uint8_t)(draw(&seed, 2) * 4), {10, 0, 0, 1}}};
+            bool expected = false;
+            for (unsigned i = 0; i < n; i++) {
+                expected = expected || plain_rule_permits(&plain[i], &req, hour);
+            }
+            struct bst_access_decision d;
+            const struct bst_acp_rules *sets[] = {rules};
+            bst_access_decide(sets, 1, &req, &d);
+            if (d.permit != expected || (d.step == BST_ACCESS_PERMITTED) != expected) {
+                fail_msg("%s decided %d for %s", json.ptr, d.permit, o.id.abs);
+            }
+            permitted += d.permit;
+        }
+    }
+    assert_true(permitted > 1000 && permitted < 29000);
+}
+
 /* ---- wrong policies ---- */
 
 static void wrong_policies_are_refused_with_the_attribute(void **state)
@@ -607,6 +732,7 @@ int main(void)
         cmocka_unit_test(the_default_is_the_creator_alone),
         cmocka_unit_test(an_explanation_names_policy_rule_and_attribute),
         cmocka_unit_test(self_privileges_need_a_rule),
+        cmocka_unit_test(decisions_are_those_of_a_plain_reading),
         cmocka_unit_test(wrong_policies_are_refused_with_the_attribute),
         cmocka_unit_test(a_policy_of_absurd_size_is_refused),
         cmocka_unit_test(a_compile_without_memory_leaves_nothing_behind),

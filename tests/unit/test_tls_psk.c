@@ -132,6 +132,28 @@ static void the_standard_profile_and_the_mixed_one_understand_each_other(void **
     }
 }
 
+static void keys_may_have_other_lengths_than_32_octets(void **state)
+{
+    static const size_t lengths[] = {16, 64, 256};
+    char text[257];
+    for (size_t i = 0; i < 2 * sizeof lengths / sizeof lengths[0]; i++) {
+        struct world_source source;
+        struct world_pair p;
+        memset(text, 'k', sizeof text);
+        text[lengths[i / 2]] = '\0';
+        bst_key own = world_psk(&w, text);
+        world_source_init(&source, IDENTITY, own);
+        const char *profile = i % 2 ? "modern" : "onem2m-tls12";
+        struct bst_tls_server_config server = world_server_config(&w, profile, &source);
+        struct bst_tls_client_config client = world_psk_client(&w, profile, IDENTITY, own);
+        world_pair_init(&p, &server, &client);
+        assert_true(world_talks(p.c, p.s));
+        assert_int_equal(bst_tls_peer(p.s)->kind, BST_TLS_AUTH_PSK);
+        assert_int_equal(bst_tls_peer(p.c)->kind, BST_TLS_AUTH_PSK);
+        world_pair_clear(&p);
+    }
+}
+
 /** How OpenSSL refuses a PSK binder: 3.0 by the one, 3.5 by the other, as RFC 8446 4.2.11 asks. */
 static bool binder_alert(int alert)
 {
@@ -629,6 +651,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_psk_suite_opens_and_exports_the_same_key),
         cmocka_unit_test(the_standard_profile_and_the_mixed_one_understand_each_other),
+        cmocka_unit_test(keys_may_have_other_lengths_than_32_octets),
         cmocka_unit_test(an_unknown_identity_looks_like_a_wrong_key),
         cmocka_unit_test(a_failed_look_up_looks_like_a_wrong_key_and_the_log_knows_better),
         cmocka_unit_test(a_key_that_may_not_be_released_fails_the_handshake),

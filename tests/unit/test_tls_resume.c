@@ -238,6 +238,31 @@ static void a_revoked_psk_is_refused_at_the_next_handshake(void **state)
     world_pair_clear(&p);
 }
 
+static void an_identity_offered_beside_a_ticket_proves_nothing(void **state)
+{
+    struct world_pair p;
+    struct world_source source;
+    world_source_init(&source, "victim@mef", world_psk(&w, "0123456789abcdef0123456789abcdef"));
+    struct bst_tls_server_config server = ticket_server("modern");
+    server.psk = &source.table;
+    struct bst_tls_client_config client = ticket_client("modern");
+    world_pair_init(&p, &server, &client);
+    world_hang_up(&p);
+    assert_ok(bst_tls_accept(p.server, BST_VIEW("x"), &p.s));
+    assert_ok(bst_tls_connect(p.client, &p.c));
+    world_carry(p.c, p.s, 0);
+    /* As after a hello that names the victim first, with a suite that its PSK does not fit. */
+    struct bst_tls_hs *hs = p.s->hs;
+    hs->identity_len = strlen(strcpy(hs->identity, "victim@mef"));
+    assert_ok(bst_secret_copy(&hs->psk, "0123456789abcdef0123456789abcdef", 32));
+    world_shake(p.c, p.s, 0);
+    assert_true(world_talks(p.c, p.s));
+    assert_int_equal(bst_tls_peer(p.s)->kind, BST_TLS_AUTH_CERT);
+    assert_int_equal(bst_tls_peer(p.s)->identity.len, 0);
+    assert_true(bst_tls_peer(p.s)->resumed);
+    world_pair_clear(&p);
+}
+
 struct replacer {
     struct bst_tls_server *server;
     const struct bst_tls_server_config *config;
@@ -283,6 +308,7 @@ int main(void)
         cmocka_unit_test(a_ticket_of_one_authority_is_none_for_another),
         cmocka_unit_test(tls12_and_psk_sessions_get_no_tickets),
         cmocka_unit_test(a_revoked_psk_is_refused_at_the_next_handshake),
+        cmocka_unit_test(an_identity_offered_beside_a_ticket_proves_nothing),
         cmocka_unit_test(connections_go_on_while_another_thread_replaces_the_trust),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -21,7 +21,8 @@ bst_result bst_http_query_read(struct bst_view query, struct bst_arena *arena, i
 /** Append "?name=value&..." of a request; nothing when there is none. */
 void bst_http_query_write(const struct bst_m2m_request *req, struct bst_buf *buf);
 /** Append to a list of texts in the arena. */
-bst_result bst_http_list_add(struct bst_arena *arena, struct bst_m2m_views *list, struct bst_view v);
+bst_result bst_http_list_add(struct bst_arena *arena, struct bst_m2m_views *list,
+                             struct bst_view v);
 /** Split at `sep`, trim blanks, append each part that is not empty. */
 bst_result bst_http_list_split(struct bst_arena *arena, struct bst_view text, char sep,
                                struct bst_m2m_views *list);
@@ -34,7 +35,8 @@ struct bst_http_headers {
 };
 bst_result bst_http_headers_init(struct bst_http_headers *h, size_t cap, struct bst_arena *arena);
 /** BST_E_VALUE for a value with control characters: it would start another header. */
-bst_result bst_http_headers_add(struct bst_http_headers *h, const char *name, struct bst_view value);
+bst_result bst_http_headers_add(struct bst_http_headers *h, const char *name,
+                                struct bst_view value);
 bst_result bst_http_headers_number(struct bst_http_headers *h, const char *name, int64_t value);
 bst_result bst_http_headers_list(struct bst_http_headers *h, const char *name,
                                  const struct bst_m2m_views *list, char sep);

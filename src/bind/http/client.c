@@ -59,8 +59,8 @@ static int method_of(enum bst_m2m_op op)
 bst_result bst_http_from_request_at(const struct bst_m2m_request *req, struct bst_view path,
                                     struct bst_arena *arena, struct bst_http_msg *ret)
 {
-    struct bst_http_msg out = {.method = method_of(req->op), .target = path, .keep_alive = true,
-                               .minor = 1};
+    struct bst_http_msg out = {
+        .method = method_of(req->op), .target = path, .keep_alive = true, .minor = 1};
     struct bst_http_headers h;
     BST_TRY(bst_http_headers_init(&h, REQUEST_HEADERS, arena));
     BST_TRY(add_headers(req, &h));

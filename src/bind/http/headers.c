@@ -62,8 +62,8 @@ bst_result bst_http_headers_list(struct bst_http_headers *h, const char *name,
         bst_buf_addv(&buf, list->v[i]);
     }
     bool good = !bst_buf_check(&buf).code;
-    struct bst_view text = good ? bst_arena_view(h->arena, bst_buf_view(&buf))
-                                : (struct bst_view){NULL, 0};
+    struct bst_view text =
+        good ? bst_arena_view(h->arena, bst_buf_view(&buf)) : (struct bst_view){NULL, 0};
     bst_buf_clear(&buf);
     BST_ENSURE(text.ptr, BST_E_NOMEM);
     return bst_http_headers_add(h, name, text);

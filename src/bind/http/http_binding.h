@@ -46,12 +46,13 @@ bst_result bst_http_address_to_target(struct bst_view to, struct bst_arena *aren
 
 /** A URL of a point of access or notification target, split. */
 struct bst_http_url {
-    bool tls;               /* https */
-    struct bst_view host;   /* without port and brackets */
-    uint16_t port;          /* 80 or 443 when the URL has none */
+    bool tls;                  /* https */
+    struct bst_view host;      /* without port and brackets */
+    uint16_t port;             /* 80 or 443 when the URL has none */
     struct bst_view authority; /* as in the URL: for Host */
-    struct bst_view path;   /* with query; "/" when empty */
-    enum bst_m2m_format ct; /* ?ct=json|xml|cbor of a notification URI (TS-0004 7.5.1.2), removed from path */
+    struct bst_view path;      /* with query; "/" when empty */
+    enum bst_m2m_format
+        ct; /* ?ct=json|xml|cbor of a notification URI (TS-0004 7.5.1.2), removed from path */
 };
 /** @error BST_E_SYNTAX no URL, BST_E_VALUE not http or https, or with credentials in it */
 bst_result bst_http_url_parse(struct bst_view url, struct bst_arena *arena,

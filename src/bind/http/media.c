@@ -22,8 +22,8 @@ static enum bst_m2m_format format_of(struct bst_view type)
         return BST_FORMAT_CBOR;
     }
     static const size_t prefix = sizeof "application/vnd.onem2m-" - 1;
-    if (type.len <= prefix || !bst_view_eq_nocase(bst_view_of(type.ptr, prefix),
-                                                  BST_VIEW("application/vnd.onem2m-"))) {
+    if (type.len <= prefix ||
+        !bst_view_eq_nocase(bst_view_of(type.ptr, prefix), BST_VIEW("application/vnd.onem2m-"))) {
         return BST_FORMAT_NONE;
     }
     rest = bst_view_from(type, prefix);

@@ -43,12 +43,18 @@ static const struct parameter {
     size_t at;
     uint32_t bit;
 } parameters[] = {
-    {"rt", FORM_INT, AT(rt), 0},        {"rp", FORM_TIME, AT(rp), 0},
-    {"rcn", FORM_INT, AT(rcn), 0},      {"da", FORM_BOOL, AT(da), BST_REQ_DA},
-    {"drt", FORM_INT, AT(drt), 0},      {"rids", FORM_LIST, AT(rids), 0},
-    {"tids", FORM_LIST, AT(tids), 0},   {"ltids", FORM_LIST, AT(ltids), 0},
-    {"tqi", FORM_BOOL, AT(tqi), BST_REQ_TQI},   {"asi", FORM_BOOL, AT(asi), BST_REQ_ASI},
-    {"auri", FORM_BOOL, AT(auri), BST_REQ_AURI}, {"sqi", FORM_BOOL, AT(sqi), BST_REQ_SQI},
+    {"rt", FORM_INT, AT(rt), 0},
+    {"rp", FORM_TIME, AT(rp), 0},
+    {"rcn", FORM_INT, AT(rcn), 0},
+    {"da", FORM_BOOL, AT(da), BST_REQ_DA},
+    {"drt", FORM_INT, AT(drt), 0},
+    {"rids", FORM_LIST, AT(rids), 0},
+    {"tids", FORM_LIST, AT(tids), 0},
+    {"ltids", FORM_LIST, AT(ltids), 0},
+    {"tqi", FORM_BOOL, AT(tqi), BST_REQ_TQI},
+    {"asi", FORM_BOOL, AT(asi), BST_REQ_ASI},
+    {"auri", FORM_BOOL, AT(auri), BST_REQ_AURI},
+    {"sqi", FORM_BOOL, AT(sqi), BST_REQ_SQI},
     {"atrl", FORM_LIST, AT(atrl), 0},
 };
 #define N_PARAMETERS (sizeof parameters / sizeof parameters[0])
@@ -162,8 +168,8 @@ static bst_result read_pair(struct reader *r, struct bst_view pair)
     struct bst_view value = pair, name;
     bool taken = false;
     if (!bst_view_cut(&value, '=', &name)) {
-        BST_FAIL(BST_E_SYNTAX, "query: \"%.*s\" has no '='",
-                 (int)(pair.len > 40 ? 40 : pair.len), pair.ptr);
+        BST_FAIL(BST_E_SYNTAX, "query: \"%.*s\" has no '='", (int)(pair.len > 40 ? 40 : pair.len),
+                 pair.ptr);
     }
     for (size_t i = 0; i < N_PARAMETERS; i++) {
         if (!bst_view_is(name, parameters[i].name)) {

@@ -4,15 +4,39 @@
 #include "base/time.h"
 
 enum header {
-    H_ORIGIN, H_RI, H_RVI, H_GID, H_RTU, H_OT, H_RST, H_RET, H_OET, H_EC, H_VSI, H_AS,
-    H_CONTENT_TYPE, H_ACCEPT, H_AUTHORIZATION, H_COUNT
+    H_ORIGIN,
+    H_RI,
+    H_RVI,
+    H_GID,
+    H_RTU,
+    H_OT,
+    H_RST,
+    H_RET,
+    H_OET,
+    H_EC,
+    H_VSI,
+    H_AS,
+    H_CONTENT_TYPE,
+    H_ACCEPT,
+    H_AUTHORIZATION,
+    H_COUNT
 };
 static const char *const header_names[H_COUNT] = {
-    [H_ORIGIN] = "X-M2M-Origin", [H_RI] = "X-M2M-RI",   [H_RVI] = "X-M2M-RVI",
-    [H_GID] = "X-M2M-GID",       [H_RTU] = "X-M2M-RTU", [H_OT] = "X-M2M-OT",
-    [H_RST] = "X-M2M-RST",       [H_RET] = "X-M2M-RET", [H_OET] = "X-M2M-OET",
-    [H_EC] = "X-M2M-EC",         [H_VSI] = "X-M2M-VSI", [H_AS] = "X-M2M-AS",
-    [H_CONTENT_TYPE] = "Content-Type", [H_ACCEPT] = "Accept", [H_AUTHORIZATION] = "Authorization",
+    [H_ORIGIN] = "X-M2M-Origin",
+    [H_RI] = "X-M2M-RI",
+    [H_RVI] = "X-M2M-RVI",
+    [H_GID] = "X-M2M-GID",
+    [H_RTU] = "X-M2M-RTU",
+    [H_OT] = "X-M2M-OT",
+    [H_RST] = "X-M2M-RST",
+    [H_RET] = "X-M2M-RET",
+    [H_OET] = "X-M2M-OET",
+    [H_EC] = "X-M2M-EC",
+    [H_VSI] = "X-M2M-VSI",
+    [H_AS] = "X-M2M-AS",
+    [H_CONTENT_TYPE] = "Content-Type",
+    [H_ACCEPT] = "Accept",
+    [H_AUTHORIZATION] = "Authorization",
 };
 
 struct headers {
@@ -299,7 +323,8 @@ static bst_result add_content(const struct bst_m2m_response *rsp, struct bst_htt
         BST_TRY(result);
         BST_ENSURE(ret_body->ptr, BST_E_NOMEM);
     }
-    return ret_body->len ? bst_http_headers_add(h, "Content-Type", BST_VIEW("application/json")) : BST_OK;
+    return ret_body->len ? bst_http_headers_add(h, "Content-Type", BST_VIEW("application/json"))
+                         : BST_OK;
 }
 
 static bst_result add_location(const struct bst_m2m_response *rsp, struct bst_http_headers *h)
@@ -315,7 +340,8 @@ static bst_result add_location(const struct bst_m2m_response *rsp, struct bst_ht
 bst_result bst_http_from_response(const struct bst_m2m_response *rsp, enum bst_m2m_format accept,
                                   struct bst_arena *arena, struct bst_http_msg *ret)
 {
-    struct bst_http_msg out = {.status = bst_m2m_rsc_http(rsp->rsc), .keep_alive = true, .minor = 1};
+    struct bst_http_msg out = {
+        .status = bst_m2m_rsc_http(rsp->rsc), .keep_alive = true, .minor = 1};
     struct bst_http_headers h;
     BST_TRY(bst_http_headers_init(&h, RESPONSE_HEADERS, arena));
     BST_TRY(bst_http_headers_number(&h, "X-M2M-RSC", rsp->rsc));

@@ -53,7 +53,8 @@ bst_result bst_http_target_to_address(struct bst_view path, struct bst_arena *ar
         BST_FAIL(BST_E_SYNTAX, "request target: must begin with '/'");
     }
     if (bst_view_is(path, "/~") || bst_view_is(path, "/_")) {
-        BST_FAIL(BST_E_SYNTAX, "request target: no CSE-ID behind \"%s\"", path.ptr[1] == '~' ? "/~" : "/_");
+        BST_FAIL(BST_E_SYNTAX, "request target: no CSE-ID behind \"%s\"",
+                 path.ptr[1] == '~' ? "/~" : "/_");
     }
     struct bst_buf buf = {0};
     struct bst_view to = bst_view_from(path, 1);
@@ -103,14 +104,15 @@ bst_result bst_http_address_to_target(struct bst_view to, struct bst_arena *aren
 
 static bst_result no_url(struct bst_view url, const char *why)
 {
-    BST_FAIL(BST_E_SYNTAX, "\"%.*s\" is no usable URL: %s",
-             (int)(url.len > 80 ? 80 : url.len), url.ptr, why);
+    BST_FAIL(BST_E_SYNTAX, "\"%.*s\" is no usable URL: %s", (int)(url.len > 80 ? 80 : url.len),
+             url.ptr, why);
 }
 
 static bool no_controls(struct bst_view v)
 {
     for (size_t i = 0; i < v.len; i++) {
-        if ((unsigned char)v.ptr[i] <= 0x20 || (unsigned char)v.ptr[i] >= 0x7f || v.ptr[i] == '\\') {
+        if ((unsigned char)v.ptr[i] <= 0x20 || (unsigned char)v.ptr[i] >= 0x7f ||
+            v.ptr[i] == '\\') {
             return false;
         }
     }

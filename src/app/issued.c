@@ -1,0 +1,221 @@
+/* The CA's record: JSON lines that are only ever added, one for an issue, one for a revocation. */
+#include "app/issued.h"
+
+#include "base/time.h"
+#include "codec/json.h"
+#include "sys/clock.h"
+
+#include <stdio.h>
+
+#define RECORD_FILE "pki/issued.jsonl"
+#define RECORD_BYTES_MAX ((size_t)256 << 20)
+#define CA_LIFE_US (INT64_C(10) * 365 * 86400 * BST_US_PER_S)
+/* The server signs a new list each day, so that one week covers a long absence. */
+#define CRL_LIFE_US (INT64_C(7) * 86400 * BST_US_PER_S)
+
+struct place {
+    char dir[BST_PATH_MAX];
+    struct bst_pki_config config;
+};
+
+static bst_result place_of(struct bst_state *state, struct place *ret)
+{
+    BST_TRY(bst_state_path(state->folder, "pki", ret->dir));
+    ret->config = (struct bst_pki_config){.se = state->se, .host = &state->file_host, .dir = ret->dir,
+                                          .name = "ca", .crl_lifetime_us = CRL_LIFE_US};
+    return BST_OK;
+}
+
+bst_result bst_ca_open(struct bst_state *state, struct bst_pki **ret)
+{
+    struct place place;
+    BST_TRY(place_of(state, &place));
+    return bst_pki_open(&place.config, ret);
+}
+
+bst_result bst_ca_create(struct bst_state *state, struct bst_pki **ret)
+{
+    struct place place;
+    char name[300];
+    struct bst_view domain = bst_view(state->config.sp_domain);
+    /* Names of other domains are not ours to certify. */
+    const struct bst_cert_permit permits[] = {
+        {BST_CERT_CSE, domain}, {BST_CERT_AE, domain}, {BST_CERT_NODE, BST_VIEW("urn:")}};
+    BST_TRY(place_of(state, &place));
+    snprintf(name, sizeof name, "Bastide project CA of %s", state->config.sp_domain);
+    return bst_pki_create(&place.config, bst_view(name), permits, 3, NULL, CA_LIFE_US, ret);
+}
+
+static bst_result record(const struct bst_state *state, const struct bst_buf *line)
+{
+    char path[BST_PATH_MAX];
+    struct bst_append file = {.fd = -1};
+    BST_TRY(bst_buf_check(line));
+    BST_TRY(bst_state_path(state->folder, RECORD_FILE, path));
+    BST_TRY(bst_append_open(path, 0600, &file));
+    bst_result r = bst_append_write(&file, bst_buf_view(line));
+    if (!bst_failed(r)) {
+        r = bst_append_sync(&file);
+    }
+    bst_append_clear(&file);
+    return r;
+}
+
+static bst_result record_issue(const struct bst_state *state, const struct bst_ca_order *order,
+                               struct bst_view pem)
+{
+    bst_auto_cert *cert = NULL;
+    bst_auto(buf) line = {0};
+    struct bst_cert_facts facts;
+    BST_TRY(bst_cert_load(pem, &cert));
+    BST_TRY(bst_cert_facts(cert, &facts));
+    bst_buf_addf(&line, "{\"serial\":\"%s\",\"flavour\":%d,\"ends\":%lld,\"name\":", facts.serial,
+                 (int)order->flavour, (long long)facts.not_after_us);
+    bst_buf_add_json(&line, order->name);
+    bst_buf_adds(&line, "}\n");
+    return record(state, &line);
+}
+
+bst_result bst_ca_issue(struct bst_state *state, struct bst_pki *pki, const struct bst_ca_order *order,
+                        struct bst_view spki, struct bst_buf *ret_pem)
+{
+    bst_auto(buf) pem = {0};
+    struct bst_cert_san san = {.flavour = order->flavour, .name = order->name};
+    struct bst_view name = order->common_name.len ? order->common_name : order->name;
+    struct bst_pki_order made = {
+        /* X.520: a common name has at most 64 characters; the name that counts is the other one. */
+        .common_name = name.len > 64 ? BST_VIEW("") : name, .names = &san, .n_names = 1,
+        .role = order->role, .lifetime_us = order->lifetime_us,
+    };
+    if (order->name.len >= BST_CERT_NAME_BYTES) {
+        BST_FAIL(BST_E_TOO_LONG, "a name in a certificate has at most %d characters",
+                 BST_CERT_NAME_BYTES - 1);
+    }
+    BST_TRY(bst_pki_issue(pki, &made, spki, &pem));
+    /* What nobody could revoke must not leave. */
+    BST_TRY(record_issue(state, order, bst_buf_view(&pem)));
+    bst_buf_addv(ret_pem, bst_buf_view(&pem));
+    return bst_buf_check(ret_pem);
+}
+
+/* --- reading -------------------------------------------------------------------------------- */
+
+struct listing {
+    struct bst_issued *items;
+    size_t n, cap;
+};
+
+static bst_result add_item(struct listing *l, const struct bst_issued *item)
+{
+    if (l->n == l->cap) {
+        size_t cap = l->cap ? 2 * l->cap : 32;
+        struct bst_issued *items = bst_realloc(l->items, cap * sizeof *items);
+        BST_ENSURE(items, BST_E_NOMEM);
+        l->items = items;
+        l->cap = cap;
+    }
+    l->items[l->n++] = *item;
+    return BST_OK;
+}
+
+static void mark_revoked(struct listing *l, struct bst_view serial, int64_t when_us)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        if (bst_view_is(serial, l->items[i].serial) && !l->items[i].revoked_us) {
+            l->items[i].revoked_us = when_us;
+        }
+    }
+}
+
+static bst_result take_line(struct listing *l, struct bst_arena *arena, struct bst_view line)
+{
+    yyjson_val *root;
+    struct bst_view serial, name = {0};
+    struct bst_issued item = {0};
+    int64_t flavour = 0, revoked = 0;
+    BST_TRY(bst_json_parse(arena, line, 3, &root));
+    BST_TRY(bst_json_string(root, "serial", &serial));
+    BST_TRY(bst_json_opt_i64(root, "revoked", &revoked));
+    if (revoked) {
+        mark_revoked(l, serial, revoked);
+        return BST_OK;
+    }
+    BST_TRY(bst_json_string(root, "name", &name));
+    BST_TRY(bst_json_i64(root, "flavour", &flavour));
+    BST_TRY(bst_json_i64(root, "ends", &item.ends_us));
+    BST_TRY(bst_view_copy(serial, item.serial, sizeof item.serial));
+    BST_TRY(bst_view_copy(name, item.name, sizeof item.name));
+    item.flavour = (enum bst_cert_flavour)flavour;
+    return add_item(l, &item);
+}
+
+static bst_result read_lines(const struct bst_state *state, struct listing *l)
+{
+    bst_auto(buf) text = {0};
+    bst_auto(arena) arena = {0};
+    char path[BST_PATH_MAX];
+    BST_TRY(bst_state_path(state->folder, RECORD_FILE, path));
+    bst_result r = bst_file_read(path, RECORD_BYTES_MAX, &text);
+    if (r.code == BST_E_NOT_FOUND) {
+        return BST_OK;
+    }
+    BST_TRY(r);
+    struct bst_view rest = bst_buf_view(&text), line;
+    for (unsigned number = 1; bst_view_cut(&rest, '\n', &line); number++) {
+        bst_arena_reset(&arena);
+        r = take_line(l, &arena, line);
+        if (bst_failed(r)) {
+            BST_FAIL(BST_E_CORRUPT, "%s line %u is not one of ours", RECORD_FILE, number);
+        }
+    }
+    return BST_OK;
+}
+
+bst_result bst_ca_list(const struct bst_state *state, struct bst_issued **ret, size_t *ret_n)
+{
+    struct listing l = {0};
+    bst_result r = read_lines(state, &l);
+    if (bst_failed(r)) {
+        bst_free(l.items);
+        return r;
+    }
+    *ret = l.items;
+    *ret_n = l.n;
+    return BST_OK;
+}
+
+/* --- revoking ------------------------------------------------------------------------------- */
+
+static bst_result revoke_one(struct bst_state *state, struct bst_pki *pki, const struct bst_issued *item,
+                             int reason)
+{
+    bst_auto(buf) line = {0};
+    BST_TRY(bst_pki_revoke(pki, bst_view(item->serial), reason));
+    bst_buf_addf(&line, "{\"serial\":\"%s\",\"revoked\":%lld,\"reason\":%d}\n", item->serial,
+                 (long long)bst_wall_us(), reason);
+    return record(state, &line);
+}
+
+bst_result bst_ca_revoke(struct bst_state *state, struct bst_pki *pki, struct bst_view which, int reason,
+                         size_t *ret_n)
+{
+    bst_auto_free struct bst_issued *items = NULL;
+    size_t n, known = 0, revoked = 0;
+    BST_TRY(bst_ca_list(state, &items, &n));
+    for (size_t i = 0; i < n; i++) {
+        if (!bst_view_eq_nocase(bst_view(items[i].serial), which) && !bst_view_is(which, items[i].name)) {
+            continue;
+        }
+        known++;
+        if (!items[i].revoked_us) {
+            BST_TRY(revoke_one(state, pki, &items[i], reason));
+            revoked++;
+        }
+    }
+    if (known == 0) {
+        BST_FAIL(BST_E_NOT_FOUND, "the CA issued no certificate with serial number or name '%.*s'",
+                 BST_VIEW_ARGS(which));
+    }
+    *ret_n = revoked;
+    return BST_OK;
+}

@@ -1,0 +1,37 @@
+/* The project CA as the daemon and init use it: what it issued is on record by name, so that it can be
+ * found again for revocation. */
+#pragma once
+
+#include "app/state.h"
+
+#define BST_CA_FILE "pki/ca.crt"
+#define BST_CRL_FILE "pki/ca.crl"
+
+/** Open the project CA; BST_E_NOT_FOUND when the state has none. */
+bst_result bst_ca_open(struct bst_state *state, struct bst_pki **ret);
+/** Make it; its names are bound to the SP domain. */
+bst_result bst_ca_create(struct bst_state *state, struct bst_pki **ret);
+
+struct bst_ca_order {
+    enum bst_cert_flavour flavour;
+    struct bst_view name;
+    struct bst_view common_name; /* empty: the name */
+    enum bst_cert_role role;
+    int64_t lifetime_us;
+};
+/** Issue, and put it on record before it is returned. `spki` is DER or PEM; appends PEM. */
+bst_result bst_ca_issue(struct bst_state *state, struct bst_pki *pki, const struct bst_ca_order *order,
+                        struct bst_view spki, struct bst_buf *ret_pem);
+
+struct bst_issued {
+    char serial[48];
+    char name[BST_CERT_NAME_BYTES];
+    enum bst_cert_flavour flavour;
+    int64_t ends_us, revoked_us; /* revoked 0: good */
+};
+/** All that was issued, oldest first; the array is the caller's to bst_free(). */
+bst_result bst_ca_list(const struct bst_state *state, struct bst_issued **ret, size_t *ret_n);
+/** Revoke by serial number or by name (all that carry it). *ret_n: how many.
+ * @error BST_E_NOT_FOUND  the CA issued no such certificate */
+bst_result bst_ca_revoke(struct bst_state *state, struct bst_pki *pki, struct bst_view which, int reason,
+                         size_t *ret_n);
