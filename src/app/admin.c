@@ -14,6 +14,7 @@
 
 #define ADMIN_ARENA ((size_t)8 << 20)
 #define ADMIN_DEPTH 8
+#define CERTIFICATE_LIFE_US (INT64_C(366) * 86400 * BST_US_PER_S)
 
 struct admin {
     struct bst_server *server;
@@ -252,17 +253,25 @@ static bst_result parse_flavour(struct bst_view text, enum bst_cert_flavour *ret
 static bst_result read_order(struct admin *a, struct bst_ca_order *order)
 {
     struct bst_view flavour = BST_VIEW("ae");
-    int64_t seconds = 365 * 86400;
+    struct bst_view from = {0}, until = {0};
+    int64_t ends_us;
     *order = (struct bst_ca_order){.role = BST_CERT_ANY_ROLE};
     BST_TRY(bst_json_string(a->args, "name", &order->name));
     BST_TRY(bst_json_opt_string(a->args, "flavour", &flavour));
-    BST_TRY(bst_json_opt_i64(a->args, "seconds", &seconds));
+    BST_TRY(bst_json_opt_string(a->args, "from", &from));
+    BST_TRY(bst_json_opt_string(a->args, "until", &until));
     BST_TRY(parse_flavour(flavour, &order->flavour));
-    /* A negative life makes an expired certificate, for tests of those who check it. */
-    if (seconds < -86400 || seconds > INT64_C(3650) * 86400) {
-        BST_FAIL(BST_E_VALUE, "a certificate lives ten years at most");
+    if (from.len) {
+        BST_TRY(bst_m2m_time_parse(from, &order->begin_us));
     }
-    order->lifetime_us = seconds * BST_US_PER_S;
+    ends_us = bst_wall_us() + CERTIFICATE_LIFE_US;
+    if (until.len) {
+        BST_TRY(bst_m2m_time_parse(until, &ends_us));
+    }
+    order->lifetime_us = ends_us - (order->begin_us ? order->begin_us : bst_wall_us());
+    if (order->lifetime_us <= 0 || order->lifetime_us > 10 * CERTIFICATE_LIFE_US) {
+        BST_FAIL(BST_E_VALUE, "a certificate ends after it begins, and within ten years");
+    }
     return BST_OK;
 }
 

@@ -85,7 +85,7 @@ bst_result bst_ca_issue(struct bst_state *state, struct bst_pki *pki, const stru
     struct bst_pki_order made = {
         /* X.520: a common name has at most 64 characters; the name that counts is the other one. */
         .common_name = name.len > 64 ? BST_VIEW("") : name, .names = &san, .n_names = 1,
-        .role = order->role, .lifetime_us = order->lifetime_us,
+        .role = order->role, .begin_us = order->begin_us, .lifetime_us = order->lifetime_us,
     };
     if (order->name.len >= BST_CERT_NAME_BYTES) {
         BST_FAIL(BST_E_TOO_LONG, "a name in a certificate has at most %d characters",

@@ -17,6 +17,7 @@ struct bst_ca_order {
     struct bst_view name;
     struct bst_view common_name; /* empty: the name */
     enum bst_cert_role role;
+    int64_t begin_us; /* 0: now */
     int64_t lifetime_us;
 };
 /** Issue, and put it on record before it is returned. `spki` is DER or PEM; appends PEM. */

@@ -344,9 +344,8 @@ void server_handshake_failed(void *ctx, const struct bst_net_peer *peer,
     struct bst_audit_event event = {
         .event = "handshake.failed", .credential = why->identity, .peer = peer->address,
         .op = bst_view(why->step ? why->step : ""), .target = why->server_name,
-        .decision = BST_VIEW("denied"), .rule = bst_view(why->reason),
-        .clause = bst_view(why->clause ? why->clause : ""),
-        .detail = bst_view(why->remedy ? why->remedy : ""),
+        .decision = BST_VIEW("denied"), .rule = bst_view(why->remedy ? why->remedy : ""),
+        .clause = bst_view(why->clause ? why->clause : ""), .detail = bst_view(why->reason),
     };
     if (bst_failed(bst_audit_write(front->worker->server->state->audit, &event))) {
         bst_log(BST_LOG_ERROR, "audit.write_failed", "a failed handshake was not recorded: %s",

@@ -1,10 +1,10 @@
 /* The commands, in the order of help. */
 #include "cli/cli.h"
 
-extern const struct cli_command cmd_init, cmd_serve, cmd_config, cmd_version, cmd_request, cmd_device,
-    cmd_demo, cmd_bench;
+extern const struct cli_command cmd_init, cmd_serve, cmd_demo, cmd_device, cmd_request, cmd_access,
+    cmd_audit, cmd_mef, cmd_config, cmd_version;
 
 const struct cli_command *const cli_commands[] = {
-    &cmd_init, &cmd_serve, &cmd_config, &cmd_version, &cmd_request, &cmd_device, &cmd_demo,
-    &cmd_bench, NULL,
+    &cmd_init,  &cmd_serve, &cmd_demo,   &cmd_device,  &cmd_request, &cmd_access,
+    &cmd_audit, &cmd_mef,   &cmd_config, &cmd_version, NULL,
 };

@@ -23,3 +23,52 @@ void cli_print(const struct cli_call *call, const struct bst_buf *json)
         fputc('\n', call->out);
     }
 }
+
+void cli_arg(struct bst_buf *args, const char *name, const char *value)
+{
+    if (value) {
+        bst_buf_addf(args, "%s\"%s\":", args->len ? "," : "", name);
+        bst_buf_add_json(args, bst_view(value));
+    }
+}
+
+const char *cli_text(const yyjson_val *object, const char *name)
+{
+    const char *text = yyjson_get_str(bst_json_get(object, name));
+    return text ? text : "";
+}
+
+bst_result cli_admin(const struct cli_call *call, const char *op, const struct bst_buf *args,
+                     struct bst_arena *arena, struct bst_buf *ret_text, yyjson_val **ret)
+{
+    struct cli_sets sets;
+    bst_auto(buf) object = {0};
+    cli_state_options(call, NULL, 0, &sets);
+    bst_buf_addc(&object, '{');
+    bst_buf_addv(&object, bst_buf_view(args));
+    bst_buf_addc(&object, '}');
+    BST_TRY(bst_buf_check(&object));
+    bst_result r = bst_admin_call(&sets.options, op, bst_buf_view(&object), ret_text);
+    bst_buf_wipe(&object);
+    BST_TRY(r);
+    return bst_json_parse(arena, bst_buf_view(ret_text), 8, ret);
+}
+
+int cli_admin_print(struct cli_call *call, const char *op, struct bst_buf *args,
+                    void (*plain)(struct cli_call *call, yyjson_val *answer))
+{
+    bst_auto(arena) arena = {0};
+    bst_auto(buf) text = {0};
+    yyjson_val *answer;
+    bst_result r = cli_admin(call, op, args, &arena, &text, &answer);
+    bst_buf_wipe(args);
+    if (bst_failed(r)) {
+        return cli_fail(call, r, "not done");
+    }
+    if (call->json) {
+        cli_print(call, &text);
+    } else {
+        plain(call, answer);
+    }
+    return CLI_OK;
+}

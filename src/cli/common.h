@@ -3,6 +3,7 @@
 
 #include "app/server.h"
 #include "cli/cli.h"
+#include "codec/json.h"
 
 #define CLI_SETS_MAX 64
 
@@ -13,5 +14,18 @@ struct cli_sets {
 };
 void cli_state_options(const struct cli_call *call, const char *const *more, size_t n_more,
                        struct cli_sets *ret);
-/** Print text that is JSON already: as it is with --json, else by `plain`. */
+/** Print text that is JSON already, with a line end. */
 void cli_print(const struct cli_call *call, const struct bst_buf *json);
+
+/** Run an administrative command: in the running server, or here on a stopped one.
+ * @param args  members of the JSON object of arguments, without braces
+ * @param ret   the answer */
+bst_result cli_admin(const struct cli_call *call, const char *op, const struct bst_buf *args,
+                     struct bst_arena *arena, struct bst_buf *ret_text, yyjson_val **ret);
+/** Append `"name":"value"` to arguments; a NULL value is left out. */
+void cli_arg(struct bst_buf *args, const char *name, const char *value);
+/** Run it, print the answer as it is with --json, else by `plain`; the exit code. */
+int cli_admin_print(struct cli_call *call, const char *op, struct bst_buf *args,
+                    void (*plain)(struct cli_call *call, yyjson_val *answer));
+/** printf arguments for a text member, "" when it is absent. */
+const char *cli_text(const yyjson_val *object, const char *name);

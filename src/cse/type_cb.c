@@ -2,15 +2,18 @@
  * the configuration; only its policies and labels are rows of the store. */
 #include "cse/cse_priv.h"
 
+/* In ascending order, whatever the order of the table. */
 static void add_supported(struct bst_buf *out)
 {
-    const struct bst_cse_type *type;
+    const struct bst_m2m_type *type;
+    int last = 0;
     bst_buf_adds(out, ",\"srt\":[");
-    for (size_t i = 0; (type = bst_cse_type_at(i)) != NULL; i++) {
-        if (i) {
-            bst_buf_addc(out, ',');
+    for (size_t i = 0; (type = bst_m2m_type_at(i)) != NULL; i++) {
+        if (type->ty > last && bst_cse_type_find(type->ty)) {
+            bst_buf_adds(out, last ? "," : "");
+            bst_buf_addi(out, type->ty);
+            last = type->ty;
         }
-        bst_buf_addi(out, type->ty);
     }
     bst_buf_addc(out, ']');
 }

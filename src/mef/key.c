@@ -136,7 +136,7 @@ bst_result mef_key_create(struct bst_store_conn *conn, struct bst_mef_call *call
         BST_FAIL(BST_E_CONFLICT, "a key with this identifier exists");
     }
     memcpy(row.relative_id, work->relative_id, sizeof row.relative_id);
-    memcpy(row.source, client->id, sizeof row.source);
+    BST_TRY(bst_view_copy(bst_view(client->id), row.source, sizeof row.source));
     memcpy(row.admin, reg.admin, sizeof row.admin);
     BST_TRY(mef_expiry(call->mef, work, &row.et));
     row.et =

@@ -289,9 +289,9 @@ static bst_result issue(struct bst_pki *pki, const struct bst_pki_order *order,
         .sans = order->names,
         .n_sans = order->n_names,
         .role = order->role,
-        .not_before_us = now_us(pki) - BACKDATE_US,
-        .not_after_us = now_us(pki) + order->lifetime_us,
+        .not_before_us = order->begin_us ? order->begin_us : now_us(pki) - BACKDATE_US,
     };
+    spec.not_after_us = (order->begin_us ? order->begin_us : now_us(pki)) + order->lifetime_us;
     if (order->n_names == 0) {
         BST_FAIL(BST_E_VALUE, "a certificate without a name proves nothing");
     }

@@ -37,7 +37,8 @@ struct bst_pki_order {
     const struct bst_cert_san *names; /* what the certificate says */
     size_t n_names;
     enum bst_cert_role role;
-    int64_t lifetime_us; /* ends with the authority's own certificate at the latest */
+    int64_t begin_us;    /* 0: now */
+    int64_t lifetime_us; /* from then on; ends with the authority's own certificate at the latest */
 };
 /** Certificate for a public key (DER SubjectPublicKeyInfo or PEM). Appends PEM.
  * The caller has decided that the key's holder is entitled to the names. @thread any */

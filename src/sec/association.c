@@ -91,7 +91,7 @@ static bst_result identity_of_ae_cert(const struct bst_self *self,
 {
     size_t cursor = 0;
     for (const struct bst_cert_name *name; (name = name_of(names, BST_CERT_AE, &cursor));) {
-        struct bst_entity_id id;
+        struct bst_entity_id id = {0};
         if (bst_failed(bst_entity_parse(self, bst_view(name->text), &id)) ||
             id.form != BST_FORM_ABSOLUTE ||
             (id.kind != BST_ENTITY_AE_S && id.kind != BST_ENTITY_AE_C)) {
@@ -112,7 +112,7 @@ static bst_result identity_of_cse_cert(const struct bst_self *self,
 {
     size_t cursor = 0;
     for (const struct bst_cert_name *name; (name = name_of(names, BST_CERT_CSE, &cursor));) {
-        struct bst_entity_id id;
+        struct bst_entity_id id = {0};
         if (bst_failed(bst_cse_id_of_domain(self, bst_view(name->text), &id))) {
             continue; /* the domain name of something else */
         }
@@ -130,14 +130,14 @@ static bst_result apply_binding(const struct bst_self *self, const struct bst_as
     assoc->assigned = b->assigned;
     assoc->level = b->level;
     if (b->role == BST_ROLE_CSE) {
-        struct bst_entity_id id;
+        struct bst_entity_id id = {0};
         BST_TRY(bst_entity_parse(self, b->cse_id, &id));
         assoc->role = BST_ROLE_CSE;
         return copy_text(bst_entity_abs(&id), &assoc->cse_id);
     }
     for (size_t i = 0; i < b->n_ae_ids; i++) {
-        struct bst_entity_id ids[2];
-        size_t n;
+        struct bst_entity_id ids[2] = {0};
+        size_t n = 0;
         BST_TRY(bst_entity_pattern(self, b->ae_ids[i], ids, &n));
         for (size_t k = 0; k < n; k++) {
             BST_TRY(add_ae(assoc, bst_entity_abs(&ids[k])));

@@ -123,8 +123,8 @@ static bst_result join(const struct parts *p, struct bst_entity_id *id)
         BST_FAIL(BST_E_TOO_LONG, "an identifier of %zu characters is too long", len);
     }
     char *out = id->abs;
-    memcpy(out, "//", 2);
-    out += 2;
+    *out++ = '/';
+    *out++ = '/';
     for (size_t i = 0; i < p->sp.len; i++) {
         *out++ = lower(p->sp.ptr[i]); /* domain names compare without case, the rest with it */
     }

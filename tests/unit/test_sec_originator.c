@@ -305,11 +305,11 @@ static void an_open_registrar_serves_its_aes_unproved(void **state)
 static void a_laboratory_takes_everything_as_written_and_unproved(void **state)
 {
     ASSOC *assoc = lab();
-    static const char *const froms[] = {"CAdmin", "S1", "/id-mn", "//other.example/cse/C1", "x"};
+    static const char *const writers[] = {"CAdmin", "S1", "/id-mn", "//other.example/cse/C1", "x"};
     assert_false(assoc->proved);
-    for (size_t i = 0; i < sizeof froms / sizeof froms[0]; i++) {
+    for (size_t i = 0; i < sizeof writers / sizeof writers[0]; i++) {
         struct bst_originator o;
-        assert_ok(verify_as(assoc, froms[i], false, &o));
+        assert_ok(verify_as(assoc, writers[i], false, &o));
         assert_false(o.proved);
         assert_false(o.forwarded);
     }
