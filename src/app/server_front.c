@@ -5,6 +5,8 @@
 #include "obs/log.h"
 #include "sys/clock.h"
 
+#include <stdio.h>
+
 /* A request on its way; in the exchange's arena. */
 struct request {
     struct bst_cse_call call;
@@ -66,8 +68,25 @@ static bool is_denial(int rsc)
     }
 }
 
+/* Where a refusal before the access decision comes from. */
+static const char *refusal_clause(int rsc)
+{
+    switch (rsc) {
+    case 4106:
+    case 4107:
+        return "TS-0003 7.2.1";
+    case 4117:
+        return "TS-0001 10.2.2.2";
+    case 4126:
+    case 4128:
+        return "TS-0004 7.3.2.7";
+    default:
+        return "TS-0004 7.2.2.2";
+    }
+}
+
 /* The access decision writes its own record, with the policy; these are refused before it. */
-static void audit_refusal(const struct request *r)
+static void audit_refusal(const struct request *r, struct bst_view reason)
 {
     const struct bst_cse_call *call = &r->call;
     if (call->trace.checked) {
@@ -82,7 +101,8 @@ static void audit_refusal(const struct request *r)
         .op = bst_view(bst_m2m_op_name(call->req.op)),
         .target = call->req.to,
         .decision = BST_VIEW("denied"),
-        .detail = call->rsp.debug,
+        .detail = reason,
+        .clause = bst_view(refusal_clause(call->rsp.rsc)),
         .rsc = call->rsp.rsc,
     };
     if (bst_failed(bst_audit_write(r->front->worker->server->state->audit, &event))) {
@@ -91,7 +111,7 @@ static void audit_refusal(const struct request *r)
     }
 }
 
-static void log_request(const struct request *r)
+static void log_request(const struct request *r, struct bst_view reason)
 {
     bool denied = is_denial(r->call.rsp.rsc);
     enum bst_log_level level = denied                      ? BST_LOG_INFO
@@ -107,23 +127,30 @@ static void log_request(const struct request *r)
         {"from", r->call.req.fr},
         {"to", r->call.req.to},
         {"rsc", bst_view(rsc)},
-        {"reason", r->call.trace.checked && !r->call.trace.permitted ? bst_view(r->call.trace.reason)
-                                                                    : r->call.rsp.debug},
-        {"clause", bst_view(r->call.trace.clause)},
+        {"reason", reason},
+        {"clause", bst_view(r->call.trace.checked ? r->call.trace.clause
+                                                  : refusal_clause(r->call.rsp.rsc))},
     };
     bst_log_fields(level, denied ? "request.denied" : "request.done", fields,
-                   r->call.trace.checked ? 6 : 5, "%s", bst_m2m_op_name(r->call.req.op));
+                   r->call.rsp.rsc >= 4000 ? 6 : 4, "%s", bst_m2m_op_name(r->call.req.op));
 }
 
 static void finish(struct request *r)
 {
     struct bst_server *server = r->front->worker->server;
+    char why[512];
+    /* What the peer is told is less than what the operator should know. */
+    snprintf(why, sizeof why, "%s", bst_error_detail());
+    struct bst_view reason = r->call.trace.checked && !r->call.trace.permitted
+                                 ? bst_view(r->call.trace.reason)
+                             : why[0] ? bst_view(why)
+                                      : r->call.rsp.debug;
     count(server, r);
     if (is_denial(r->call.rsp.rsc)) {
         bst_metric_add(server->metrics.denials, 1);
-        audit_refusal(r);
+        audit_refusal(r, reason);
     }
-    log_request(r);
+    log_request(r, reason);
     r->session->in_work--;
     r->front->worker->in_work--;
     server_front_answer(r->x, &r->call.rsp, r->call.req.accept);

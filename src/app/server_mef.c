@@ -92,7 +92,7 @@ static void log_request(const struct mef_request *r)
     struct bst_log_field fields[] = {
         {"peer", r->x->peer->address},      {"credential", bst_view(r->call.session->cred_id)},
         {"to", r->call.req.to},             {"rsc", bst_view(rsc)},
-        {"reason", good ? (struct bst_view){0} : r->call.rsp.debug},
+        {"reason", good ? (struct bst_view){NULL, 0} : r->call.rsp.debug},
     };
     bst_log_fields(BST_LOG_INFO, good ? "mef.done" : "mef.refused", fields, good ? 4 : 5, "%s",
                    bst_m2m_op_name(r->call.req.op));
@@ -105,6 +105,8 @@ static void finish(struct mef_request *r)
     bst_metric_add(metrics->mef_requests[cls], 1);
     log_request(r);
     r->front->worker->in_work--;
+    /* The content of a key registration may hold a key. */
+    bst_wipe((char *)(uintptr_t)r->x->req.body.ptr, r->x->req.body.len);
     server_front_answer(r->x, &r->call.rsp, r->call.req.accept);
     request_free(r);
 }

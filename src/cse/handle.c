@@ -11,6 +11,8 @@
 #include "obs/metrics.h"
 #include "sys/clock.h"
 
+#include <stdio.h>
+
 void bst_cse_op_init(struct bst_cse_op *op, struct bst_cse *cse, struct bst_cse_call *call)
 {
     *op = (struct bst_cse_op){
@@ -73,9 +75,21 @@ static void fill_success(struct bst_cse_op *op)
     }
 }
 
+/* The whole sentence is for log and audit; peers get what their class allows. */
+static void keep_reason(struct bst_cse_op *op, bst_result result)
+{
+    struct bst_cse_trace *trace = &op->call->trace;
+    bool who = result.code == BST_E_NOT_AUTHENTICATED || result.code == BST_E_ASSOCIATION_REQUIRED;
+    if (!trace->checked) {
+        snprintf(trace->reason, sizeof trace->reason, "%s", bst_error_detail());
+        snprintf(trace->clause, sizeof trace->clause, "%s", who ? "TS-0004 7.3.2.1, TS-0003 7.2.1" : "");
+    }
+}
+
 static void fill_failure(struct bst_cse_op *op, bst_result result)
 {
     struct bst_m2m_response *rsp = &op->call->rsp;
+    keep_reason(op, result);
     *rsp = (struct bst_m2m_response){0};
     bst_m2m_response_fail(rsp, result, op->arena);
     if (bst_error_rsc(result.code) == BST_RSC_INTERNAL_SERVER_ERROR) {

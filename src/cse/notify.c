@@ -228,7 +228,7 @@ static void add_representation(struct bst_cse_op *op, const struct bst_cse_event
 
 static bst_result finish_text(struct bst_cse_op *op, struct bst_buf *buf, struct bst_view *ret)
 {
-    *ret = buf->failed ? (struct bst_view){0} : bst_arena_view(op->arena, bst_buf_view(buf));
+    *ret = buf->failed ? (struct bst_view){NULL, 0} : bst_arena_view(op->arena, bst_buf_view(buf));
     bst_buf_clear(buf);
     BST_ENSURE(ret->ptr, BST_E_NOMEM);
     return BST_OK;

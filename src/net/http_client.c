@@ -315,10 +315,18 @@ static void report_handshake(const struct conn *conn)
     }
 }
 
+/* In TLS 1.3 a server judges the client's certificate after the client's side is done, so that its alert
+ * comes in place of the first answer. */
+static bool refused_by_tls(const struct conn *conn)
+{
+    return conn->stream.tls && (!conn->stream.open || (bst_tls_state(conn->stream.tls) == BST_TLS_FAILED &&
+                                                       !conn->answer_begun));
+}
+
 static void on_end(void *user, bst_result why)
 {
     struct conn *conn = user;
-    if (conn->stream.tls && !conn->stream.open) {
+    if (refused_by_tls(conn)) {
         /* The hook may use the thread's sentence for itself. */
         char detail[256];
         (void)bst_failed(bst_view_copy(bst_view(bst_error_detail()), detail, sizeof detail));

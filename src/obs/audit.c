@@ -328,6 +328,7 @@ static void merge_key(const struct bst_audit_event *e, struct bst_buf *key)
     add_part(key, e->op);
     add_part(key, e->target);
     add_part(key, e->rule);
+    add_part(key, e->detail);
 }
 
 static struct bst_view keep_part(struct bst_buf *text, struct bst_view part)
@@ -335,7 +336,7 @@ static struct bst_view keep_part(struct bst_buf *text, struct bst_view part)
     size_t at = text->len;
     size_t len = part.len > AUDIT_FIELD_MAX ? AUDIT_FIELD_MAX : part.len;
     bst_buf_add(text, part.ptr, len);
-    return text->failed ? (struct bst_view){0} : bst_view_of(text->ptr + at, len);
+    return text->failed ? (struct bst_view){NULL, 0} : bst_view_of(text->ptr + at, len);
 }
 
 static struct merged *merged_new(const struct bst_audit_event *e, int64_t now)

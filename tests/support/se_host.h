@@ -14,7 +14,7 @@ struct test_file {
     struct test_file *next;
     char path[128];
     char *ptr;
-    size_t len;
+    size_t len, cap;
 };
 
 struct test_host {
@@ -37,7 +37,10 @@ static inline struct test_file *test_file(const struct test_host *h, const char 
 
 static inline void test_file_add(struct test_file *file, struct bst_view bytes)
 {
-    file->ptr = realloc(file->ptr, file->len + bytes.len + 1);
+    if (file->len + bytes.len >= file->cap) {
+        file->cap = 2 * (file->len + bytes.len + 1);
+        file->ptr = realloc(file->ptr, file->cap);
+    }
     if (bytes.len) {
         memcpy(file->ptr + file->len, bytes.ptr, bytes.len);
     }

@@ -6,8 +6,8 @@
 
 #include "crypto/aead.h"
 #include "crypto/rand.h"
+#include "se/passphrase.h"
 
-#include <argon2.h>
 #include <ctype.h>
 #include <stdio.h>
 
@@ -16,18 +16,8 @@
 #define SALT_BYTES 16
 #define HEAD_BYTES (MAGIC_BYTES + 1 + 4 + 4 + 4 + SALT_BYTES)
 #define ROOT_BYTES 32
-#define PASSPHRASE_MIN 8
 
 enum kdf { KDF_NONE = 0, KDF_ARGON2ID = 1 };
-
-/* RFC 9106 4, second recommended choice: 64 MiB, three passes; one lane for one thread. */
-#define ARGON_PASSES 3
-#define ARGON_KIB 65536
-#define ARGON_LANES 1
-/* Stored numbers may be somebody else's: what would take minutes or all memory is refused. */
-#define ARGON_PASSES_MAX 64
-#define ARGON_KIB_MAX (1024 * 1024)
-#define ARGON_LANES_MAX 16
 
 struct params {
     uint8_t kdf;
@@ -103,8 +93,7 @@ static bool take_head(struct bst_view in, struct params *ret)
     in = bst_view_from(in, MAGIC_BYTES);
     if (!bst_soft_take(&in, 1, &kdf) || !bst_soft_take(&in, 4, &passes) ||
         !bst_soft_take(&in, 4, &kib) || !bst_soft_take(&in, 4, &lanes) || in.len < SALT_BYTES ||
-        kdf > KDF_ARGON2ID || passes > ARGON_PASSES_MAX || kib > ARGON_KIB_MAX ||
-        lanes > ARGON_LANES_MAX) {
+        kdf > KDF_ARGON2ID) {
         return false;
     }
     *ret = (struct params){(uint8_t)kdf, (uint32_t)passes, (uint32_t)kib, (uint32_t)lanes, {0}};
@@ -115,17 +104,8 @@ static bool take_head(struct bst_view in, struct params *ret)
 static bst_result stretch(const struct params *params, const struct bst_secret *passphrase,
                           struct bst_secret *ret)
 {
-    bst_auto(secret) root = {0};
-    BST_TRY(bst_secret_init(&root, ROOT_BYTES));
-    int outcome = argon2id_hash_raw(params->passes, params->kib, params->lanes, passphrase->ptr,
-                                    passphrase->len, params->salt, SALT_BYTES, root.ptr, root.len);
-    if (outcome != ARGON2_OK) {
-        BST_FAIL(outcome == ARGON2_MEMORY_ALLOCATION_ERROR ? BST_E_NOMEM : BST_E_CRYPTO,
-                 "Argon2id: %s", argon2_error_message(outcome));
-    }
-    *ret = root;
-    root = (struct bst_secret){0};
-    return BST_OK;
+    const struct bst_passphrase_cost cost = {params->passes, params->kib, params->lanes};
+    return bst_passphrase_key(passphrase, &cost, params->salt, ret);
 }
 
 /* ---- where the key comes from ---- */
@@ -172,10 +152,6 @@ static bst_result read_passphrase(const struct bst_se_host *host, const struct s
     size_t len = text.len;
     while (len && (text.ptr[len - 1] == '\n' || text.ptr[len - 1] == '\r')) {
         len--;
-    }
-    if (len < PASSPHRASE_MIN) {
-        BST_FAIL(BST_E_BAD_KEY, "the passphrase in %s has fewer than %d bytes", source->name,
-                 PASSPHRASE_MIN);
     }
     return bst_secret_copy(ret, text.ptr, len);
 }
@@ -260,7 +236,8 @@ static bst_result make_folder(const struct bst_se_host *host, const char *params
     struct params params = {.kdf = KDF_NONE};
     bst_auto(secret) root = {0};
     if (source->passphrase) {
-        params = (struct params){KDF_ARGON2ID, ARGON_PASSES, ARGON_KIB, ARGON_LANES, {0}};
+        const struct bst_passphrase_cost cost = BST_PASSPHRASE_COST;
+        params = (struct params){KDF_ARGON2ID, cost.passes, cost.kib, cost.lanes, {0}};
         BST_TRY(bst_random(params.salt, SALT_BYTES));
         BST_TRY(root_of(host, source, &params, &root));
     } else {
