@@ -525,14 +525,25 @@ static bst_result run_check(struct admin *a)
     return BST_OK;
 }
 
+static bst_result read_generation(struct bst_store *store, int64_t *ret)
+{
+    struct bst_store_conn *reader;
+    BST_TRY(bst_store_reader(store, &reader));
+    bst_result r = bst_store_generation(reader, ret);
+    bst_store_reader_close(&reader);
+    return r;
+}
+
 static bst_result run_snapshot(struct admin *a)
 {
     char folder[BST_PATH_MAX];
+    int64_t generation;
+    BST_TRY(read_generation(a->server->store, &generation));
     BST_TRY(server_snapshot(a->server, folder));
     BST_TRY(record(a, "state.snapshot", (struct bst_view){0}, bst_view(folder), (struct bst_view){0}));
     bst_buf_addc(a->out, '{');
     member(a->out, "folder", bst_view(folder));
-    bst_buf_addc(a->out, '}');
+    bst_buf_addf(a->out, ",\"generation\":%lld}", (long long)generation);
     return BST_OK;
 }
 

@@ -137,6 +137,18 @@ static void keep(struct server_keys *keys, struct bst_map *map, size_t max, stru
     kept->until_us = bst_mono_us() + life_us;
 }
 
+bst_key server_keys_at_hand(struct server_keys *keys, struct bst_view identity)
+{
+    bst_key key = find_local(keys, identity);
+    if (!key) {
+        pthread_mutex_lock(&keys->lock);
+        const struct kept *kept = find_kept(&keys->cache, identity);
+        key = kept ? kept->key : 0;
+        pthread_mutex_unlock(&keys->lock);
+    }
+    return key;
+}
+
 void server_keys_forget(struct server_keys *keys, struct bst_view identity)
 {
     pthread_mutex_lock(&keys->lock);

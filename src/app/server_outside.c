@@ -78,9 +78,39 @@ static bool dial_filter(void *user, const struct bst_inet *ip)
 
 /* --- TLS towards targets -------------------------------------------------------------------- */
 
-static bst_result new_target(struct bst_server *server, struct bst_view must_prove, bool is_ae,
-                             struct bst_view host, struct bst_tls_client **ret)
+/* [TS-0003 8.2.1] the second association, from the CSE to the AE, uses the credentials of the first. */
+struct proof {
+    struct bst_view must_prove; /* absolute AE-ID, or the host of the URL */
+    bool is_ae;
+    struct bst_view host;
+    struct bst_view identity; /* of the key that the AE registered with; empty: certificates */
+    bst_key key;
+};
+
+static bst_result find_proof(struct bst_server *server, const struct bst_notify_attempt *attempt,
+                             const struct bst_http_url *url, struct bst_arena *arena, struct proof *ret)
 {
+    struct bst_entity_id id;
+    *ret = (struct proof){.must_prove = attempt->target_id.len ? attempt->target_id : url->host,
+                          .is_ae = attempt->target_id.len > 0,
+                          .host = url->host};
+    if (!ret->is_ae) {
+        return BST_OK;
+    }
+    BST_TRY(bst_entity_parse(&server->self, attempt->target_id, &id));
+    BST_TRY(server_psk_of_ae(server->outside.reader, bst_entity_last(&id), arena, &ret->identity));
+    ret->key = ret->identity.len ? server_keys_at_hand(server->keys, ret->identity) : 0;
+    if (!ret->key) {
+        ret->identity = (struct bst_view){0}; /* the AE must then show a certificate */
+    }
+    return BST_OK;
+}
+
+static bst_result new_target(struct bst_server *server, const struct proof *proof,
+                             struct bst_tls_client **ret)
+{
+    struct bst_view must_prove = proof->must_prove, host = proof->host;
+    bool is_ae = proof->is_ae;
     struct bst_trust *trust;
     struct bst_tls_credential own;
     bst_auto(buf) pem = {0};
@@ -96,6 +126,12 @@ static bst_result new_target(struct bst_server *server, struct bst_view must_pro
         .server_name = bst_fqdn_valid(host) ? name : NULL, .expect = expect,
         .n_expect = is_ae ? 1 : 2, .resume = true, .wall_us = bst_wall_us,
     };
+    if (proof->key) {
+        config.credential = NULL;
+        config.psk_identity = proof->identity;
+        config.psk_key = proof->key;
+        config.n_expect = 0;
+    }
     bst_result r = bst_tls_client_new(&config, ret);
     bst_trust_drop(&trust);
     return r;
@@ -119,15 +155,15 @@ static void clear_targets(struct server_outside *outside)
 
 /* One TLS client for each thing that must be proved; on the outside loop. */
 static bst_result target_client(struct bst_server *server, const struct bst_notify_attempt *attempt,
-                                const struct bst_http_url *url, struct bst_tls_client **ret)
+                                const struct bst_http_url *url, struct bst_arena *arena,
+                                struct bst_tls_client **ret)
 {
     struct server_outside *outside = &server->outside;
-    bool is_ae = attempt->target_id.len > 0;
-    struct bst_view must_prove = is_ae ? attempt->target_id : url->host;
+    struct proof proof;
     bst_auto(buf) key = {0};
-    bst_buf_addv(&key, must_prove);
-    bst_buf_addc(&key, ' ');
-    bst_buf_addv(&key, url->host);
+    BST_TRY(find_proof(server, attempt, url, arena, &proof));
+    bst_buf_addf(&key, "%.*s %.*s %llu", BST_VIEW_ARGS(proof.must_prove), BST_VIEW_ARGS(url->host),
+                 (unsigned long long)proof.key);
     BST_TRY(bst_buf_check(&key));
     *ret = bst_map_get(&outside->targets, bst_buf_view(&key));
     if (*ret) {
@@ -137,7 +173,7 @@ static bst_result target_client(struct bst_server *server, const struct bst_noti
         clear_targets(outside);
     }
     struct bst_tls_client *client;
-    BST_TRY(new_target(server, must_prove, is_ae, url->host, &client));
+    BST_TRY(new_target(server, &proof, &client));
     bst_result r = bst_map_set(&outside->targets, bst_buf_view(&key), client, NULL);
     if (bst_failed(r)) {
         bst_tls_client_free(&client);
@@ -200,7 +236,7 @@ static bst_result start_call(struct sending *s)
     BST_TRY(bst_http_url_parse(s->attempt->url, &s->arena, &url));
     bool named = server_notify_allows_name(&server->config->notify.allow, url.host);
     if (url.tls) {
-        BST_TRY(target_client(server, s->attempt, &url, &tls));
+        BST_TRY(target_client(server, s->attempt, &url, &s->arena, &tls));
     }
     BST_TRY(bst_http_from_request_at(&s->attempt->req, url.path, &s->arena, &msg));
     bool v6 = memchr(url.host.ptr, ':', url.host.len) != NULL;
@@ -219,6 +255,10 @@ static bst_result start_call(struct sending *s)
 static void transport_send(void *ctx, struct bst_notify_attempt *attempt)
 {
     struct bst_server *server = ctx;
+    if (server->outside.closing) {
+        bst_notify_sent(attempt, bst_error(BST_E_CANCELLED), 0);
+        return;
+    }
     struct sending *s = bst_alloc(sizeof *s);
     if (!s) {
         bst_notify_sent(attempt, bst_error(BST_E_NOMEM), 0);
@@ -258,17 +298,25 @@ void server_outside_forget(struct bst_server *server)
     }
 }
 
+/* Calls under way end first, and tell the notifier: it must still be there. */
+static void close_outside(struct server_outside *outside)
+{
+    outside->closing = true;
+    bst_http_client_free(&outside->guarded);
+    bst_http_client_free(&outside->open);
+    bst_notifier_free(&outside->server->notifier);
+    clear_targets(outside);
+    bst_map_clear(&outside->targets);
+    bst_store_reader_close(&outside->reader);
+}
+
 static void outside_thread(void *arg)
 {
     struct server_outside *outside = arg;
     if (bst_failed(bst_loop_run(outside->loop))) {
         bst_log(BST_LOG_ERROR, "loop.failed", "the client loop ended: %s", bst_error_detail());
     }
-    bst_notifier_free(&outside->server->notifier);
-    bst_http_client_free(&outside->guarded);
-    bst_http_client_free(&outside->open);
-    clear_targets(outside);
-    bst_map_clear(&outside->targets);
+    close_outside(outside);
 }
 
 static bst_result make(struct bst_server *server)
@@ -277,6 +325,7 @@ static bst_result make(struct bst_server *server)
     const struct bst_config *config = server->config;
     outside->server = server;
     BST_TRY(bst_loop_new(&outside->loop));
+    BST_TRY(bst_store_reader(server->store, &outside->reader));
     BST_TRY(bst_http_client_new(
         outside->loop, &(struct bst_http_client_config){.filter = dial_filter, .ctx = server},
         &outside->guarded));
@@ -303,9 +352,7 @@ void server_outside_stop(struct bst_server *server)
         bst_loop_stop(outside->loop);
         bst_thread_join(&outside->thread);
     } else {
-        bst_notifier_free(&server->notifier);
-        bst_http_client_free(&outside->guarded);
-        bst_http_client_free(&outside->open);
+        close_outside(outside);
     }
     bst_loop_free(&outside->loop);
     server->events.ctx = NULL;

@@ -51,6 +51,8 @@ struct server_outside {
     struct bst_http_client *guarded; /* dials what the allow list has */
     struct bst_http_client *open;    /* dials names that the list has, and MEFs */
     struct bst_map targets;          /* TLS clients of notifications by what must be proved */
+    struct bst_store_conn *reader;   /* which key an AE has */
+    bool closing;
 };
 
 struct server_metrics {
@@ -135,6 +137,8 @@ void server_handshake_failed(void *ctx, const struct bst_net_peer *peer,
 bst_result server_bind(void *ctx, struct bst_store_conn *txn, const struct bst_association *assoc,
                        struct bst_view ae_id_stem);
 bst_result server_unbind(void *ctx, struct bst_store_conn *txn, struct bst_view ae_id_stem);
+/** Name space in the CSE's store: credential -> "<time> <reason>". */
+#define SERVER_NS_REVOKED "revoked"
 /** *ret_reason is "" when the credential is good. */
 bst_result server_revocation(struct bst_store_conn *conn, struct bst_view cred_id, char *ret_reason,
                              size_t cap);
@@ -144,12 +148,17 @@ bst_result server_unrevoke(struct bst_server *server, struct bst_view cred_id);
 /** Close every session of a Credential-ID, at the CSE and at the MEF. */
 bst_result server_close_credential(struct bst_server *server, struct bst_view cred_id);
 void server_bindings_changed(struct bst_server *server);
+/** The PSK identity with which an AE was registered; empty when it was a certificate. */
+bst_result server_psk_of_ae(struct bst_store_conn *conn, struct bst_view ae_id_stem,
+                            struct bst_arena *arena, struct bst_view *ret);
 
 /* server_keys.c: whose pre-shared key is this? */
 bst_result server_keys_new(struct bst_server *server, struct server_keys **ret);
 void server_keys_free(struct server_keys **keys);
 /** For the CSE's TLS endpoints. */
 struct bst_tls_identity_source server_keys_source(struct bst_server *server);
+/** The key of an identity, as far as it is at hand; 0 when a MEF would have to be asked. @thread any */
+bst_key server_keys_at_hand(struct server_keys *keys, struct bst_view identity);
 /** Forget keys fetched for an identity. */
 void server_keys_forget(struct server_keys *keys, struct bst_view identity);
 /** Say which worker this thread is. */

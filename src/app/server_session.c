@@ -11,7 +11,6 @@
 /* Name spaces in the CSE's store. Keys join two texts by a NUL, which neither contains. */
 #define NS_CREDENTIAL_AES "credential-ae" /* credential NUL stem */
 #define NS_AE_CREDENTIALS "ae-credential" /* stem NUL credential */
-#define NS_REVOKED "revoked"              /* credential -> "<time us> <reason>" */
 
 /* --- bindings ------------------------------------------------------------------------------- */
 
@@ -128,6 +127,26 @@ bst_result server_unbind(void *ctx, struct bst_store_conn *txn, struct bst_view 
     return r;
 }
 
+bst_result server_psk_of_ae(struct bst_store_conn *conn, struct bst_view ae_id_stem,
+                            struct bst_arena *arena, struct bst_view *ret)
+{
+    struct seconds *credentials = bst_arena_alloc(arena, sizeof *credentials);
+    *ret = (struct bst_view){0};
+    BST_ENSURE(credentials, BST_E_NOMEM);
+    BST_TRY(seconds_of(conn, NS_AE_CREDENTIALS, ae_id_stem, arena, credentials));
+    for (size_t i = 0; i < credentials->n; i++) {
+        bst_auto(buf) identity = {0};
+        enum bst_cred_type type;
+        BST_TRY(bst_cred_id_parse(credentials->items[i], &type, &identity));
+        if (type == BST_CRED_KPSA) {
+            *ret = bst_arena_view(arena, bst_buf_view(&identity));
+            BST_ENSURE(ret->ptr, BST_E_NOMEM);
+            return BST_OK;
+        }
+    }
+    return BST_OK;
+}
+
 static bst_result find_binding(void *ctx, struct bst_view cred_id, struct bst_arena *arena,
                                struct bst_assoc_binding *ret, bool *ret_found)
 {
@@ -151,7 +170,7 @@ bst_result server_revocation(struct bst_store_conn *conn, struct bst_view cred_i
     bool found = false;
     bst_arena_init(&arena, 64 * 1024);
     ret_reason[0] = '\0';
-    bst_result r = bst_kv_get(conn, NS_REVOKED, cred_id, &arena, &value, &found);
+    bst_result r = bst_kv_get(conn, SERVER_NS_REVOKED, cred_id, &arena, &value, &found);
     if (!bst_failed(r) && found) {
         snprintf(ret_reason, cap, "%.*s", BST_VIEW_ARGS(value));
     }
@@ -167,8 +186,8 @@ struct revocation {
 static bst_result write_revocation(struct bst_store_conn *conn, void *arg)
 {
     const struct revocation *r = arg;
-    return r->value.len ? bst_kv_put(conn, NS_REVOKED, r->cred_id, r->value)
-                        : bst_kv_delete(conn, NS_REVOKED, r->cred_id);
+    return r->value.len ? bst_kv_put(conn, SERVER_NS_REVOKED, r->cred_id, r->value)
+                        : bst_kv_delete(conn, SERVER_NS_REVOKED, r->cred_id);
 }
 
 static bool session_has_credential(void *ctx, const struct bst_net_peer *peer)

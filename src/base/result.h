@@ -29,7 +29,12 @@ static inline bool bst_failed(bst_result r)
     } while (0)
 
 /** Return the error with a sentence: what, where, what to do. Never a secret. */
-#define BST_FAIL(err, ...) return bst_error_detailed((err), __VA_ARGS__)
+#define BST_FAIL(err, ...)                                                                         \
+    do {                                                                                           \
+        const enum bst_error bst_fail_code_ = (err);                                               \
+        (void)bst_error_detailed(bst_fail_code_, __VA_ARGS__);                                     \
+        return (bst_result){bst_fail_code_};                                                       \
+    } while (0)
 
 /** True when a value made in this process is impossible: logged, counted; aborts in test builds only.
  * Never for content of a peer, a file, a configuration or a database. */

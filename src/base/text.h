@@ -26,7 +26,7 @@ static inline bool bst_view_is(struct bst_view a, const char *text)
 }
 static inline bool bst_view_starts(struct bst_view a, struct bst_view prefix)
 {
-    return a.len >= prefix.len && memcmp(a.ptr, prefix.ptr, prefix.len) == 0;
+    return a.len >= prefix.len && (prefix.len == 0 || memcmp(a.ptr, prefix.ptr, prefix.len) == 0);
 }
 static inline struct bst_view bst_view_from(struct bst_view v, size_t offset)
 {

@@ -97,7 +97,8 @@ static bst_result open_blob(struct bst_view key, struct bst_view aad, struct bst
 static bst_result check_length(struct bst_view blob)
 {
     if (blob.len < BST_AEAD_OVERHEAD) {
-        BST_FAIL(BST_E_TRUNCATED, "%zu sealed bytes are fewer than any sealed object has", blob.len);
+        BST_FAIL(BST_E_TRUNCATED, "%zu sealed bytes are fewer than any sealed object has",
+                 blob.len);
     }
     return BST_OK;
 }
@@ -131,7 +132,8 @@ bst_result bst_aead_open_secret(struct bst_view key, struct bst_view aad, struct
     return BST_OK;
 }
 
-/* ---- chunks: nonce = prefix[7] || counter(be32) || last, header = version, salt[32], prefix[7] ---- */
+/* ---- chunks: nonce = prefix[7] || counter(be32) || last, header = version, salt[32], prefix[7]
+ * ---- */
 
 #define STREAM_VERSION 1
 #define SALT_BYTES 32

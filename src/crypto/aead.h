@@ -44,7 +44,8 @@ bst_result bst_stream_open_init(struct bst_stream *stream, struct bst_view key,
 /** Seal one chunk; every chunk but the last has exactly BST_STREAM_CHUNK_BYTES. Appends. */
 bst_result bst_stream_seal(struct bst_stream *stream, struct bst_view in, bool last,
                            struct bst_buf *ret);
-/** Open one sealed chunk; `last` when the input ends with it. BST_E_BAD_MAC when it does not fit. */
+/** Open one sealed chunk; `last` when the input ends with it. BST_E_BAD_MAC when it does not fit.
+ */
 bst_result bst_stream_open(struct bst_stream *stream, struct bst_view in, bool last,
                            struct bst_buf *ret);
 void bst_stream_clear(struct bst_stream *stream);

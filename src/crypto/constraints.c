@@ -1,8 +1,9 @@
-/* Name constraints that OpenSSL cannot judge: otherName (its error 51) and urn: URIs (its error 53).
+/* Name constraints that OpenSSL cannot judge: otherName (its error 51) and urn: URIs (its error
+ * 53).
  *
- * [TS-0003, 8.1.2.2] CA certificates "shall constrain the names (object identifier M2M Device IDs ...,
- * Node-ID or FQDNs)". RFC 5280 4.2.1.10 knows no constraint for a URI without host; a subtree that is
- * itself a urn: prefix constrains those, and a host subtree alone refuses them. */
+ * [TS-0003, 8.1.2.2] CA certificates "shall constrain the names (object identifier M2M Device IDs
+ * ..., Node-ID or FQDNs)". RFC 5280 4.2.1.10 knows no constraint for a URI without host; a subtree
+ * that is itself a urn: prefix constrains those, and a host subtree alone refuses them. */
 #include "crypto/x509_priv.h"
 
 enum match { MATCH_NONE, MATCH_OTHER_FORM, MATCH_YES };
@@ -48,7 +49,8 @@ static bool prefix_match(struct bst_view name, struct bst_view base, char separa
 static bool host_match(struct bst_view host, struct bst_view base)
 {
     if (base.len && base.ptr[0] == '.') {
-        return host.len > base.len && bst_view_eq_nocase(bst_view_from(host, host.len - base.len), base);
+        return host.len > base.len &&
+               bst_view_eq_nocase(bst_view_from(host, host.len - base.len), base);
     }
     return bst_view_eq_nocase(host, base);
 }
@@ -74,7 +76,8 @@ static bst_result other_match(const GENERAL_NAME *name, const GENERAL_NAME *base
     BST_TRY(bst_other_name_text(name->d.otherName, text, sizeof text));
     BST_TRY(bst_other_name_text(base->d.otherName, subtree, sizeof subtree));
     bool same_type = OBJ_cmp(name->d.otherName->type_id, base->d.otherName->type_id) == 0;
-    *ret = same_type && prefix_match(bst_view(text), bst_view(subtree), '.') ? MATCH_YES : MATCH_NONE;
+    *ret =
+        same_type && prefix_match(bst_view(text), bst_view(subtree), '.') ? MATCH_YES : MATCH_NONE;
     return BST_OK;
 }
 
@@ -83,7 +86,8 @@ static bst_result subtree_match(const GENERAL_NAME *name, const GENERAL_NAME *ba
     return name->type == GEN_URI ? uri_match(name, base, ret) : other_match(name, base, ret);
 }
 
-/* How the name stands to the subtrees of its type: the best match, and whether there is any subtree. */
+/* How the name stands to the subtrees of its type: the best match, and whether there is any
+ * subtree. */
 static bst_result against(const GENERAL_NAME *name, const STACK_OF(GENERAL_SUBTREE) * subtrees,
                           enum match *ret_best, bool *ret_any)
 {
@@ -160,8 +164,8 @@ bst_result bst_constraints_check(STACK_OF(X509) * chain, bool all)
 {
     for (int issuer = 1; issuer < sk_X509_num(chain); issuer++) {
         int critical = 0;
-        bst_auto_ossl(nc) NAME_CONSTRAINTS *nc = X509_get_ext_d2i(
-            sk_X509_value(chain, issuer), NID_name_constraints, &critical, NULL);
+        bst_auto_ossl(nc) NAME_CONSTRAINTS *nc =
+            X509_get_ext_d2i(sk_X509_value(chain, issuer), NID_name_constraints, &critical, NULL);
         if (!nc && critical != -1) {
             return bst_crypto_fail(BST_E_BAD_CERT, "the name constraints of a CA are damaged");
         }

@@ -1,4 +1,5 @@
-/* What the files of crypto share: algorithms fetched once, OpenSSL's errors made into a sentence. */
+/* What the files of crypto share: algorithms fetched once, OpenSSL's errors made into a sentence.
+ */
 #pragma once
 
 #include "crypto/digest.h"

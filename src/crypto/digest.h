@@ -1,4 +1,5 @@
-/* Hashes, HMAC and HKDF. Keys are borrowed views of a bst_secret; outputs that are keys go to one. */
+/* Hashes, HMAC and HKDF. Keys are borrowed views of a bst_secret; outputs that are keys go to one.
+ */
 #pragma once
 
 #include "base/text.h"
@@ -22,11 +23,13 @@ bst_result bst_sha384(struct bst_view in, uint8_t out[BST_SHA384_BYTES]);
 bst_result bst_hmac_sha256(struct bst_view key, const struct bst_view *parts, size_t n,
                            uint8_t out[BST_SHA256_BYTES]);
 
-/** RFC 5869 with SHA-256, extract and expand; an empty salt is hash-length zeros. Up to 8160 bytes. */
+/** RFC 5869 with SHA-256, extract and expand; an empty salt is hash-length zeros. Up to 8160 bytes.
+ */
 bst_result bst_hkdf_sha256(struct bst_view salt, struct bst_view ikm, struct bst_view info,
                            uint8_t *out, size_t out_len);
 
-/** A hash over data that comes in pieces: init, update..., final. clear() is harmless at any time. */
+/** A hash over data that comes in pieces: init, update..., final. clear() is harmless at any time.
+ */
 struct bst_hasher {
     void *ctx;
 };

@@ -1,4 +1,5 @@
-/* A secret for the holder of a P-256 key: ephemeral ECDH, HKDF-SHA-256 over both public keys, GCM. */
+/* A secret for the holder of a P-256 key: ephemeral ECDH, HKDF-SHA-256 over both public keys, GCM.
+ */
 #include "crypto/aead.h"
 #include "crypto/crypto_priv.h"
 #include "crypto/pkey.h"

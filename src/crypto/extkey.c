@@ -18,7 +18,8 @@
 #include <stdatomic.h>
 
 #define PROVIDER_NAME "bastide"
-#define PARAM_KEY "bst-key"   /* import: address of a struct extkey, of which a reference is taken */
+#define PARAM_KEY "bst-key"   /* import: address of a struct extkey, of which a reference is taken \
+                               */
 #define PARAM_SPKI "bst-spki" /* get: DER SubjectPublicKeyInfo */
 
 struct extkey {
@@ -302,7 +303,8 @@ static bool md_by_name(const char *name, enum bst_md *ret)
 static int signer_set_params(void *arg, const OSSL_PARAM params[])
 {
     struct signer *signer = arg;
-    const OSSL_PARAM *p = params ? OSSL_PARAM_locate_const(params, OSSL_SIGNATURE_PARAM_DIGEST) : NULL;
+    const OSSL_PARAM *p =
+        params ? OSSL_PARAM_locate_const(params, OSSL_SIGNATURE_PARAM_DIGEST) : NULL;
     const char *name = NULL;
     return !p || (OSSL_PARAM_get_utf8_string_ptr(p, &name) && md_by_name(name, &signer->md));
 }
@@ -420,7 +422,8 @@ static int signer_sign(void *arg, uint8_t *out, size_t *ret_len, size_t cap, con
 static int signer_update(void *arg, const uint8_t *in, size_t len)
 {
     struct signer *signer = arg;
-    return signer->hasher.ctx && !bst_failed(bst_hasher_update(&signer->hasher, bst_view_of(in, len)));
+    return signer->hasher.ctx &&
+           !bst_failed(bst_hasher_update(&signer->hasher, bst_view_of(in, len)));
 }
 
 static int signer_final(void *arg, uint8_t *out, size_t *ret_len, size_t cap)
@@ -452,7 +455,10 @@ static int signer_digest_sign(void *arg, uint8_t *out, size_t *ret_len, size_t c
 
 /* ---- the provider ---- */
 
-#define FN(id, function) {id, (void (*)(void))(function)}
+#define FN(id, function)                                                                           \
+    {                                                                                              \
+        id, (void (*)(void))(function)                                                             \
+    }
 #define KEYMGMT_COMMON                                                                             \
     FN(OSSL_FUNC_KEYMGMT_NEW, keymgmt_new), FN(OSSL_FUNC_KEYMGMT_FREE, keymgmt_free),              \
         FN(OSSL_FUNC_KEYMGMT_DUP, keymgmt_dup), FN(OSSL_FUNC_KEYMGMT_HAS, keymgmt_has),            \

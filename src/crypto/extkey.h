@@ -1,7 +1,7 @@
 /* Keys that live elsewhere as OpenSSL objects, through a provider compiled in.
  *
- * The EVP_PKEY made here works wherever OpenSSL signs: SSL_CTX_use_PrivateKey(), certificates, CSRs.
- * Only its public half is in OpenSSL. */
+ * The EVP_PKEY made here works wherever OpenSSL signs: SSL_CTX_use_PrivateKey(), certificates,
+ * CSRs. Only its public half is in OpenSSL. */
 #pragma once
 
 #include "crypto/pkey.h"

@@ -11,7 +11,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#define SECURE_HEAP_BYTES ((size_t)1 << 19)
+/* Some ten thousand scalars: keys that are open and handshakes under way. */
+#define SECURE_HEAP_BYTES ((size_t)1 << 20)
 #define SECURE_HEAP_MIN_BYTES 32
 
 static struct bst_crypto crypto;

@@ -95,8 +95,10 @@ static bst_result check_name_text(struct bst_view text)
 {
     for (size_t i = 0; i < text.len; i++) {
         if (text.ptr[i] <= ' ' || text.ptr[i] > '~' || text.ptr[i] == '*') {
-            BST_FAIL(BST_E_VALUE, "a name for a certificate has a blank, a wildcard or a character "
-                                  "outside ASCII: '%.*s'", BST_VIEW_ARGS(text));
+            BST_FAIL(BST_E_VALUE,
+                     "a name for a certificate has a blank, a wildcard or a character "
+                     "outside ASCII: '%.*s'",
+                     BST_VIEW_ARGS(text));
         }
     }
     if (text.len == 0 || text.len >= BST_CERT_NAME_BYTES - sizeof AE_SCHEME) {
@@ -287,7 +289,8 @@ static bst_result set_subject(X509_NAME *name, struct bst_view common_name)
     if (common_name.len && X509_NAME_add_entry_by_NID(name, NID_commonName, MBSTRING_UTF8,
                                                       (const uint8_t *)common_name.ptr,
                                                       (int)common_name.len, -1, 0) != 1) {
-        return bst_crypto_fail(BST_E_VALUE, "the common name is not possible (64 characters at most)");
+        return bst_crypto_fail(BST_E_VALUE,
+                               "the common name is not possible (64 characters at most)");
     }
     return BST_OK;
 }
@@ -324,7 +327,7 @@ static bst_result signing_md(EVP_PKEY *key, const EVP_MD **ret)
     enum bst_pkey_kind kind;
     BST_TRY(bst_crypto_get(&crypto));
     BST_TRY(bst_pkey_kind(key, &kind));
-    *ret = kind == BST_PKEY_ED25519    ? NULL
+    *ret = kind == BST_PKEY_ED25519   ? NULL
            : kind == BST_PKEY_EC_P384 ? crypto->md[BST_MD_SHA384]
                                       : crypto->md[BST_MD_SHA256];
     return BST_OK;

@@ -49,7 +49,8 @@ bst_result bst_pkey_kind(const struct evp_pkey_st *pkey, enum bst_pkey_kind *ret
     }
     char group[64] = "";
     size_t len = 0;
-    if (EVP_PKEY_is_a(pkey, "EC") && EVP_PKEY_get_group_name(pkey, group, sizeof group, &len) == 1) {
+    if (EVP_PKEY_is_a(pkey, "EC") &&
+        EVP_PKEY_get_group_name(pkey, group, sizeof group, &len) == 1) {
         for (unsigned kind = BST_PKEY_EC_P256; kind <= BST_PKEY_EC_P384; kind++) {
             if (strcmp(group, kinds[kind].group) == 0) {
                 *ret = (enum bst_pkey_kind)kind;

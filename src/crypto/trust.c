@@ -191,11 +191,13 @@ static int judge(int ok, X509_STORE_CTX *ctx)
     if (ok) {
         return 1;
     }
-    if (error == X509_V_ERR_UNSUPPORTED_CONSTRAINT_TYPE || error == X509_V_ERR_UNSUPPORTED_NAME_SYNTAX) {
+    if (error == X509_V_ERR_UNSUPPORTED_CONSTRAINT_TYPE ||
+        error == X509_V_ERR_UNSUPPORTED_NAME_SYNTAX) {
         v->constraints_left = true;
         return 1;
     }
-    /* An anchor is trusted by configuration, not by a CRL that its own issuer would have to give. */
+    /* An anchor is trusted by configuration, not by a CRL that its own issuer would have to give.
+     */
     return crl_absent_or_stale(error) && (v->crl_policy == BST_CRL_ALLOW_MISSING || is_anchor(ctx));
 }
 
@@ -226,7 +228,8 @@ static bst_result verify_failure(X509_STORE_CTX *ctx)
     ERR_clear_error();
     BST_FAIL(verify_error_code(error), "certificate '%s' (number %d of its chain): %s%s", subject,
              X509_STORE_CTX_get_error_depth(ctx) + 1, X509_verify_cert_error_string(error),
-             crl_absent_or_stale(error) ? "; a current CRL of its issuer is required by policy" : "");
+             crl_absent_or_stale(error) ? "; a current CRL of its issuer is required by policy"
+                                        : "");
 }
 
 /* [TS-0003, 10.1.1.1] "The key usage extension shall be included and shall indicate at least

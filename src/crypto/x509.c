@@ -215,9 +215,9 @@ static bool is_scheme(struct bst_view text)
     return text.len > 0;
 }
 
-/* The text names no scheme for the "full URI representation of the AE-ID": any is accepted, and what
- * follows its colon is the Absolute AE-ID. A URI that is a host only may be an FQDN (10.1.1.6); one
- * without authority (urn:) names a node. */
+/* The text names no scheme for the "full URI representation of the AE-ID": any is accepted, and
+ * what follows its colon is the Absolute AE-ID. A URI that is a host only may be an FQDN
+ * (10.1.1.6); one without authority (urn:) names a node. */
 static bst_result uri_name(struct bst_view text, struct bst_cert_name *ret)
 {
     BST_TRY(check_text(text));
@@ -276,8 +276,9 @@ static bool dotted(struct bst_view text)
     return text.len > 0;
 }
 
-/* [TS-0003, 10.1.1.4.1] type-id is the device indication arc, value the remaining arcs. The ASN.1 type
- * of the value is not stated: RELATIVE-OID is emitted, and text or OBJECT IDENTIFIER also read. */
+/* [TS-0003, 10.1.1.4.1] type-id is the device indication arc, value the remaining arcs. The ASN.1
+ * type of the value is not stated: RELATIVE-OID is emitted, and text or OBJECT IDENTIFIER also
+ * read. */
 static bst_result other_value_text(const ASN1_TYPE *value, struct bst_buf *ret)
 {
     char oid[BST_CERT_NAME_BYTES];
@@ -444,7 +445,8 @@ bst_result bst_asn1_serial_text(const ASN1_INTEGER *serial, char *out, size_t ca
     bst_auto(buf) hex = {0};
     bst_hex_add(&hex, bytes, true);
     BST_TRY(bst_buf_check(&hex));
-    if (bytes.len == 0 || bytes.len > 20 || bst_failed(bst_view_copy(bst_buf_view(&hex), out, cap))) {
+    if (bytes.len == 0 || bytes.len > 20 ||
+        bst_failed(bst_view_copy(bst_buf_view(&hex), out, cap))) {
         BST_FAIL(BST_E_BAD_CERT, "a serial number of %zu bytes", bytes.len);
     }
     return BST_OK;
@@ -456,7 +458,8 @@ bst_result bst_cert_facts(const struct x509_st *cert, struct bst_cert_facts *ret
     BST_TRY(bst_asn1_time_us(X509_get0_notBefore(cert), &facts.not_before_us));
     BST_TRY(bst_asn1_time_us(X509_get0_notAfter(cert), &facts.not_after_us));
     BST_TRY(bst_asn1_serial_text(X509_get0_serialNumber(cert), facts.serial, sizeof facts.serial));
-    bst_auto_ossl(bc) BASIC_CONSTRAINTS *bc = X509_get_ext_d2i(cert, NID_basic_constraints, NULL, NULL);
+    bst_auto_ossl(bc) BASIC_CONSTRAINTS *bc =
+        X509_get_ext_d2i(cert, NID_basic_constraints, NULL, NULL);
     facts.ca = bc && bc->ca;
     bst_auto(buf) der = {0}, spki = {0};
     BST_TRY(bst_cert_der(cert, &der));
@@ -491,8 +494,8 @@ bst_result bst_spki_identifier(struct bst_view spki_der, char out[BST_KEY_ID_LEN
     return bst_view_copy(bst_buf_view(&text), out, BST_KEY_ID_LEN + 1);
 }
 
-/* [TS-0003, 10.1.2] the digest is computed "using the hash algorithm identified in the trusted public
- * key identifier" and the values are compared. */
+/* [TS-0003, 10.1.2] the digest is computed "using the hash algorithm identified in the trusted
+ * public key identifier" and the values are compared. */
 static bst_result match_form(struct bst_view value, size_t bytes, struct bst_view spki_der)
 {
     bst_auto(buf) trusted = {0};

@@ -1,6 +1,7 @@
 /* Certificates: names by flavour, verification against a trust store, fingerprints.
  *
- * OpenSSL's X509 objects cross the folder border as `struct x509_st`; only crypto and tls look inside. */
+ * OpenSSL's X509 objects cross the folder border as `struct x509_st`; only crypto and tls look
+ * inside. */
 #pragma once
 
 #include "crypto/pkey.h"
@@ -41,8 +42,9 @@ const char *bst_cert_flavour_name(enum bst_cert_flavour flavour);
 /** One subjectAltName, as text: the name as the flavour compares it. */
 struct bst_cert_name {
     unsigned flavours; /* enum bst_cert_flavour bits that this name can stand for */
-    char text[BST_CERT_NAME_BYTES]; /* AE: "//sp/..."; DNS: lower case; URI whole; device: dotted OID
-                                     * "<type-id>.<remaining arcs>", or "<type-id>:<text>" */
+    char
+        text[BST_CERT_NAME_BYTES]; /* AE: "//sp/..."; DNS: lower case; URI whole; device: dotted OID
+                                    * "<type-id>.<remaining arcs>", or "<type-id>:<text>" */
 };
 struct bst_cert_names {
     struct bst_cert_name *names; /* owned */
@@ -53,7 +55,8 @@ void bst_cert_names_clear(struct bst_cert_names *names);
  * BST_CERT_NAMES_MAX names and names that are too long; skips name types that no flavour uses.
  * @clause TS-0003 10.1.1 */
 bst_result bst_cert_names(const struct x509_st *cert, struct bst_cert_names *ret);
-/** Is the name that the flavour calls for there, exactly? BST_E_BAD_CERT with what is there instead. */
+/** Is the name that the flavour calls for there, exactly? BST_E_BAD_CERT with what is there
+ * instead. */
 bst_result bst_cert_expect(const struct x509_st *cert, enum bst_cert_flavour flavour,
                            struct bst_view name);
 /** Common name of the subject, for people; "" when there is none. */
@@ -64,8 +67,8 @@ void bst_cert_subject_text(const struct x509_st *cert, char *out, size_t cap);
 struct bst_cert_facts {
     int64_t not_before_us, not_after_us; /* wall */
     bool ca;
-    char serial[48];                     /* upper-case hex */
-    uint8_t sha256[BST_SHA256_BYTES];    /* of the DER certificate */
+    char serial[48];                  /* upper-case hex */
+    uint8_t sha256[BST_SHA256_BYTES]; /* of the DER certificate */
     uint8_t spki_sha256[BST_SHA256_BYTES];
 };
 bst_result bst_cert_facts(const struct x509_st *cert, struct bst_cert_facts *ret);
@@ -91,8 +94,8 @@ struct bst_trust;
 bst_result bst_trust_new(enum bst_crl_policy crl_policy, struct bst_trust **ret);
 struct bst_trust *bst_trust_hold(struct bst_trust *trust);
 void bst_trust_drop(struct bst_trust **trust);
-/** All certificates of a PEM or DER text become anchors; each must be a CA or self-signed leaf
- * named on purpose. Refuses MD5 and SHA-1. */
+/** All certificates of a PEM or DER text become anchors: roots, intermediate CAs, or a leaf that is
+ * trusted for itself only. Refuses MD5, SHA-1 and keys other than EC P-256, P-384 and Ed25519. */
 bst_result bst_trust_add_anchors(struct bst_trust *trust, struct bst_view text);
 /** PEM (several) or DER. Its signature is checked when a chain uses it. */
 bst_result bst_trust_add_crls(struct bst_trust *trust, struct bst_view text);
@@ -110,7 +113,8 @@ struct x509_st *bst_trust_anchor(const struct bst_trust *trust, size_t index);
  *
  * @param chain       untrusted intermediates, may be NULL
  * @param now_us      wall time
- * @error BST_E_BAD_CERT  no path, constraint, purpose, weak signature: the detail says which certificate
+ * @error BST_E_BAD_CERT  no path, constraint, purpose, weak signature: the detail says which
+ * certificate
  * @error BST_E_EXPIRED   not valid at this time
  * @error BST_E_REVOKED   revoked, or no current CRL although the policy requires one
  * @clause TS-0003 8.1.2.2 */
@@ -124,8 +128,9 @@ struct bst_cert_san {
     struct bst_view name; /* AE: Absolute AE-ID "//sp/S1" (m2m: is put before it); CSE, FQDN: domain
                            * name; NODE: URI; DEVICE: "<type-id>:<remaining arcs>", both dotted */
 };
-/** One permitted subtree. CSE, FQDN: domain "example.com" and what is below it. AE: host of the URI,
- * exact, or ".example.com" for what is below. NODE: URI prefix "urn:dev:mac". DEVICE: "<type-id>:" or
+/** One permitted subtree. CSE, FQDN: domain "example.com" and what is below it. AE: host of the
+ * URI, exact, or ".example.com" for what is below. NODE: URI prefix "urn:dev:mac". DEVICE:
+ * "<type-id>:" or
  * "<type-id>:<leading arcs>". */
 struct bst_cert_permit {
     enum bst_cert_flavour flavour;
@@ -136,7 +141,7 @@ struct bst_cert_spec {
     const struct bst_cert_san *sans;
     size_t n_sans;
     bool ca;
-    int path_len; /* of a CA, -1 = no limit */
+    int path_len;            /* of a CA, -1 = no limit */
     enum bst_cert_role role; /* extended key usage; ANY_ROLE: both */
     int64_t not_before_us, not_after_us;
     const struct bst_cert_permit *permits; /* of a CA: names outside are refused below it */
@@ -165,7 +170,7 @@ void bst_csr_clear(struct bst_csr *csr);
 struct bst_revocation {
     char serial[48]; /* upper-case hex */
     int64_t when_us;
-    int reason;      /* RFC 5280 5.3.1; 0 unspecified */
+    int reason; /* RFC 5280 5.3.1; 0 unspecified */
 };
 /** Sign a CRL; appends DER. */
 bst_result bst_crl_build(const struct x509_st *issuer, struct evp_pkey_st *issuer_key,

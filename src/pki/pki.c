@@ -91,7 +91,8 @@ static bst_result write_pem(const struct bst_pki *pki, const char *path, const c
 
 /* ---- the list ---- */
 
-/* Sign the entries with the next number and put the list in place; memory follows storage. Lock held. */
+/* Sign the entries with the next number and put the list in place; memory follows storage. Lock
+ * held. */
 static bst_result publish(struct bst_pki *pki, const struct bst_revocation *entries, size_t n)
 {
     bst_auto(buf) der = {0};
@@ -193,8 +194,8 @@ static bst_result ensure_absent(const struct bst_pki *pki)
     BST_FAIL(BST_E_EXISTS, "there is an authority already: %s", pki->crt_path);
 }
 
-/* The list comes first: where there is a certificate there is a list, and one that is missing later was
- * taken away. */
+/* The list comes first: where there is a certificate there is a list, and one that is missing later
+ * was taken away. */
 static bst_result make_authority(struct bst_pki *pki, const struct bst_cert_spec *spec,
                                  const struct bst_pki *parent)
 {
@@ -233,8 +234,10 @@ static bst_result open_key(struct bst_pki *pki)
     bst_key key = 0;
     BST_TRY(bst_se_key_find(pki->se, pki->label, &key));
     if (!key) {
-        BST_FAIL(BST_E_CORRUPT, "the key '%s' of %s is not in the secure environment; restore it from "
-                                "a backup", pki->label, pki->crt_path);
+        BST_FAIL(BST_E_CORRUPT,
+                 "the key '%s' of %s is not in the secure environment; restore it from "
+                 "a backup",
+                 pki->label, pki->crt_path);
     }
     bst_auto(buf) inside = {0}, outside = {0};
     bst_auto_pkey *named = NULL;
@@ -253,8 +256,10 @@ static bst_result open_crl(struct bst_pki *pki)
     bst_auto(buf) pem = {0};
     bst_result got = read_file(pki, pki->crl_path, &pem);
     if (got.code == BST_E_NOT_FOUND) {
-        BST_FAIL(BST_E_CORRUPT, "%s is missing; restore it from a backup, or what was revoked counts "
-                                "again", pki->crl_path);
+        BST_FAIL(BST_E_CORRUPT,
+                 "%s is missing; restore it from a backup, or what was revoked counts "
+                 "again",
+                 pki->crl_path);
     }
     BST_TRY(got);
     if (bst_failed(bst_crl_parse(bst_buf_view(&pem), pki->key, &pki->crl))) {
@@ -347,7 +352,8 @@ bst_result bst_pki_issue_csr(struct bst_pki *pki, const struct bst_pki_order *or
     BST_TRY(bst_csr_parse(text, &csr));
     for (size_t i = 0; i < csr.names.n; i++) {
         if (!ordered(order, &csr.names.names[i])) {
-            BST_FAIL(BST_E_DENIED, "the request asks for the name '%s', which its sender may not have",
+            BST_FAIL(BST_E_DENIED,
+                     "the request asks for the name '%s', which its sender may not have",
                      csr.names.names[i].text);
         }
     }

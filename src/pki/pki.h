@@ -1,5 +1,6 @@
-/* A small certification authority for a project: its key in the secure environment, its certificate and
- * revocation list as two files. For `bastide init`, tests and small deployments; not a public CA. */
+/* A small certification authority for a project: its key in the secure environment, its certificate
+ * and revocation list as two files. For `bastide init`, tests and small deployments; not a public
+ * CA. */
 #pragma once
 
 #include "crypto/x509.h"
@@ -8,11 +9,11 @@
 struct bst_pki;
 
 struct bst_pki_config {
-    struct bst_se *se;               /* borrowed; outlives the authority */
-    const struct bst_se_host *host;  /* reads and replaces the files; clock */
-    const char *dir;                 /* <dir>/<name>.crt and <dir>/<name>.crl, both PEM */
-    const char *name;                /* [a-z0-9-]; the key is "pki.<name>" */
-    int64_t crl_lifetime_us;         /* until a new list is due; 0: 30 days */
+    struct bst_se *se;              /* borrowed; outlives the authority */
+    const struct bst_se_host *host; /* reads and replaces the files; clock */
+    const char *dir;                /* <dir>/<name>.crt and <dir>/<name>.crl, both PEM */
+    const char *name;               /* [a-z0-9-]; the key is "pki.<name>" */
+    int64_t crl_lifetime_us;        /* until a new list is due; 0: 30 days */
 };
 
 /** Make a new authority with an EC P-256 key.
@@ -44,8 +45,8 @@ struct bst_pki_order {
  * The caller has decided that the key's holder is entitled to the names. @thread any */
 bst_result bst_pki_issue(struct bst_pki *pki, const struct bst_pki_order *order,
                          struct bst_view public_key, struct bst_buf *ret_pem);
-/** Certificate for a request: its key, and the names of `order`. Every name that the request asks for
- * must be among them.
+/** Certificate for a request: its key, and the names of `order`. Every name that the request asks
+ * for must be among them.
  * @error BST_E_DENIED   the request asks for another name
  * @error BST_E_BAD_MAC  not signed by its own key */
 bst_result bst_pki_issue_csr(struct bst_pki *pki, const struct bst_pki_order *order,

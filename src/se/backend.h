@@ -1,7 +1,7 @@
 /* What a backend of the secure environment implements: objects and operations, no policy.
  *
- * se.c in front of it keeps handles, labels, owners, usage, expiry and filters. Calls on one backend
- * come from any thread. */
+ * se.c in front of it keeps handles, labels, owners, usage, expiry and filters. Calls on one
+ * backend come from any thread. */
 #pragma once
 
 #include "se/se.h"
@@ -17,8 +17,8 @@ struct bst_se_backend {
 
 /** How a derived key comes about. */
 struct bst_se_derivation {
-    bool hkdf;                      /* else HMAC-SHA-256(parent, parts) */
-    const struct bst_view *parts;   /* HKDF: salt, info */
+    bool hkdf;                    /* else HMAC-SHA-256(parent, parts) */
+    const struct bst_view *parts; /* HKDF: salt, info */
     size_t n;
 };
 
@@ -46,8 +46,8 @@ struct bst_se_backend_ops {
     bst_result (*public_key)(struct bst_se_backend *backend, struct bst_se_object *object,
                              struct bst_buf *ret_spki);
     /** As bst_pkey_sign_raw(). */
-    bst_result (*sign)(struct bst_se_backend *backend, struct bst_se_object *object,
-                       enum bst_md md, struct bst_view tbs, uint8_t *out, size_t *ret_len);
+    bst_result (*sign)(struct bst_se_backend *backend, struct bst_se_object *object, enum bst_md md,
+                       struct bst_view tbs, uint8_t *out, size_t *ret_len);
     bst_result (*mac)(struct bst_se_backend *backend, struct bst_se_object *object,
                       const struct bst_view *parts, size_t n, uint8_t out[BST_SHA256_BYTES]);
     bst_result (*seal)(struct bst_se_backend *backend, struct bst_se_object *object,

@@ -3,7 +3,8 @@
 
 #include "base/text.h"
 
-/** Filled by the program; every call may come from any thread, writes are serialised by the caller. */
+/** Filled by the program; every call may come from any thread, writes are serialised by the caller.
+ */
 struct bst_se_host {
     void *ctx;
     /** Whole blob, appended. BST_E_NOT_FOUND when there is none, BST_E_TOO_LONG above `max`. */

@@ -1,4 +1,5 @@
-/* A host over ordinary files: replaced whole by rename, appended with fdatasync, secrets of mode 0600. */
+/* A host over ordinary files: replaced whole by rename, appended with fdatasync, secrets of mode
+ * 0600. */
 #include "se/host.h"
 
 #include <errno.h>
@@ -13,12 +14,12 @@
 static bst_result failed(const char *what, const char *path)
 {
     int error = errno;
-    enum bst_error code = error == ENOENT                      ? BST_E_NOT_FOUND
-                          : error == EEXIST                    ? BST_E_EXISTS
-                          : error == ENOSPC || error == EDQUOT ? BST_E_DISK_FULL
-                          : error == EROFS                     ? BST_E_READ_ONLY
+    enum bst_error code = error == ENOENT                                       ? BST_E_NOT_FOUND
+                          : error == EEXIST                                     ? BST_E_EXISTS
+                          : error == ENOSPC || error == EDQUOT                  ? BST_E_DISK_FULL
+                          : error == EROFS                                      ? BST_E_READ_ONLY
                           : error == EACCES || error == EPERM || error == ELOOP ? BST_E_PERMISSION
-                                                               : BST_E_IO;
+                                                                                : BST_E_IO;
     BST_FAIL(code, "cannot %s %s: %s", what, path, strerror(error));
 }
 
@@ -155,13 +156,14 @@ static bst_result secret_path(const char *source, char out[HOST_PATH_MAX])
     } else if (strncmp(source, "credential:", 11) == 0) {
         const char *folder = getenv("CREDENTIALS_DIRECTORY");
         if (!folder || strchr(name, '/')) {
-            BST_FAIL(BST_E_CONFIG, "%s: the service manager has given no credentials (LoadCredential=)",
-                     source);
+            BST_FAIL(BST_E_CONFIG,
+                     "%s: the service manager has given no credentials (LoadCredential=)", source);
         }
         len = snprintf(out, HOST_PATH_MAX, "%s/%s", folder, name);
     }
     if (len <= 0 || len >= HOST_PATH_MAX - 8) {
-        BST_FAIL(BST_E_CONFIG, "'%s' is no source of a secret (file:PATH or credential:NAME)", source);
+        BST_FAIL(BST_E_CONFIG, "'%s' is no source of a secret (file:PATH or credential:NAME)",
+                 source);
     }
     return BST_OK;
 }
@@ -170,8 +172,8 @@ static bst_result check_private(const struct stat *st, const char *path)
 {
     if (!S_ISREG(st->st_mode) || (st->st_mode & 077) ||
         (st->st_uid != geteuid() && st->st_uid != 0)) {
-        BST_FAIL(BST_E_PERMISSION, "%s can be read by others; make it its owner's alone (chmod 600 %s)",
-                 path, path);
+        BST_FAIL(BST_E_PERMISSION,
+                 "%s can be read by others; make it its owner's alone (chmod 600 %s)", path, path);
     }
     if (st->st_size <= 0 || st->st_size > SECRET_BYTES_MAX) {
         BST_FAIL(BST_E_BAD_KEY, "%s has %lld bytes; 1 to %d are possible", path,

@@ -9,7 +9,8 @@
 #define PASSPHRASE_MIN 8
 #define KEY_BYTES 32
 
-bst_result bst_passphrase_key(const struct bst_secret *passphrase, const struct bst_passphrase_cost *cost,
+bst_result bst_passphrase_key(const struct bst_secret *passphrase,
+                              const struct bst_passphrase_cost *cost,
                               const uint8_t salt[BST_PASSPHRASE_SALT_BYTES], struct bst_secret *ret)
 {
     bst_auto(secret) key = {0};
@@ -21,11 +22,12 @@ bst_result bst_passphrase_key(const struct bst_secret *passphrase, const struct 
         BST_FAIL(BST_E_SE_PIN, "a passphrase has at least %d characters", PASSPHRASE_MIN);
     }
     BST_TRY(bst_secret_init(&key, KEY_BYTES));
-    int outcome = argon2id_hash_raw(cost->passes, cost->kib, cost->lanes, passphrase->ptr,
-                                    passphrase->len, salt, BST_PASSPHRASE_SALT_BYTES, key.ptr, key.len);
+    int outcome =
+        argon2id_hash_raw(cost->passes, cost->kib, cost->lanes, passphrase->ptr, passphrase->len,
+                          salt, BST_PASSPHRASE_SALT_BYTES, key.ptr, key.len);
     if (outcome != ARGON2_OK) {
-        BST_FAIL(outcome == ARGON2_MEMORY_ALLOCATION_ERROR ? BST_E_NOMEM : BST_E_CRYPTO, "Argon2id: %s",
-                 argon2_error_message(outcome));
+        BST_FAIL(outcome == ARGON2_MEMORY_ALLOCATION_ERROR ? BST_E_NOMEM : BST_E_CRYPTO,
+                 "Argon2id: %s", argon2_error_message(outcome));
     }
     *ret = key;
     key = (struct bst_secret){0};

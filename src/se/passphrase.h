@@ -12,5 +12,7 @@ struct bst_passphrase_cost {
 
 /** 32 bytes. The cost may be somebody else's: what would take minutes or all memory is refused.
  * @error BST_E_VALUE  such a cost  @error BST_E_SE_PIN  fewer than eight bytes of passphrase */
-bst_result bst_passphrase_key(const struct bst_secret *passphrase, const struct bst_passphrase_cost *cost,
-                              const uint8_t salt[BST_PASSPHRASE_SALT_BYTES], struct bst_secret *ret);
+bst_result bst_passphrase_key(const struct bst_secret *passphrase,
+                              const struct bst_passphrase_cost *cost,
+                              const uint8_t salt[BST_PASSPHRASE_SALT_BYTES],
+                              struct bst_secret *ret);

@@ -37,7 +37,7 @@ struct core {
     struct slot *slots;
     uint32_t slots_used, slots_cap, first_free; /* free list by index + 1 */
     size_t count;
-    struct bst_map labels; /* label -> entry */
+    struct bst_map labels;                     /* label -> entry */
     struct bst_se_filter filters[FILTERS_MAX]; /* filled before threads start */
     size_t n_filters;
 };
@@ -143,7 +143,8 @@ static bst_result entry_get(struct bst_se *se, bst_key key, struct entry **ret)
     struct core *core = se->core;
     pthread_rwlock_rdlock(&core->lock);
     struct entry *entry = entry_at(core, key);
-    bool usable = entry && entry->object && !entry->deleting && owner_sees(se, &entry->object->attrs);
+    bool usable =
+        entry && entry->object && !entry->deleting && owner_sees(se, &entry->object->attrs);
     if (usable) {
         atomic_fetch_add_explicit(&entry->refs, 1, memory_order_relaxed);
     }
@@ -198,9 +199,12 @@ static const char *use_name(uint32_t use)
         uint32_t use;
         const char *name;
     } names[] = {
-        {BST_KEY_USE_MAC, "MAC"},      {BST_KEY_USE_DERIVE, "derivation"},
-        {BST_KEY_USE_SIGN, "signing"}, {BST_KEY_USE_SEAL, "sealing"},
-        {BST_KEY_USE_PSK, "release to a handshake"}, {BST_KEY_USE_AGREE, "key agreement"},
+        {BST_KEY_USE_MAC, "MAC"},
+        {BST_KEY_USE_DERIVE, "derivation"},
+        {BST_KEY_USE_SIGN, "signing"},
+        {BST_KEY_USE_SEAL, "sealing"},
+        {BST_KEY_USE_PSK, "release to a handshake"},
+        {BST_KEY_USE_AGREE, "key agreement"},
         {BST_KEY_USE_WRAP, "wrapping"},
     };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
@@ -217,7 +221,8 @@ static bst_result check_use(const struct use *use, uint32_t needed)
     if ((attrs->uses & needed) != needed) {
         BST_FAIL(BST_E_SE_USAGE, "key '%s' may not be used for %s", attrs->label, use_name(needed));
     }
-    if (needed && attrs->expires_us && use->core->host.wall_us(use->core->host.ctx) >= attrs->expires_us) {
+    if (needed && attrs->expires_us &&
+        use->core->host.wall_us(use->core->host.ctx) >= attrs->expires_us) {
         BST_FAIL(BST_E_EXPIRED, "key '%s' has expired", attrs->label);
     }
     return ask_filters(use->core, &use->event);
@@ -235,7 +240,8 @@ static bst_result use_end(struct use *use, bst_result outcome)
 static bst_result use_begin(struct bst_se *se, bst_key key, uint32_t needed, const char *op,
                             struct use *ret)
 {
-    struct use use = {.core = se->core, .event = {.op = op, .why = ret->event.why ? ret->event.why : ""}};
+    struct use use = {.core = se->core,
+                      .event = {.op = op, .why = ret->event.why ? ret->event.why : ""}};
     BST_TRY(entry_get(se, key, &use.entry));
     const struct bst_key_attrs *attrs = &use.entry->object->attrs;
     use.event.label = attrs->label;
@@ -254,8 +260,8 @@ static bst_result use_begin(struct bst_se *se, bst_key key, uint32_t needed, con
 
 /* ---- making keys ---- */
 
-static const uint32_t symmetric_uses = BST_KEY_USE_MAC | BST_KEY_USE_DERIVE | BST_KEY_USE_SEAL |
-                                       BST_KEY_USE_PSK | BST_KEY_USE_WRAP;
+static const uint32_t symmetric_uses =
+    BST_KEY_USE_MAC | BST_KEY_USE_DERIVE | BST_KEY_USE_SEAL | BST_KEY_USE_PSK | BST_KEY_USE_WRAP;
 
 static uint32_t possible_uses(enum bst_key_type type)
 {
@@ -455,8 +461,8 @@ bst_result bst_se_hkdf(struct bst_se *se, bst_key parent, struct bst_view salt,
     return derive(se, parent, &derivation, attrs, ret);
 }
 
-/* [TS-0003, 10.3.1] "the 32 least significant bytes" are the key, "the 16 most significant bytes" its
- * relative identifier; most significant is what comes first. */
+/* [TS-0003, 10.3.1] "the 32 least significant bytes" are the key, "the 16 most significant bytes"
+ * its relative identifier; most significant is what comes first. */
 bst_result bst_se_import_export(struct bst_se *se, const struct bst_key_attrs *attrs,
                                 uint8_t export48[48], uint8_t ret_id[16], bst_key *ret)
 {
@@ -515,9 +521,8 @@ static bst_result claim_removal(struct core *core, struct entry *entry)
 static bst_result remove_claimed(struct core *core, struct entry *entry)
 {
     const struct bst_key_attrs *attrs = &entry->object->attrs;
-    bst_result removed = attrs->persistent
-                             ? core->backend->ops->remove(core->backend, entry->object)
-                             : BST_OK;
+    bst_result removed =
+        attrs->persistent ? core->backend->ops->remove(core->backend, entry->object) : BST_OK;
     pthread_rwlock_wrlock(&core->lock);
     if (bst_failed(removed)) {
         entry->deleting = false; /* still there, and still usable */
@@ -580,7 +585,8 @@ bst_result bst_se_key_public(struct bst_se *se, bst_key key, struct bst_buf *ret
     struct use use = {0};
     BST_TRY(use_begin(se, key, 0, "public", &use));
     if (use.entry->object->attrs.type == BST_KEY_SYMMETRIC) {
-        return use_end(&use, bst_error_detailed(BST_E_BAD_KEY, "a symmetric key has no public half"));
+        return use_end(&use,
+                       bst_error_detailed(BST_E_BAD_KEY, "a symmetric key has no public half"));
     }
     return use_end(&use, BACKEND(use, public_key), ret_spki_der));
 }
@@ -722,7 +728,8 @@ bst_result bst_se_open(const struct bst_se_host *host, const char *uri, struct b
 {
     struct bst_view rest = bst_view(uri), scheme, query;
     if (!bst_view_starts(rest, BST_VIEW("se:"))) {
-        BST_FAIL(BST_E_CONFIG, "'%s' is no secure environment; an example is se:soft?dir=keys", uri);
+        BST_FAIL(BST_E_CONFIG, "'%s' is no secure environment; an example is se:soft?dir=keys",
+                 uri);
     }
     query = bst_view_from(rest, 3);
     bst_view_cut(&query, '?', &scheme);

@@ -1,7 +1,7 @@
 /* Secure environment: keys by handle, used but not seen (TS-0003 6.3, TS-0016).
  *
- * Every call is safe on any thread. A handle stays valid until its key is deleted or the environment
- * is closed; a stale handle is BST_E_NOT_FOUND, never another key. */
+ * Every call is safe on any thread. A handle stays valid until its key is deleted or the
+ * environment is closed; a stale handle is BST_E_NOT_FOUND, never another key. */
 #pragma once
 
 #include "crypto/digest.h"
@@ -29,10 +29,11 @@ enum bst_key_use {
 
 struct bst_key_attrs {
     enum bst_key_type type;
-    uint32_t uses;     /* enum bst_key_use bits */
-    int suid;          /* security usage identifier, 0 none (TS-0003 12.3.2.3) */
-    const char *label; /* unique: "cse.tls", "mef.key.<RelativeKeyID>"; NULL or "": none, not findable */
-    const char *owner; /* NULL: nobody in particular */
+    uint32_t uses; /* enum bst_key_use bits */
+    int suid;      /* security usage identifier, 0 none (TS-0003 12.3.2.3) */
+    const char
+        *label; /* unique: "cse.tls", "mef.key.<RelativeKeyID>"; NULL or "": none, not findable */
+    const char *owner;  /* NULL: nobody in particular */
     int64_t expires_us; /* wall, 0 never; later every use is BST_E_EXPIRED */
     bool persistent;    /* survives a restart; needs a label */
     int level;          /* out: protection level 0..3 of TS-0003 6.3.1 */
@@ -43,9 +44,9 @@ struct bst_se_event {
     const char *op;    /* "release_psk", "sign", "import"... */
     const char *label; /* "" for a key without label */
     const char *owner;
-    const char *why;   /* reason that the caller gave, "" */
+    const char *why; /* reason that the caller gave, "" */
     int suid;
-    bool released;     /* key bytes leave the environment by this call */
+    bool released; /* key bytes leave the environment by this call */
 };
 /** Stacked in front of the backend: audit, policy, fault injection. */
 struct bst_se_filter {
@@ -63,7 +64,8 @@ struct bst_se_filter {
  *              "file:PATH" (default PATH/state.key, made when the folder is new), "credential:NAME"
  *              (of the service manager) or "passphrase:" followed by a source of the passphrase.
  * @error BST_E_SE_PIN   wrong key or passphrase for this folder
- * @error BST_E_CORRUPT  changed, swapped, cut or rolled-back objects: the detail names object and remedy */
+ * @error BST_E_CORRUPT  changed, swapped, cut or rolled-back objects: the detail names object and
+ * remedy */
 bst_result bst_se_open(const struct bst_se_host *host, const char *uri, struct bst_se **ret);
 void bst_se_close(struct bst_se **se);
 /** A view that sees and makes only keys of one owner. Closed by bst_se_close(), in any order. */
@@ -71,7 +73,8 @@ bst_result bst_se_for_owner(struct bst_se *se, const char *owner, struct bst_se 
 /** Add a filter; the last one added is asked first. Before other threads use the environment. */
 bst_result bst_se_filter_add(struct bst_se *se, const struct bst_se_filter *filter);
 
-/** Import a symmetric key (its bytes) or a private key (DER PKCS#8). A copy is taken; the caller wipes.
+/** Import a symmetric key (its bytes) or a private key (DER PKCS#8). A copy is taken; the caller
+ * wipes.
  * @error BST_E_EXISTS the label is taken  @error BST_E_BAD_KEY the value does not fit the type */
 bst_result bst_se_key_import(struct bst_se *se, const struct bst_key_attrs *attrs,
                              const struct bst_secret *value, bst_key *ret);
@@ -87,7 +90,8 @@ struct bst_key_info {
 bst_result bst_se_key_info(struct bst_se *se, bst_key key, struct bst_key_info *ret);
 /** Gone for good, on storage too, when this returns success. */
 bst_result bst_se_key_delete(struct bst_se *se, bst_key key);
-/** Walk the keys with a label, in no order; `each` must not call the environment. False ends the walk. */
+/** Walk the keys with a label, in no order; `each` must not call the environment. False ends the
+ * walk. */
 bst_result bst_se_key_list(struct bst_se *se,
                            bool (*each)(void *ctx, bst_key key, const struct bst_key_attrs *attrs),
                            void *ctx);
@@ -106,7 +110,8 @@ bst_result bst_se_derive(struct bst_se *se, bst_key parent, const struct bst_vie
 /** New 32-byte key by HKDF-SHA-256 (RFC 5869) with the parent as input keying material. */
 bst_result bst_se_hkdf(struct bst_se *se, bst_key parent, struct bst_view salt,
                        struct bst_view info, const struct bst_key_attrs *attrs, bst_key *ret);
-/** AES-256-GCM with a random nonce inside the blob (crypto/aead.h); the key has 32 bytes. Appends. */
+/** AES-256-GCM with a random nonce inside the blob (crypto/aead.h); the key has 32 bytes. Appends.
+ */
 bst_result bst_se_seal(struct bst_se *se, bst_key key, struct bst_view aad, struct bst_view in,
                        struct bst_buf *ret);
 bst_result bst_se_unseal(struct bst_se *se, bst_key key, struct bst_view aad, struct bst_view blob,

@@ -36,8 +36,8 @@ static void read_record(struct bst_view in)
 
 static void open_folder(const char *path, struct bst_view in)
 {
-    static const struct bst_key_attrs attrs = {.label = "k", .uses = BST_KEY_USE_MAC,
-                                               .persistent = true};
+    static const struct bst_key_attrs attrs = {
+        .label = "k", .uses = BST_KEY_USE_MAC, .persistent = true};
     struct test_host host;
     struct bst_se *se = NULL;
     bst_key key = 0;

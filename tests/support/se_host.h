@@ -1,7 +1,7 @@
 /* A host for secure environments in memory: files, secrets and a clock that a test moves.
  *
- * Writes can be made to fail, or to crash: a crash leaves part of an append, and after it nothing more
- * reaches the files. */
+ * Writes can be made to fail, or to crash: a crash leaves part of an append, and after it nothing
+ * more reaches the files. */
 #pragma once
 
 #include "se/host.h"
@@ -74,7 +74,8 @@ static inline void test_file_remove(struct test_host *h, const char *path)
     }
 }
 
-static inline bst_result test_host_read(void *ctx, const char *path, size_t max, struct bst_buf *ret)
+static inline bst_result test_host_read(void *ctx, const char *path, size_t max,
+                                        struct bst_buf *ret)
 {
     struct test_host *h = ctx;
     struct test_file *file = test_file(h, path);
@@ -129,7 +130,8 @@ static inline bst_result test_host_remove(void *ctx, const char *path)
     return BST_OK;
 }
 
-static inline bst_result test_host_secret_read(void *ctx, const char *source, struct bst_secret *ret)
+static inline bst_result test_host_secret_read(void *ctx, const char *source,
+                                               struct bst_secret *ret)
 {
     struct test_file *file = test_file(ctx, source);
     if (!file) {

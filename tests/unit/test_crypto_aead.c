@@ -13,16 +13,18 @@ struct gcm_case {
 
 /* Test cases 13, 14 and 16 of the GCM submission to NIST (McGrew, Viega), AES-256. */
 static const struct gcm_case nist[] = {
-    {"0000000000000000000000000000000000000000000000000000000000000000", "000000000000000000000000", "",
-     "", "530f8afbc74536b9a963b4f1c4cb738b"},
-    {"0000000000000000000000000000000000000000000000000000000000000000", "000000000000000000000000", "",
-     "00000000000000000000000000000000",
+    {"0000000000000000000000000000000000000000000000000000000000000000", "000000000000000000000000",
+     "", "", "530f8afbc74536b9a963b4f1c4cb738b"},
+    {"0000000000000000000000000000000000000000000000000000000000000000", "000000000000000000000000",
+     "", "00000000000000000000000000000000",
      "cea7403d4d606b6e074ec5d3baf39d18d0d1c8a799996bf0265b98b5d48ab919"},
     {"feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308", "cafebabefacedbaddecaf888",
      "feedfacedeadbeeffeedfacedeadbeefabaddad2",
-     "d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a721c3c0c95956809532fcf0e2449a6b525"
+     "d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a721c3c0c95956809532fcf0e2449a6b"
+     "525"
      "b16aedf5aa0de657ba637b39",
-     "522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa8cb08e48590dbb3da7b08b1056828838"
+     "522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa8cb08e48590dbb3da7b08b1056828"
+     "838"
      "c5f61e6393ba7a0abcc9f66276fc6ece0f4e1768cddf8853bb2d551b"},
 };
 
@@ -78,7 +80,8 @@ static void another_key_or_binding_or_a_cut_blob_does_not_open(void **state)
     bst_auto(buf) blob = {0}, out = {0};
     assert_ok(bst_aead_seal(key, BST_VIEW("label"), BST_VIEW("content"), &blob));
     struct bst_view whole = bst_buf_view(&blob);
-    assert_err(bst_aead_open(bst_view_of(other, 32), BST_VIEW("label"), whole, &out), BST_E_BAD_MAC);
+    assert_err(bst_aead_open(bst_view_of(other, 32), BST_VIEW("label"), whole, &out),
+               BST_E_BAD_MAC);
     assert_err(bst_aead_open(key, BST_VIEW("labe"), whole, &out), BST_E_BAD_MAC);
     for (size_t len = 0; len < whole.len; len++) {
         assert_err(bst_aead_open(key, BST_VIEW("label"), bst_view_of(whole.ptr, len), &out),
@@ -96,8 +99,8 @@ static void a_sealed_key_opens_into_a_secret(void **state)
     assert_memory_equal(out.ptr, "secret", 6);
     bst_auto(secret) not = {0};
     blob.ptr[20] ^= 1;
-    assert_err(bst_aead_open_secret(key, BST_VIEW(""), bst_buf_view(&blob), &not), BST_E_BAD_MAC);
-    assert_null(not.ptr);
+    assert_err(bst_aead_open_secret(key, BST_VIEW(""), bst_buf_view(&blob), &not ), BST_E_BAD_MAC);
+    assert_null(not .ptr);
 }
 
 /* ---- streams ---- */
@@ -127,7 +130,8 @@ static void clear_three(struct sealed_stream *s)
     }
 }
 
-static bst_result open_in_order(struct sealed_stream *s, const int *order, int n, struct bst_buf *out)
+static bst_result open_in_order(struct sealed_stream *s, const int *order, int n,
+                                struct bst_buf *out)
 {
     bst_auto(stream) stream = {0};
     BST_TRY(bst_stream_open_init(&stream, key, bst_view_of(s->header, sizeof s->header)));
@@ -176,7 +180,8 @@ static void chunks_of_another_stream_or_size_are_refused(void **state)
     s.header[0] = 1;
     assert_ok(bst_stream_open_init(&stream, key, header));
     assert_err(bst_stream_open(&stream, BST_VIEW("short"), true, &out), BST_E_TRUNCATED);
-    assert_err(bst_stream_open(&stream, bst_buf_view(&other.chunk[2]), false, &out), BST_E_TRUNCATED);
+    assert_err(bst_stream_open(&stream, bst_buf_view(&other.chunk[2]), false, &out),
+               BST_E_TRUNCATED);
     clear_three(&s);
     clear_three(&other);
 }
@@ -194,8 +199,9 @@ static void a_secret_reaches_only_the_holder_of_the_recipients_key(void **state)
     bst_auto(secret) out = {0}, not = {0};
     assert_ok(bst_ecies_open(pkey, BST_VIEW("backup"), bst_buf_view(&blob), &out));
     assert_memory_equal(out.ptr, "file key", 8);
-    assert_err(bst_ecies_open(other, BST_VIEW("backup"), bst_buf_view(&blob), &not), BST_E_BAD_MAC);
-    assert_err(bst_ecies_open(pkey, BST_VIEW("other"), bst_buf_view(&blob), &not), BST_E_BAD_MAC);
+    assert_err(bst_ecies_open(other, BST_VIEW("backup"), bst_buf_view(&blob), &not ),
+               BST_E_BAD_MAC);
+    assert_err(bst_ecies_open(pkey, BST_VIEW("other"), bst_buf_view(&blob), &not ), BST_E_BAD_MAC);
 }
 
 static void a_changed_or_cut_encrypted_secret_is_refused(void **state)
@@ -210,8 +216,7 @@ static void a_changed_or_cut_encrypted_secret_is_refused(void **state)
         blob.ptr[i] ^= 0x10;
         assert_true(bst_failed(bst_ecies_open(pkey, BST_VIEW(""), bst_buf_view(&blob), &out)));
         blob.ptr[i] ^= 0x10;
-        assert_true(bst_failed(
-            bst_ecies_open(pkey, BST_VIEW(""), bst_view_of(blob.ptr, i), &out)));
+        assert_true(bst_failed(bst_ecies_open(pkey, BST_VIEW(""), bst_view_of(blob.ptr, i), &out)));
     }
 }
 
@@ -221,7 +226,8 @@ static void a_recipient_with_another_kind_of_key_is_refused(void **state)
     bst_auto(buf) spki = {0}, blob = {0};
     assert_ok(bst_pkey_generate(BST_PKEY_EC_P384, &pkey));
     assert_ok(bst_pkey_spki(pkey, &spki));
-    assert_err(bst_ecies_seal(bst_buf_view(&spki), BST_VIEW(""), BST_VIEW("k"), &blob), BST_E_BAD_KEY);
+    assert_err(bst_ecies_seal(bst_buf_view(&spki), BST_VIEW(""), BST_VIEW("k"), &blob),
+               BST_E_BAD_KEY);
 }
 
 int main(void)

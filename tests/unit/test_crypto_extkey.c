@@ -86,7 +86,8 @@ static void a_message_in_pieces_is_signed_as_one(void **state)
     assert_int_equal(EVP_DigestSignFinal(ctx, NULL, &len), 1);
     assert_true(len <= sizeof signature);
     assert_int_equal(EVP_DigestSignFinal(ctx, signature, &len), 1);
-    assert_ok(bst_pkey_verify(e.pkey, BST_MD_SHA256, BST_VIEW("message"), bst_view_of(signature, len)));
+    assert_ok(
+        bst_pkey_verify(e.pkey, BST_MD_SHA256, BST_VIEW("message"), bst_view_of(signature, len)));
     EVP_MD_CTX_free(ctx);
     drop(&e, &ext);
 }

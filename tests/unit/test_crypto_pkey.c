@@ -38,7 +38,8 @@ static void a_digest_signed_directly_verifies_over_its_message(void **state)
     assert_ok(bst_pkey_generate(BST_PKEY_EC_P256, &pkey));
     assert_ok(bst_sha256(BST_VIEW("message"), digest));
     assert_ok(bst_pkey_sign_raw(pkey, BST_MD_SHA256, bst_view_of(digest, 32), signature, &len));
-    assert_ok(bst_pkey_verify(pkey, BST_MD_SHA256, BST_VIEW("message"), bst_view_of(signature, len)));
+    assert_ok(
+        bst_pkey_verify(pkey, BST_MD_SHA256, BST_VIEW("message"), bst_view_of(signature, len)));
     assert_err(bst_pkey_sign_raw(pkey, BST_MD_SHA256, bst_view_of(digest, 31), signature, &len),
                BST_E_USAGE);
 }
@@ -56,8 +57,9 @@ static void a_hash_that_does_not_fit_the_key_is_refused(void **state)
 /* RFC 8032 7.1, test 2. */
 static void ed25519_gives_the_signature_of_rfc_8032(void **state)
 {
-    bst_auto(buf) pkcs8 = test_hex("302e020100300506032b657004220420"
-                                   "4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb");
+    bst_auto(buf) pkcs8 =
+        test_hex("302e020100300506032b657004220420"
+                 "4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb");
     bst_auto_pkey *pkey = NULL;
     bst_auto(buf) signature = {0};
     assert_ok(bst_pkey_load(bst_buf_view(&pkcs8), &pkey));
@@ -106,8 +108,10 @@ static void cut_long_or_foreign_key_texts_are_refused_in_words(void **state)
     assert_err(bst_pkey_load_public(bst_buf_view(&spki), &out), BST_E_BAD_KEY);
     static char large[70000];
     assert_err(bst_pkey_load(bst_view_of(large, sizeof large), &out), BST_E_TOO_LONG);
-    assert_err(bst_pkey_load(BST_VIEW("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"),
-                             &out), BST_E_BAD_KEY);
+    assert_err(
+        bst_pkey_load(BST_VIEW("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"),
+                      &out),
+        BST_E_BAD_KEY);
     assert_non_null(strstr(bst_error_detail(), "private key"));
     assert_null(out);
 }
@@ -115,10 +119,10 @@ static void cut_long_or_foreign_key_texts_are_refused_in_words(void **state)
 static void a_key_of_another_curve_is_refused(void **state)
 {
     /* SubjectPublicKeyInfo on secp256k1 with the base point. */
-    bst_auto(buf) spki = test_hex(
-        "3056301006072a8648ce3d020106052b8104000a03420004"
-        "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
-        "483ada7726a3c4655da4fbfc0e1108a8fd17b448a68554199c47d08ffb10d4b8");
+    bst_auto(buf) spki =
+        test_hex("3056301006072a8648ce3d020106052b8104000a03420004"
+                 "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
+                 "483ada7726a3c4655da4fbfc0e1108a8fd17b448a68554199c47d08ffb10d4b8");
     bst_auto_pkey *out = NULL;
     assert_err(bst_pkey_load_public(bst_buf_view(&spki), &out), BST_E_BAD_KEY);
     assert_non_null(strstr(bst_error_detail(), "secp256k1"));

@@ -8,8 +8,16 @@
 
 #define DAY INT64_C(86400000000)
 #define NOW INT64_C(1790000000000000)
-#define SANS(...) (const struct bst_cert_san[]){__VA_ARGS__}
-#define PERMITS(...) (const struct bst_cert_permit[]){__VA_ARGS__}
+#define SANS(...)                                                                                  \
+    (const struct bst_cert_san[])                                                                  \
+    {                                                                                              \
+        __VA_ARGS__                                                                                \
+    }
+#define PERMITS(...)                                                                               \
+    (const struct bst_cert_permit[])                                                               \
+    {                                                                                              \
+        __VA_ARGS__                                                                                \
+    }
 
 /* A key and its certificate. */
 struct party {
@@ -40,8 +48,8 @@ static struct party issue(const struct bst_cert_spec *spec, const struct party *
     struct party p = {0};
     bst_auto(buf) der = {0};
     assert_ok(bst_pkey_generate(BST_PKEY_EC_P256, &p.key));
-    assert_ok(bst_cert_issue(spec, p.key, issuer ? issuer->cert : NULL, issuer ? issuer->key : p.key,
-                             &der));
+    assert_ok(bst_cert_issue(spec, p.key, issuer ? issuer->cert : NULL,
+                             issuer ? issuer->key : p.key, &der));
     assert_ok(bst_cert_load(bst_buf_view(&der), &p.cert));
     return p;
 }
@@ -73,8 +81,8 @@ static struct bst_trust *trust_in(const struct party *ca, enum bst_crl_policy po
     return trust;
 }
 
-static bst_result verify_at(const struct party *ca, const struct party *leaf, enum bst_cert_role role,
-                            int64_t now_us)
+static bst_result verify_at(const struct party *ca, const struct party *leaf,
+                            enum bst_cert_role role, int64_t now_us)
 {
     struct bst_trust *trust = trust_in(ca, BST_CRL_OFF);
     bst_result out = bst_trust_verify(trust, leaf->cert, NULL, role, now_us);
@@ -119,8 +127,10 @@ static void another_name_or_flavour_than_expected_is_refused(void **state)
     AUTO_PARTY ca = make_ca("ca", NULL, 0, NULL);
     AUTO_PARTY ae = make_leaf(SANS({BST_CERT_AE, BST_VIEW("//sp.example.com/S123")}), 1, &ca);
     AUTO_PARTY cse = make_leaf(SANS({BST_CERT_CSE, BST_VIEW("in.sp.example.com")}), 1, &ca);
-    assert_err(bst_cert_expect(ae.cert, BST_CERT_AE, BST_VIEW("//sp.example.com/S124")), BST_E_BAD_CERT);
-    assert_err(bst_cert_expect(ae.cert, BST_CERT_AE, BST_VIEW("//sp.example.com/s123")), BST_E_BAD_CERT);
+    assert_err(bst_cert_expect(ae.cert, BST_CERT_AE, BST_VIEW("//sp.example.com/S124")),
+               BST_E_BAD_CERT);
+    assert_err(bst_cert_expect(ae.cert, BST_CERT_AE, BST_VIEW("//sp.example.com/s123")),
+               BST_E_BAD_CERT);
     assert_err(bst_cert_expect(ae.cert, BST_CERT_AE, BST_VIEW("S123")), BST_E_BAD_CERT);
     assert_err(bst_cert_expect(ae.cert, BST_CERT_CSE, BST_VIEW("//sp.example.com/S123")),
                BST_E_BAD_CERT);
@@ -188,17 +198,22 @@ static void any_scheme_names_an_ae_and_a_host_alone_names_a_function(void **stat
     assert_ok(bst_cert_expect(ae.cert, BST_CERT_AE, BST_VIEW("//sp.example.com/S1")));
     AUTO_PARTY mef = raw_leaf(GEN_URI, "https://MEF.example.com", 23, &ca);
     assert_ok(bst_cert_expect(mef.cert, BST_CERT_FQDN, BST_VIEW("mef.example.com")));
-    assert_err(bst_cert_expect(mef.cert, BST_CERT_AE, BST_VIEW("//MEF.example.com")), BST_E_BAD_CERT);
+    assert_err(bst_cert_expect(mef.cert, BST_CERT_AE, BST_VIEW("//MEF.example.com")),
+               BST_E_BAD_CERT);
 }
 
 static void names_that_cannot_be_issued_are_refused(void **state)
 {
     AUTO_PARTY ca = make_ca("ca", NULL, 0, NULL);
     const struct bst_cert_san bad[] = {
-        {BST_CERT_AE, BST_VIEW("S123")},          {BST_CERT_CSE, BST_VIEW("*.example.com")},
-        {BST_CERT_CSE, BST_VIEW("")},             {BST_CERT_DEVICE, BST_VIEW("1.2.3.4")},
-        {BST_CERT_DEVICE, BST_VIEW("x:1.2")},     {BST_CERT_DEVICE, BST_VIEW("1.2:a.b")},
-        {BST_CERT_DEVICE, BST_VIEW("1.2:1..2")},  {BST_CERT_NODE, BST_VIEW("urn:a b")},
+        {BST_CERT_AE, BST_VIEW("S123")},
+        {BST_CERT_CSE, BST_VIEW("*.example.com")},
+        {BST_CERT_CSE, BST_VIEW("")},
+        {BST_CERT_DEVICE, BST_VIEW("1.2.3.4")},
+        {BST_CERT_DEVICE, BST_VIEW("x:1.2")},
+        {BST_CERT_DEVICE, BST_VIEW("1.2:a.b")},
+        {BST_CERT_DEVICE, BST_VIEW("1.2:1..2")},
+        {BST_CERT_NODE, BST_VIEW("urn:a b")},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct bst_cert_spec spec = spec_of("leaf", false);
@@ -272,7 +287,6 @@ static void facts_tell_time_serial_and_digests(void **state)
 
 static void a_public_key_matches_its_identifier_in_every_length(void **state)
 {
-    /* RFC 6920 8.2: the SubjectPublicKeyInfo of figure 3 hashes to this. Any octets do here. */
     uint8_t digest[32];
     struct bst_view spki = BST_VIEW("octets of a public key");
     char id[BST_KEY_ID_LEN + 1];
@@ -289,14 +303,20 @@ static void a_public_key_matches_its_identifier_in_every_length(void **state)
     assert_ok(bst_spki_identifier_match(bst_buf_view(&short128), spki));
     assert_ok(bst_spki_identifier_match(bst_buf_view(&short120), spki));
     assert_ok(bst_spki_identifier_match(bst_buf_view(&uri), spki));
-    assert_err(bst_spki_identifier_match(bst_buf_view(&short128), BST_VIEW("another")), BST_E_BAD_CERT);
+    assert_err(bst_spki_identifier_match(bst_buf_view(&short128), BST_VIEW("another")),
+               BST_E_BAD_CERT);
 }
 
 static void identifiers_of_wrong_length_or_hash_are_refused(void **state)
 {
     const char *const bad[] = {
-        "", "sha-256", "sha-256;", "sha-256;AAAA", "md5;AAAAAAAAAAAAAAAAAAAAAA",
-        "sha-256-32;AAAAAA", "sha-256-128;AAAAAAAAAAAAAAAAAAAAAAAA",
+        "",
+        "sha-256",
+        "sha-256;",
+        "sha-256;AAAA",
+        "md5;AAAAAAAAAAAAAAAAAAAAAA",
+        "sha-256-32;AAAAAA",
+        "sha-256-128;AAAAAAAAAAAAAAAAAAAAAAAA",
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         assert_err(bst_spki_identifier_match(bst_view(bad[i]), BST_VIEW("k")), BST_E_SYNTAX);
@@ -398,7 +418,8 @@ static void a_certificate_without_digital_signature_is_refused(void **state)
     AUTO_PARTY ca = make_ca("ca", NULL, 0, NULL);
     struct bst_cert_spec spec = spec_of("leaf", false);
     AUTO_PARTY leaf = issue(&spec, &ca);
-    X509_EXTENSION_free(X509_delete_ext(leaf.cert, X509_get_ext_by_NID(leaf.cert, NID_key_usage, -1)));
+    X509_EXTENSION_free(
+        X509_delete_ext(leaf.cert, X509_get_ext_by_NID(leaf.cert, NID_key_usage, -1)));
     leaf = signed_again(leaf, &ca, EVP_sha256());
     assert_err(verify(&ca, &leaf), BST_E_BAD_CERT);
     assert_non_null(strstr(bst_error_detail(), "digitalSignature"));
@@ -447,7 +468,8 @@ static void a_ca_names_only_what_it_is_permitted(void **state)
 
 static void constraints_bind_through_an_intermediate(void **state)
 {
-    AUTO_PARTY root = make_ca("root", PERMITS({BST_CERT_DEVICE, BST_VIEW("0.2.481.1:100")}), 1, NULL);
+    AUTO_PARTY root =
+        make_ca("root", PERMITS({BST_CERT_DEVICE, BST_VIEW("0.2.481.1:100")}), 1, NULL);
     AUTO_PARTY middle = make_ca("middle", NULL, 0, &root);
     AUTO_PARTY good = make_leaf(SANS({BST_CERT_DEVICE, BST_VIEW("0.2.481.1:100.1")}), 1, &middle);
     AUTO_PARTY bad = make_leaf(SANS({BST_CERT_DEVICE, BST_VIEW("0.2.481.1:101.1")}), 1, &middle);
@@ -462,14 +484,19 @@ static void constraints_bind_through_an_intermediate(void **state)
 
 static void a_permitted_device_name_does_not_hide_a_forbidden_domain(void **state)
 {
-    AUTO_PARTY ca = make_ca("ca", PERMITS({BST_CERT_DEVICE, BST_VIEW("0.2.481.1:")},
-                                          {BST_CERT_CSE, BST_VIEW("sp.example.com")}), 2, NULL);
+    AUTO_PARTY ca = make_ca("ca",
+                            PERMITS({BST_CERT_DEVICE, BST_VIEW("0.2.481.1:")},
+                                    {BST_CERT_CSE, BST_VIEW("sp.example.com")}),
+                            2, NULL);
     AUTO_PARTY good = make_leaf(SANS({BST_CERT_DEVICE, BST_VIEW("0.2.481.1:5")},
-                                     {BST_CERT_CSE, BST_VIEW("in.sp.example.com")}), 2, &ca);
-    AUTO_PARTY bad = make_leaf(SANS({BST_CERT_DEVICE, BST_VIEW("0.2.481.1:5")},
-                                    {BST_CERT_CSE, BST_VIEW("in.other.com")}), 2, &ca);
-    AUTO_PARTY bad_first = make_leaf(SANS({BST_CERT_CSE, BST_VIEW("in.other.com")},
-                                          {BST_CERT_DEVICE, BST_VIEW("0.2.481.1:5")}), 2, &ca);
+                                     {BST_CERT_CSE, BST_VIEW("in.sp.example.com")}),
+                                2, &ca);
+    AUTO_PARTY bad = make_leaf(
+        SANS({BST_CERT_DEVICE, BST_VIEW("0.2.481.1:5")}, {BST_CERT_CSE, BST_VIEW("in.other.com")}),
+        2, &ca);
+    AUTO_PARTY bad_first = make_leaf(
+        SANS({BST_CERT_CSE, BST_VIEW("in.other.com")}, {BST_CERT_DEVICE, BST_VIEW("0.2.481.1:5")}),
+        2, &ca);
     assert_ok(verify(&ca, &good));
     assert_err(verify(&ca, &bad), BST_E_BAD_CERT);
     assert_err(verify(&ca, &bad_first), BST_E_BAD_CERT);
@@ -480,8 +507,10 @@ static void a_host_constraint_alone_refuses_names_without_host(void **state)
     AUTO_PARTY ca = make_ca("ca", PERMITS({BST_CERT_AE, BST_VIEW("sp.example.com")}), 1, NULL);
     AUTO_PARTY node = make_leaf(SANS({BST_CERT_NODE, BST_VIEW("urn:dev:mac:1")}), 1, &ca);
     assert_err(verify(&ca, &node), BST_E_BAD_CERT);
-    AUTO_PARTY both = make_ca("ca", PERMITS({BST_CERT_AE, BST_VIEW("sp.example.com")},
-                                            {BST_CERT_NODE, BST_VIEW("urn:dev:mac:")}), 2, NULL);
+    AUTO_PARTY both = make_ca("ca",
+                              PERMITS({BST_CERT_AE, BST_VIEW("sp.example.com")},
+                                      {BST_CERT_NODE, BST_VIEW("urn:dev:mac:")}),
+                              2, NULL);
     AUTO_PARTY node2 = make_leaf(SANS({BST_CERT_NODE, BST_VIEW("urn:dev:mac:1")}), 1, &both);
     AUTO_PARTY ae2 = make_leaf(SANS({BST_CERT_AE, BST_VIEW("//sp.example.com/S1")}), 1, &both);
     AUTO_PARTY ae3 = make_leaf(SANS({BST_CERT_AE, BST_VIEW("//other.com/S1")}), 1, &both);
@@ -502,7 +531,8 @@ static void add_crl(struct bst_trust *trust, const struct party *ca, const struc
         memcpy(entry.serial, facts.serial, sizeof entry.serial);
     }
     bst_auto(buf) der = {0}, pem = {0};
-    assert_ok(bst_crl_build(ca->cert, ca->key, &entry, revoked ? 1 : 0, 1, NOW - 2 * DAY, next_us, &der));
+    assert_ok(
+        bst_crl_build(ca->cert, ca->key, &entry, revoked ? 1 : 0, 1, NOW - 2 * DAY, next_us, &der));
     assert_ok(bst_der_to_pem("X509 CRL", bst_buf_view(&der), &pem));
     assert_ok(bst_trust_add_crls(trust, bst_buf_view(&pem)));
 }
@@ -576,8 +606,8 @@ static void a_crl_reads_back_and_only_of_its_issuer(void **state)
     assert_int_equal(crl.entries[0].reason, 1);
     assert_int_equal(crl.entries[1].when_us, NOW);
     bst_auto(crl) not = {0};
-    assert_err(bst_crl_parse(bst_buf_view(&der), other.key, &not), BST_E_BAD_MAC);
-    assert_err(bst_crl_parse(bst_view_of(der.ptr, der.len - 1), ca.key, &not), BST_E_SYNTAX);
+    assert_err(bst_crl_parse(bst_buf_view(&der), other.key, &not ), BST_E_BAD_MAC);
+    assert_err(bst_crl_parse(bst_view_of(der.ptr, der.len - 1), ca.key, &not ), BST_E_SYNTAX);
     const struct bst_revocation bad = {"no hex", NOW, 0};
     assert_err(bst_crl_build(ca.cert, ca.key, &bad, 1, 1, NOW, NOW + DAY, &der), BST_E_VALUE);
 }
@@ -605,9 +635,9 @@ static void a_request_carries_key_and_name_and_is_signed(void **state)
     for (size_t i = 0; i < der.len; i++) {
         bst_auto(csr) not = {0};
         der.ptr[i] ^= 0x20;
-        assert_true(bst_failed(bst_csr_parse(bst_buf_view(&der), &not)));
+        assert_true(bst_failed(bst_csr_parse(bst_buf_view(&der), &not )));
         der.ptr[i] ^= 0x20;
-        assert_true(bst_failed(bst_csr_parse(bst_view_of(der.ptr, i), &not)));
+        assert_true(bst_failed(bst_csr_parse(bst_view_of(der.ptr, i), &not )));
     }
 }
 

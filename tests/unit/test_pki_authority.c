@@ -20,7 +20,8 @@ static int setup(void **state)
     struct world *w = calloc(1, sizeof *w);
     test_host_init(&w->host);
     assert_ok(bst_se_open(&w->host.host, "se:soft?dir=d", &w->se));
-    w->config = (struct bst_pki_config){.se = w->se, .host = &w->host.host, .dir = "p", .name = "root"};
+    w->config =
+        (struct bst_pki_config){.se = w->se, .host = &w->host.host, .dir = "p", .name = "root"};
     assert_ok(bst_pkey_generate(BST_PKEY_EC_P256, &w->key));
     assert_ok(bst_pkey_spki(w->key, &w->spki));
     *state = w;
@@ -146,7 +147,8 @@ static void a_request_gets_only_names_that_its_sender_may_have(void **state)
     const struct bst_cert_san allowed = {BST_CERT_AE, BST_VIEW("//sp.example.com/S1")},
                               other = {BST_CERT_AE, BST_VIEW("//sp.example.com/S2")};
     struct bst_pki_order order = order_of(&allowed);
-    struct bst_cert_spec good = {.sans = &allowed, .n_sans = 1}, bad = {.sans = &other, .n_sans = 1};
+    struct bst_cert_spec good = {.sans = &allowed, .n_sans = 1},
+                         bad = {.sans = &other, .n_sans = 1};
     bst_auto(buf) csr = {0}, bad_csr = {0}, pem = {0};
     assert_ok(bst_csr_build(&good, w->key, &csr));
     assert_ok(bst_csr_build(&bad, w->key, &bad_csr));

@@ -106,8 +106,8 @@ static void key_pairs_survive_a_restart(void **state)
     AUTO_HOST h;
     test_host_init(&h);
     bst_auto(buf) before = {0}, after = {0}, signature = {0};
-    struct bst_key_attrs attrs = {.type = BST_KEY_EC_P256, .uses = BST_KEY_USE_SIGN,
-                                  .label = "cse.tls", .persistent = true};
+    struct bst_key_attrs attrs = {
+        .type = BST_KEY_EC_P256, .uses = BST_KEY_USE_SIGN, .label = "cse.tls", .persistent = true};
     bst_key key = 0;
     AUTO_SE *se = NULL;
     assert_ok(open_in(&h, &se));

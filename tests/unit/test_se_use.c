@@ -63,7 +63,8 @@ static void a_derived_key_is_hmac_of_its_parent_and_stays_inside(void **state)
     assert_ok(bst_se_derive(se, parent, parts, 2, &attrs, &child));
     bst_auto(secret) psk = {0};
     assert_ok(bst_se_release_psk(se, child, "test", &psk));
-    assert_hex(psk.ptr, psk.len, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    assert_hex(psk.ptr, psk.len,
+               "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
     struct bst_key_info info;
     assert_ok(bst_se_key_info(se, child, &info));
     assert_int_equal(info.attrs.level, 1);
@@ -100,7 +101,8 @@ static void an_export_becomes_a_key_and_its_identifier(void **state)
     assert_memory_equal(export48, zeros, 48);
     bst_auto(secret) psk = {0};
     assert_ok(bst_se_release_psk(se, key, "test", &psk));
-    assert_hex(psk.ptr, psk.len, "101112131415161718191a1b1c1d1e1f202122232425262728292a2b2c2d2e2f");
+    assert_hex(psk.ptr, psk.len,
+               "101112131415161718191a1b1c1d1e1f202122232425262728292a2b2c2d2e2f");
 }
 
 static void what_a_key_seals_it_opens_and_nothing_else(void **state)
@@ -172,9 +174,12 @@ static void an_inside_key_signs_a_certificate(void **state)
     bst_auto_pkey *pkey = NULL, *public_half = NULL;
     bst_auto(buf) der = {0}, signature = {0}, spki = {0};
     assert_ok(bst_se_pkey(se, key, &pkey));
-    struct bst_cert_spec spec = {.common_name = BST_VIEW("ca"), .ca = true, .path_len = -1,
+    struct bst_cert_spec spec = {.common_name = BST_VIEW("ca"),
+                                 .ca = true,
+                                 .path_len = -1,
                                  .not_before_us = TEST_HOST_WALL_US,
-                                 .not_after_us = TEST_HOST_WALL_US + BST_KEY_LABEL_MAX * INT64_C(1000000)};
+                                 .not_after_us =
+                                     TEST_HOST_WALL_US + BST_KEY_LABEL_MAX * INT64_C(1000000)};
     assert_ok(bst_cert_issue(&spec, pkey, NULL, pkey, &der));
     assert_ok(bst_pkey_sign(pkey, BST_MD_SHA256, BST_VIEW("m"), &signature));
     assert_ok(bst_se_key_public(se, key, &spki));
@@ -325,7 +330,8 @@ static void no_handle_names_a_key_that_is_not_there(void **state)
 {
     AUTO_SE *se = open_soft();
     generate(se, BST_KEY_SYMMETRIC, BST_KEY_USE_MAC);
-    const bst_key bad[] = {0, 1, 2, UINT64_MAX, UINT64_C(1) << 32, UINT64_C(2) << 32 | 1, UINT32_MAX};
+    const bst_key bad[] = {0,         1, 2, UINT64_MAX, UINT64_C(1) << 32, UINT64_C(2) << 32 | 1,
+                           UINT32_MAX};
     uint8_t out[32];
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         assert_err(bst_se_mac(se, bad[i], NULL, 0, out), BST_E_NOT_FOUND);
@@ -364,8 +370,13 @@ static void addresses_that_name_nothing_are_refused_in_words(void **state)
 {
     struct bst_se *se = NULL;
     test_host_init(&host);
-    const char *const bad[] = {"", "soft", "se:hard", "se:soft?folder=x", "se:soft?key=file:x",
-                               "se:soft?dir=", "se:soft?dir=%zz"};
+    const char *const bad[] = {"",
+                               "soft",
+                               "se:hard",
+                               "se:soft?folder=x",
+                               "se:soft?key=file:x",
+                               "se:soft?dir=",
+                               "se:soft?dir=%zz"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         assert_err(bst_se_open(&host.host, bad[i], &se), BST_E_CONFIG);
         assert_true(strlen(bst_error_detail()) > 10);
@@ -448,7 +459,8 @@ static void a_filter_can_refuse_and_faults_can_be_put_in(void **state)
 static bst_result whole_life(struct bst_se *se)
 {
     struct bst_key_attrs attrs = {.label = "life", .uses = BST_KEY_USE_DERIVE},
-                         child_attrs = {.label = "child", .uses = BST_KEY_USE_PSK | BST_KEY_USE_SEAL};
+                         child_attrs = {.label = "child",
+                                        .uses = BST_KEY_USE_PSK | BST_KEY_USE_SEAL};
     bst_auto(secret) value = {0}, psk = {0};
     bst_auto(buf) blob = {0};
     bst_key key = 0, child = 0;
@@ -509,6 +521,21 @@ static void many_session_keys_do_not_use_up_locked_memory(void **state)
     assert_true(locked_kib < 2048);
     assert_ok(try_use(se, keys[KEYS - 1], BST_KEY_USE_PSK));
     for (int i = 0; i < KEYS; i++) {
+        assert_ok(bst_se_key_delete(se, keys[i]));
+    }
+}
+
+static void more_pairs_than_stay_open_are_all_usable(void **state)
+{
+    AUTO_SE *se = open_soft();
+    enum { PAIRS = 1100 };
+    static bst_key keys[PAIRS];
+    for (int i = 0; i < PAIRS; i++) {
+        keys[i] = generate(se, BST_KEY_ED25519, BST_KEY_USE_SIGN);
+    }
+    for (int i = 0; i < PAIRS; i += 100) {
+        bst_auto(buf) signature = {0};
+        assert_ok(bst_se_sign(se, keys[PAIRS - 1 - i], BST_MD_NONE, BST_VIEW("m"), &signature));
         assert_ok(bst_se_key_delete(se, keys[i]));
     }
 }
@@ -601,6 +628,7 @@ int main(void)
         cmocka_unit_test(a_filter_can_refuse_and_faults_can_be_put_in),
         cmocka_unit_test(any_allocation_may_fail_and_nothing_is_left_behind),
         cmocka_unit_test(many_session_keys_do_not_use_up_locked_memory),
+        cmocka_unit_test(more_pairs_than_stay_open_are_all_usable),
         cmocka_unit_test(several_threads_use_one_environment),
         cmocka_unit_test(a_key_object_keeps_the_environment_that_it_needs),
         cmocka_unit_test(a_key_that_may_not_sign_is_no_key_object),

@@ -165,7 +165,7 @@ static int on_value_complete(llhttp_t *llhttp)
 static int on_extension(llhttp_t *llhttp, const char *at, size_t len)
 {
     struct bst_http1_parser *p = parser_of(llhttp);
-    p->extension_bytes += len + 2;
+    p->extension_bytes += len;
     return p->extension_bytes > CHUNK_EXTENSION_BYTES ? refuse(p, 400, "chunk extensions too long")
                                                       : 0;
 }
@@ -484,12 +484,7 @@ static bool keep_piece(struct bst_http1_parser *p, struct bst_view data)
 static enum bst_http1_event go_on_later(struct bst_http1_parser *p, struct bst_view data)
 {
     if (!p->started) {
-        /* Empty lines before a request (RFC 9112, 2.2), but not without end. */
-        p->blank_bytes += data.len;
-        if (p->blank_bytes > BLANK_BYTES) {
-            refuse(p, 400, "empty lines without a request");
-        }
-        return p->error_status ? BST_HTTP1_ERROR : BST_HTTP1_MORE;
+        return BST_HTTP1_MORE; /* nothing but empty lines */
     }
     if (!keep_piece(p, data)) {
         return no_memory(p);
@@ -501,11 +496,24 @@ static enum bst_http1_event go_on_later(struct bst_http1_parser *p, struct bst_v
     return BST_HTTP1_MORE;
 }
 
+/* Empty lines before a message are skipped (RFC 9112, 2.2), but not without end. */
+static bool too_many_blanks(struct bst_http1_parser *p, struct bst_view data)
+{
+    for (size_t i = 0; i < data.len && (data.ptr[i] == '\r' || data.ptr[i] == '\n'); i++) {
+        p->blank_bytes++;
+    }
+    return p->blank_bytes > BLANK_BYTES;
+}
+
 static enum bst_http1_event feed_once(struct bst_http1_parser *p, struct bst_view data,
                                       size_t *ret_used)
 {
     if (p->complete) {
         begin_next(p);
+    }
+    if (!p->started && too_many_blanks(p, data)) {
+        refuse(p, 400, "empty lines without a message");
+        return BST_HTTP1_ERROR;
     }
     if (!take_in(p, data)) {
         return no_memory(p);

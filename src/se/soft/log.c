@@ -110,8 +110,8 @@ static bst_result read_manifest(struct bst_soft_log *log)
         return opened;
     }
     if (bst_failed(opened) || !take_manifest(bst_buf_view(&plain), log)) {
-        BST_FAIL(BST_E_CORRUPT, "%s is damaged or of another folder; restore the folder from a backup",
-                 path);
+        BST_FAIL(BST_E_CORRUPT,
+                 "%s is damaged or of another folder; restore the folder from a backup", path);
     }
     return BST_OK;
 }
@@ -194,8 +194,10 @@ static bst_result first_log(struct bst_soft_log *log)
     if (got.code != BST_E_NOT_FOUND) {
         BST_TRY(got);
         if (there.len > HEAD_BYTES) {
-            BST_FAIL(BST_E_CORRUPT, "%s/manifest is missing although there are keys; restore the "
-                                    "folder from a backup", log->dir);
+            BST_FAIL(BST_E_CORRUPT,
+                     "%s/manifest is missing although there are keys; restore the "
+                     "folder from a backup",
+                     log->dir);
         }
     }
     BST_TRY(begin_log(log, 1, &bytes));
@@ -219,7 +221,8 @@ static bst_result replay_one(struct replay *replay)
     }
     bst_auto(buf) binding = {0}, record = {0};
     BST_TRY(record_binding(replay->log, &binding));
-    BST_TRY(bst_aead_open(key_view(&replay->log->keys->log), bst_buf_view(&binding), blob, &record));
+    BST_TRY(
+        bst_aead_open(key_view(&replay->log->keys->log), bst_buf_view(&binding), blob, &record));
     BST_TRY(replay->each(replay->ctx, bst_buf_view(&record)));
     advance(replay->log, blob);
     replay->rest = rest;
@@ -234,8 +237,10 @@ static bool unreadable(bst_result result)
 
 static bst_result damaged(const struct bst_soft_log *log, uint64_t number, const char *what)
 {
-    BST_FAIL(BST_E_CORRUPT, "%s/keys.%" PRIu64 ": record %" PRIu64 " %s; restore the folder from a "
-                            "backup", log->dir, log->number, number + 1, what);
+    BST_FAIL(BST_E_CORRUPT,
+             "%s/keys.%" PRIu64 ": record %" PRIu64 " %s; restore the folder from a "
+             "backup",
+             log->dir, log->number, number + 1, what);
 }
 
 /* `known` is what the manifest says; `log` walks from the beginning. */
@@ -252,7 +257,7 @@ static bst_result replay_all(struct replay *replay, const struct bst_soft_log *k
             break;
         }
         BST_TRY(one);
-        if (log->count == known->count && memcmp(log->tag, known->tag, sizeof log->tag) != 0) {
+        if (log->count == known->count && !bst_equal_ct(log->tag, known->tag, sizeof log->tag)) {
             return damaged(log, log->count - 1, "is older than the manifest");
         }
     }
@@ -265,10 +270,12 @@ static bst_result replay_all(struct replay *replay, const struct bst_soft_log *k
 
 static bst_result check_head(const struct bst_soft_log *log, struct bst_view bytes)
 {
-    if (bytes.len < HEAD_BYTES || memcmp(bytes.ptr, MAGIC, MAGIC_BYTES) != 0 ||
-        memcmp(bytes.ptr + MAGIC_BYTES, log->id, sizeof log->id) != 0) {
-        BST_FAIL(BST_E_CORRUPT, "%s/keys.%" PRIu64 " is not the file that the manifest names; restore "
-                                "the folder from a backup", log->dir, log->number);
+    if (bytes.len < HEAD_BYTES || !bst_view_starts(bytes, bst_view_of(MAGIC, MAGIC_BYTES)) ||
+        !bst_equal_ct(bytes.ptr + MAGIC_BYTES, log->id, sizeof log->id)) {
+        BST_FAIL(BST_E_CORRUPT,
+                 "%s/keys.%" PRIu64 " is not the file that the manifest names; restore "
+                 "the folder from a backup",
+                 log->dir, log->number);
     }
     return BST_OK;
 }
@@ -286,8 +293,10 @@ bst_result bst_soft_log_open(struct bst_soft_log *log,
     bst_auto(buf) bytes = {0};
     got = log->host->read(log->host->ctx, path, LOG_BYTES_MAX, &bytes);
     if (got.code == BST_E_NOT_FOUND) {
-        BST_FAIL(BST_E_CORRUPT, "%s, which the manifest names, is missing; restore the folder from a "
-                                "backup", path);
+        BST_FAIL(BST_E_CORRUPT,
+                 "%s, which the manifest names, is missing; restore the folder from a "
+                 "backup",
+                 path);
     }
     BST_TRY(got);
     BST_TRY(check_head(log, bst_buf_view(&bytes)));

@@ -1,5 +1,5 @@
-/* Software backend, protection level 1: key values sealed in ordinary memory, opened into locked memory
- * for the moment of their use; persistent ones in the folder's sealed log. */
+/* Software backend, protection level 1: key values sealed in ordinary memory, opened into locked
+ * memory for the moment of their use; persistent ones in the folder's sealed log. */
 #include "crypto/aead.h"
 #include "crypto/pkey.h"
 #include "crypto/rand.h"
@@ -12,12 +12,15 @@
 #define SYMMETRIC_BYTES 32
 /* A log with more dead records than this and than twice the live ones is written anew. */
 #define DEAD_RECORDS_MIN 1000
+/* Key pairs that stay open between uses; the secure heap has room for handshakes too. */
+#define OPEN_PAIRS_MAX 1024
 
 struct soft {
     struct bst_se_backend base;
     struct bst_soft_keys keys;
     bool persistent;
     atomic_uint_least64_t generation;
+    atomic_uint open_pairs;
     pthread_mutex_t write; /* guards what follows */
     struct bst_soft_log log;
     struct bst_list objects; /* persistent ones */
@@ -75,8 +78,10 @@ static bst_result open_value(const struct soft *soft, const struct bst_soft_obje
     bst_result opened = bst_aead_open_secret(bst_view_of(key.ptr, key.len), bst_buf_view(&binding),
                                              object->blob, ret);
     if (opened.code == BST_E_BAD_MAC) {
-        BST_FAIL(BST_E_CORRUPT, "key '%s' does not belong to its label, owner or use; restore the "
-                                "folder from a backup", attrs->label);
+        BST_FAIL(BST_E_CORRUPT,
+                 "key '%s' does not belong to its label, owner or use; restore the "
+                 "folder from a backup",
+                 attrs->label);
     }
     return opened;
 }
@@ -103,24 +108,32 @@ static bst_result load_pkey(const struct bst_key_attrs *attrs, const struct bst_
     return BST_OK;
 }
 
-/* Parsing a private key costs more than signing: it stays open, its scalar in OpenSSL's secure heap.
- * Borrowed from the object. */
-static bst_result pkey_of(const struct soft *soft, struct bst_soft_object *object,
+/* Keep a reference in the object, if there is room for one more. */
+static void keep_open(struct soft *soft, struct bst_soft_object *object, struct evp_pkey_st *pkey)
+{
+    struct evp_pkey_st *none = NULL;
+    if (atomic_fetch_add(&soft->open_pairs, 1) < OPEN_PAIRS_MAX &&
+        atomic_compare_exchange_strong(&object->pkey, &none, pkey)) {
+        bst_pkey_hold(pkey);
+    } else {
+        atomic_fetch_sub(&soft->open_pairs, 1); /* no room, or another thread was first */
+    }
+}
+
+/* Parsing a private key costs more than signing: it stays open, its scalar in OpenSSL's secure
+ * heap. */
+static bst_result pkey_of(struct soft *soft, struct bst_soft_object *object,
                           struct evp_pkey_st **ret)
 {
     struct evp_pkey_st *pkey = atomic_load_explicit(&object->pkey, memory_order_acquire);
-    if (!pkey) {
-        bst_auto(secret) value = {0};
-        struct evp_pkey_st *mine = NULL;
-        BST_TRY(open_value(soft, object, &value));
-        BST_TRY(load_pkey(&object->base.attrs, &value, &mine));
-        if (atomic_compare_exchange_strong(&object->pkey, &pkey, mine)) {
-            pkey = mine;
-        } else {
-            bst_pkey_free(&mine); /* another thread was first */
-        }
+    if (pkey) {
+        *ret = bst_pkey_hold(pkey);
+        return BST_OK;
     }
-    *ret = pkey;
+    bst_auto(secret) value = {0};
+    BST_TRY(open_value(soft, object, &value));
+    BST_TRY(load_pkey(&object->base.attrs, &value, ret));
+    keep_open(soft, object, *ret);
     return BST_OK;
 }
 
@@ -141,8 +154,8 @@ static bst_result next_live(void *ctx, struct bst_buf *ret)
     return BST_OK;
 }
 
-/* After a failed write the end of the log is not known, so a new one comes first. A log that is only
- * long may stay long when there is no room to shorten it. */
+/* After a failed write the end of the log is not known, so a new one comes first. A log that is
+ * only long may stay long when there is no room to shorten it. */
 static bst_result tidy_log(struct soft *soft)
 {
     uint64_t dead = soft->log.count - soft->live;
@@ -202,26 +215,30 @@ static void soft_drop(struct bst_se_backend *backend, struct bst_se_object *base
 {
     struct bst_soft_object *object = object_of(base);
     bst_list_remove(&object->link);
+    if (backend && object->pkey) {
+        atomic_fetch_sub(&soft_of(backend)->open_pairs, 1);
+    }
     bst_soft_object_free(object);
 }
 
 /* ---- making ---- */
 
 static bst_result keep_value(struct soft *soft, const struct bst_key_attrs *attrs,
-                             const struct bst_secret *value, struct evp_pkey_st *take_pkey,
+                             const struct bst_secret *value, struct evp_pkey_st *pkey,
                              struct bst_se_object **ret)
 {
-    bst_auto_pkey *pkey = take_pkey;
     bst_auto(buf) blob = {0};
     uint64_t generation = atomic_fetch_add(&soft->generation, 1);
     BST_TRY(seal_value(soft, attrs, generation, value, &blob));
     struct bst_soft_object *object = NULL;
     BST_TRY(bst_soft_object_new(attrs, generation, bst_buf_view(&blob), &object));
-    object->pkey = bst_steal(&pkey);
     bst_result stored = attrs->persistent ? store_object(soft, object) : BST_OK;
     if (bst_failed(stored)) {
         bst_soft_object_free(object);
         return stored;
+    }
+    if (pkey) {
+        keep_open(soft, object, pkey);
     }
     *ret = &object->base;
     return BST_OK;
@@ -258,7 +275,7 @@ static bst_result create_pair(struct soft *soft, const struct bst_key_attrs *att
         BST_TRY(bst_pkey_generate(pkey_kind(attrs->type), &pkey));
     }
     BST_TRY(bst_pkey_private(pkey, &der));
-    return keep_value(soft, attrs, &der, bst_steal(&pkey), ret);
+    return keep_value(soft, attrs, &der, pkey, ret);
 }
 
 static bst_result soft_create(struct bst_se_backend *backend, const struct bst_key_attrs *attrs,
@@ -277,9 +294,9 @@ static bst_result soft_derive(struct bst_se_backend *backend, struct bst_se_obje
     BST_TRY(open_value(soft, object_of(parent), &from));
     BST_TRY(bst_secret_init(&value, SYMMETRIC_BYTES));
     struct bst_view key = bst_view_of(from.ptr, from.len);
-    BST_TRY(derivation->hkdf
-                ? bst_hkdf_sha256(derivation->parts[0], key, derivation->parts[1], value.ptr, value.len)
-                : bst_hmac_sha256(key, derivation->parts, derivation->n, value.ptr));
+    BST_TRY(derivation->hkdf ? bst_hkdf_sha256(derivation->parts[0], key, derivation->parts[1],
+                                               value.ptr, value.len)
+                             : bst_hmac_sha256(key, derivation->parts, derivation->n, value.ptr));
     return create_symmetric(soft, attrs, &value, ret);
 }
 
@@ -288,7 +305,7 @@ static bst_result soft_derive(struct bst_se_backend *backend, struct bst_se_obje
 static bst_result soft_public(struct bst_se_backend *backend, struct bst_se_object *object,
                               struct bst_buf *ret_spki)
 {
-    struct evp_pkey_st *pkey = NULL;
+    bst_auto_pkey *pkey = NULL;
     BST_TRY(pkey_of(soft_of(backend), object_of(object), &pkey));
     return bst_pkey_spki(pkey, ret_spki);
 }
@@ -296,7 +313,7 @@ static bst_result soft_public(struct bst_se_backend *backend, struct bst_se_obje
 static bst_result soft_sign(struct bst_se_backend *backend, struct bst_se_object *object,
                             enum bst_md md, struct bst_view tbs, uint8_t *out, size_t *ret_len)
 {
-    struct evp_pkey_st *pkey = NULL;
+    bst_auto_pkey *pkey = NULL;
     BST_TRY(pkey_of(soft_of(backend), object_of(object), &pkey));
     return bst_pkey_sign_raw(pkey, md, tbs, out, ret_len);
 }
@@ -329,7 +346,7 @@ static bst_result soft_ecies_open(struct bst_se_backend *backend, struct bst_se_
                                   struct bst_view info, struct bst_view blob,
                                   struct bst_secret *ret)
 {
-    struct evp_pkey_st *pkey = NULL;
+    bst_auto_pkey *pkey = NULL;
     BST_TRY(pkey_of(soft_of(backend), object_of(object), &pkey));
     return bst_ecies_open(pkey, info, blob, ret);
 }
@@ -352,8 +369,10 @@ static bst_result copy_value(struct bst_view name, struct bst_view value, char *
     bst_auto(buf) text = {0};
     if (bst_failed(bst_percent_decode(value, &text)) ||
         bst_failed(bst_view_copy(bst_buf_view(&text), out, cap)) || text.len == 0) {
-        BST_FAIL(BST_E_CONFIG, "the value of %.*s= in the address of the secure environment is empty, "
-                               "too long or wrongly escaped", BST_VIEW_ARGS(name));
+        BST_FAIL(BST_E_CONFIG,
+                 "the value of %.*s= in the address of the secure environment is empty, "
+                 "too long or wrongly escaped",
+                 BST_VIEW_ARGS(name));
     }
     return BST_OK;
 }
@@ -369,7 +388,8 @@ static bst_result parse_address(struct bst_view query, struct address *ret)
         } else if (bst_view_is(name, "key")) {
             BST_TRY(copy_value(name, value, ret->key, sizeof ret->key));
         } else {
-            BST_FAIL(BST_E_CONFIG, "se:soft has no '%.*s'; it has dir= and key=", BST_VIEW_ARGS(name));
+            BST_FAIL(BST_E_CONFIG,
+                     "se:soft has no '%.*s'; it has dir= and key=", BST_VIEW_ARGS(name));
         }
     }
     if (ret->key[0] && !ret->dir[0]) {
@@ -395,7 +415,8 @@ static bst_result read_record(void *ctx, struct bst_view record)
         return BST_OK;
     }
     void *old = NULL;
-    bst_result kept = bst_map_set(&reading->by_label, bst_view(object->base.attrs.label), object, &old);
+    bst_result kept =
+        bst_map_set(&reading->by_label, bst_view(object->base.attrs.label), object, &old);
     if (bst_failed(kept)) {
         bst_soft_object_free(object);
         return kept;

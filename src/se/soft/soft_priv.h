@@ -25,7 +25,8 @@ void bst_soft_keys_clear(struct bst_soft_keys *keys);
 /** From a random root: nothing is kept. */
 bst_result bst_soft_keys_volatile(struct bst_soft_keys *ret);
 /** From the folder's state key, which is made when the folder is new.
- * @param source   "file:PATH", "credential:NAME", "passphrase:" and one of these; "" for the default
+ * @param source   "file:PATH", "credential:NAME", "passphrase:" and one of these; "" for the
+ * default
  * @error BST_E_SE_PIN  the key is not the one of this folder */
 bst_result bst_soft_keys_open(const struct bst_se_host *host, const char *dir, const char *source,
                               struct bst_soft_keys *ret);
@@ -62,10 +63,10 @@ bst_result bst_soft_log_rewrite(struct bst_soft_log *log,
 
 struct bst_soft_object {
     struct bst_se_object base;
-    struct bst_list link; /* among the persistent ones */
-    uint64_t generation;  /* of the value: no two are the same in one folder */
+    struct bst_list link;               /* among the persistent ones */
+    uint64_t generation;                /* of the value: no two are the same in one folder */
     _Atomic(struct evp_pkey_st *) pkey; /* asymmetric: opened at first use */
-    struct bst_view blob; /* sealed value */
+    struct bst_view blob;               /* sealed value */
     /* label, owner and blob follow */
 };
 /** Copies everything; `attrs` with label and owner. */

@@ -1,4 +1,5 @@
-/* The state key of a folder: a file, a credential of the service manager, or a passphrase (Argon2id).
+/* The state key of a folder: a file, a credential of the service manager, or a passphrase
+ * (Argon2id).
  *
  * <dir>/params: magic || kdf || t || m || p || salt[16] || check. The check is an empty blob sealed
  * under a key of its own, so that a wrong key is told apart from damaged objects. */
@@ -136,8 +137,10 @@ static bst_result key_of_bytes(const struct source *source, const struct bst_sec
     bst_auto(secret) root = {0};
     BST_TRY(bst_secret_init(&root, ROOT_BYTES));
     if (bst_failed(bst_hex_decode(text, root.ptr, root.len))) {
-        BST_FAIL(BST_E_BAD_KEY, "the state key in %s has %zu bytes; it is 32 bytes or 64 hexadecimal "
-                                "digits", source->name, bytes->len);
+        BST_FAIL(BST_E_BAD_KEY,
+                 "the state key in %s has %zu bytes; it is 32 bytes or 64 hexadecimal "
+                 "digits",
+                 source->name, bytes->len);
     }
     *ret = root;
     root = (struct bst_secret){0};
@@ -167,8 +170,10 @@ static bst_result root_of(const struct bst_se_host *host, const struct source *s
     }
     bst_result got = host->secret_read(host->ctx, source->name, &bytes);
     if (got.code == BST_E_NOT_FOUND) {
-        BST_FAIL(BST_E_NOT_FOUND, "the state key %s of this folder is missing; bring it back from "
-                                  "its backup, no other key opens the folder", source->name);
+        BST_FAIL(BST_E_NOT_FOUND,
+                 "the state key %s of this folder is missing; bring it back from "
+                 "its backup, no other key opens the folder",
+                 source->name);
     }
     BST_TRY(got);
     return key_of_bytes(source, &bytes, ret);
@@ -181,7 +186,8 @@ static bst_result put_check(const struct bst_secret *root, struct bst_buf *param
     bst_auto(secret) key = {0};
     BST_TRY(subkey(root, "bastide se check key", &key));
     bst_auto(buf) blob = {0};
-    BST_TRY(bst_aead_seal(bst_view_of(key.ptr, key.len), bst_buf_view(params), BST_VIEW(""), &blob));
+    BST_TRY(
+        bst_aead_seal(bst_view_of(key.ptr, key.len), bst_buf_view(params), BST_VIEW(""), &blob));
     bst_buf_addv(params, bst_buf_view(&blob));
     return bst_buf_check(params);
 }
@@ -192,13 +198,14 @@ static bst_result check(const char *dir, const struct source *source, const stru
     bst_auto(secret) key = {0};
     BST_TRY(subkey(root, "bastide se check key", &key));
     bst_auto(buf) nothing = {0};
-    bst_result opened = bst_aead_open(bst_view_of(key.ptr, key.len),
-                                      bst_view_of(params.ptr, HEAD_BYTES),
-                                      bst_view_from(params, HEAD_BYTES), &nothing);
+    bst_result opened =
+        bst_aead_open(bst_view_of(key.ptr, key.len), bst_view_of(params.ptr, HEAD_BYTES),
+                      bst_view_from(params, HEAD_BYTES), &nothing);
     if (opened.code == BST_E_BAD_MAC) {
-        BST_FAIL(BST_E_SE_PIN, "the %s in %s does not open the keys in %s; give the one they were "
-                               "made with", source->passphrase ? "passphrase" : "state key",
-                 source->name, dir);
+        BST_FAIL(BST_E_SE_PIN,
+                 "the %s in %s does not open the keys in %s; give the one they were "
+                 "made with",
+                 source->passphrase ? "passphrase" : "state key", source->name, dir);
     }
     return opened;
 }
@@ -259,9 +266,10 @@ static bst_result open_folder(const struct bst_se_host *host, const char *dir,
         BST_FAIL(BST_E_CORRUPT, "%s/params is damaged; restore the folder from a backup", dir);
     }
     if ((params.kdf == KDF_ARGON2ID) != source->passphrase) {
-        BST_FAIL(BST_E_CONFIG, "the keys in %s are opened by a %s (key=%s in the address of the "
-                               "secure environment)", dir,
-                 params.kdf == KDF_ARGON2ID ? "passphrase" : "state key",
+        BST_FAIL(BST_E_CONFIG,
+                 "the keys in %s are opened by a %s (key=%s in the address of the "
+                 "secure environment)",
+                 dir, params.kdf == KDF_ARGON2ID ? "passphrase" : "state key",
                  params.kdf == KDF_ARGON2ID ? "passphrase:file:PATH" : "file:PATH");
     }
     bst_auto(secret) root = {0};
@@ -277,8 +285,10 @@ static bst_result ensure_new(const struct bst_se_host *host, const char *dir)
     bst_auto(buf) unused = {0};
     path_of(dir, "manifest", path);
     if (host->read(host->ctx, path, 4096, &unused).code != BST_E_NOT_FOUND) {
-        BST_FAIL(BST_E_CORRUPT, "%s/params is missing although there are keys; restore the folder "
-                                "from a backup", dir);
+        BST_FAIL(BST_E_CORRUPT,
+                 "%s/params is missing although there are keys; restore the folder "
+                 "from a backup",
+                 dir);
     }
     return BST_OK;
 }
