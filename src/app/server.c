@@ -45,8 +45,13 @@ static bst_result open_cse(struct bst_server *server)
     if (id_key.len != 32) {
         BST_FAIL(BST_E_CORRUPT, "store/id.key has not 32 bytes");
     }
-    for (; n_poa < config->cse.poa.n && n_poa < sizeof poa / sizeof poa[0]; n_poa++) {
-        poa[n_poa] = bst_view(config->cse.poa.items[n_poa]);
+    char lab[32];
+    if (server->options.lab && server->options.lab_port) {
+        snprintf(lab, sizeof lab, "http://127.0.0.1:%u", server->options.lab_port);
+        poa[n_poa++] = bst_view(lab);
+    }
+    for (size_t i = 0; i < config->cse.poa.n && n_poa < sizeof poa / sizeof poa[0]; i++) {
+        poa[n_poa++] = bst_view(config->cse.poa.items[i]);
     }
     bst_cse_notify_events(NULL, &server->events);
     return bst_cse_new(

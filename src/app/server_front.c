@@ -68,10 +68,13 @@ static bool is_denial(int rsc)
     }
 }
 
-/* Where a refusal before the access decision comes from. */
-static const char *refusal_clause(int rsc)
+/* Where a refusal comes from. */
+static const char *refusal_clause(const struct request *r)
 {
-    switch (rsc) {
+    if (r->call.trace.clause[0]) {
+        return r->call.trace.clause;
+    }
+    switch (r->call.rsp.rsc) {
     case 4106:
     case 4107:
         return "TS-0003 7.2.1";
@@ -102,7 +105,7 @@ static void audit_refusal(const struct request *r, struct bst_view reason)
         .target = call->req.to,
         .decision = BST_VIEW("denied"),
         .detail = reason,
-        .clause = bst_view(refusal_clause(call->rsp.rsc)),
+        .clause = bst_view(refusal_clause(r)),
         .rsc = call->rsp.rsc,
     };
     if (bst_failed(bst_audit_write(r->front->worker->server->state->audit, &event))) {
@@ -128,8 +131,7 @@ static void log_request(const struct request *r, struct bst_view reason)
         {"to", r->call.req.to},
         {"rsc", bst_view(rsc)},
         {"reason", reason},
-        {"clause", bst_view(r->call.trace.checked ? r->call.trace.clause
-                                                  : refusal_clause(r->call.rsp.rsc))},
+        {"clause", bst_view(refusal_clause(r))},
     };
     bst_log_fields(level, denied ? "request.denied" : "request.done", fields,
                    r->call.rsp.rsc >= 4000 ? 6 : 4, "%s", bst_m2m_op_name(r->call.req.op));
@@ -141,7 +143,7 @@ static void finish(struct request *r)
     char why[512];
     /* What the peer is told is less than what the operator should know. */
     snprintf(why, sizeof why, "%s", bst_error_detail());
-    struct bst_view reason = r->call.trace.checked && !r->call.trace.permitted
+    struct bst_view reason = !r->call.trace.permitted && r->call.trace.reason[0]
                                  ? bst_view(r->call.trace.reason)
                              : why[0] ? bst_view(why)
                                       : r->call.rsp.debug;

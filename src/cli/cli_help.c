@@ -16,13 +16,53 @@ static const struct {
     {CLI_INTERNAL, "A defect of Bastide."},
 };
 
+#define HELP_WIDTH 88
+
+/* Words of one paragraph, broken at the width; the first line begins at column `at`. */
+static void print_wrapped(FILE *out, struct bst_view text, size_t indent, size_t at)
+{
+    size_t column = at;
+    while (text.len > 0) {
+        size_t len = 0;
+        while (len < text.len && text.ptr[len] != ' ') {
+            len++;
+        }
+        if (column > indent && column + 1 + len > HELP_WIDTH) {
+            fprintf(out, "\n%*s", (int)indent, "");
+            column = indent;
+        } else if (column > indent) {
+            fputc(' ', out);
+            column++;
+        }
+        fprintf(out, "%.*s", (int)len, text.ptr);
+        column += len;
+        text = bst_view_from(text, len);
+        while (text.len > 0 && text.ptr[0] == ' ') {
+            text = bst_view_from(text, 1);
+        }
+    }
+    fputc('\n', out);
+}
+
+static void print_paragraphs(FILE *out, const char *text)
+{
+    struct bst_view rest = bst_view(text), line;
+    bool more;
+    do {
+        more = bst_view_cut(&rest, '\n', &line);
+        print_wrapped(out, line, 0, 0);
+    } while (more);
+}
+
 static void help_options(const struct cli_option *options, FILE *out)
 {
     for (; options && options->name; options++) {
-        char left[64];
+        char left[64], text[1024];
         snprintf(left, sizeof left, "%s%s%s", options->name, options->arg ? " " : "",
                  options->arg ? options->arg : "");
-        fprintf(out, "  %-22s %s%s\n", left, options->text, options->repeats ? " May repeat." : "");
+        snprintf(text, sizeof text, "%s%s", options->text, options->repeats ? " May repeat." : "");
+        fprintf(out, "  %-24s ", left);
+        print_wrapped(out, bst_view(text), 27, 27);
     }
 }
 
@@ -34,12 +74,15 @@ void cli_help(const struct cli_command *command, const char *path, FILE *out)
             fprintf(out, "  %s %s%s%s\n      %s\n", path, w->name, w->args[0] ? " " : "", w->args,
                     w->summary);
         }
+        fprintf(out, "\nexample: %.*s\n", (int)strcspn(command->words->example, "\n"),
+                command->words->example);
         return;
     }
     fprintf(out, "usage: %s [OPTION...]%s%s\n\n%s.\n", path, command->args[0] ? " " : "",
             command->args, command->summary);
     if (command->text) {
-        fprintf(out, "\n%s\n", command->text);
+        fputc('\n', out);
+        print_paragraphs(out, command->text);
     }
     fprintf(out, "\noptions:\n");
     help_options(command->options, out);
@@ -73,22 +116,32 @@ static void man_text(struct bst_buf *out, struct bst_view text)
     }
 }
 
-/* One sentence a line, as mdoc wants it. */
+/* mdoc wants a sentence to end its line, and lines of at most 80 characters. */
 static void man_paragraph(struct bst_buf *out, struct bst_view text)
 {
-    size_t start = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        bool end = i + 1 == text.len;
-        bool sentence = !end && (text.ptr[i] == '.' || text.ptr[i] == ';') && text.ptr[i + 1] == ' ' &&
-                        text.ptr[i] == '.';
-        bool newline = text.ptr[i] == '\n';
-        if (sentence || newline || end) {
-            size_t stop = newline ? i : i + 1;
-            man_text(out, bst_view_of(text.ptr + start, stop - start));
-            bst_buf_addc(out, '\n');
-            start = sentence ? i + 2 : i + 1;
-            i = sentence ? i + 1 : i;
+    size_t column = 0;
+    while (text.len > 0) {
+        size_t len = 0;
+        while (len < text.len && text.ptr[len] != ' ' && text.ptr[len] != '\n') {
+            len++;
         }
+        if (column > 0 && column + 1 + len > 76) {
+            bst_buf_addc(out, '\n');
+            column = 0;
+        } else if (column > 0) {
+            bst_buf_addc(out, ' ');
+            column++;
+        }
+        man_text(out, bst_view_of(text.ptr, len));
+        column += len;
+        if (len > 0 && text.ptr[len - 1] == '.') {
+            bst_buf_addc(out, '\n');
+            column = 0;
+        }
+        text = bst_view_from(text, len < text.len ? len + 1 : len);
+    }
+    if (column > 0) {
+        bst_buf_addc(out, '\n');
     }
 }
 
@@ -126,9 +179,12 @@ static void man_options(struct bst_buf *out, const struct cli_option *options)
 
 static void man_one(struct bst_buf *out, const char *prefix, const struct cli_command *command)
 {
-    bst_buf_addf(out, ".Ss %s%s%s%s%s\n", prefix, prefix[0] ? " " : "", command->name,
-                 command->args[0] ? " " : "", command->args);
-    bst_buf_addf(out, "%s.\n", command->summary);
+    size_t args_len = strlen(command->args);
+    bst_buf_addf(out, ".Ss %s%s%s%s%s%s\n", prefix, prefix[0] ? " " : "", command->name,
+                 args_len ? " " : "", command->args, args_len ? "\\&" : "");
+    char summary[256];
+    snprintf(summary, sizeof summary, "%s.", command->summary);
+    man_paragraph(out, bst_view(summary));
     if (command->text) {
         man_paragraphs(out, command->text);
     }
@@ -156,13 +212,13 @@ bst_result cli_man_page(struct bst_buf *ret)
 {
     bst_buf_adds(ret,
                  ".\\\" Made by 'bastide version --man' from the command table.\n"
-                 ".Dd $Mdocdate$\n.Dt BASTIDE 1\n.Os\n"
+                 ".Dd November 23, 2026\n.Dt BASTIDE 1\n.Os\n"
                  ".Sh NAME\n.Nm bastide\n.Nd IoT security stack: enrolment, security associations, "
                  "access control\n"
                  ".Sh SYNOPSIS\n.Nm\n.Ar command\n.Op Ar option ...\n.Op Ar argument ...\n"
                  ".Sh DESCRIPTION\n"
-                 ".Nm\nserves oneM2M resources to those who are proved and allowed, enrols devices, "
-                 "and speaks for them.\n"
+                 ".Nm\nserves oneM2M resources to those who are proved and allowed,\n"
+                 "enrols devices, and speaks for them.\n"
                  "Options follow the command.\n"
                  "These hold for every command:\n");
     man_options(ret, cli_global_options);
@@ -179,7 +235,7 @@ bst_result cli_man_page(struct bst_buf *ret)
     for (size_t i = 0; i < sizeof exits / sizeof exits[0]; i++) {
         bst_buf_addf(ret, ".It %d\n%s\n", (int)exits[i].code, exits[i].text);
     }
-    bst_buf_adds(ret, ".El\n.Sh SEE ALSO\n.Xr systemd 1\n");
+    bst_buf_adds(ret, ".El\n");
     return bst_buf_check(ret);
 }
 

@@ -138,17 +138,22 @@ bst_result cli_client_request(struct cli_client *client, enum bst_profile_peer p
     return bst_http_to_response(&answer, arena, ret);
 }
 
+/* Several errors share a status: those of input come first, a peer's 4000 is no wrong usage of ours. */
+static enum bst_error error_of(int rsc)
+{
+    for (int code = BST_E_SYNTAX; code < BST_E_COUNT; code++) {
+        if (bst_error_rsc((enum bst_error)code) == rsc) {
+            return (enum bst_error)code;
+        }
+    }
+    return rsc == bst_error_rsc(BST_E_NOT_IMPLEMENTED) ? BST_E_NOT_IMPLEMENTED : BST_E_INTERNAL;
+}
+
 bst_result cli_client_status(const struct bst_m2m_response *rsp)
 {
     if (rsp->rsc < 4000) {
         return BST_OK;
     }
-    for (int code = 1; code < BST_E_COUNT; code++) {
-        if (bst_error_rsc((enum bst_error)code) == rsp->rsc) {
-            BST_FAIL((enum bst_error)code, "%d %s: %.*s", rsp->rsc, bst_m2m_rsc_name(rsp->rsc),
-                     BST_VIEW_ARGS(rsp->debug));
-        }
-    }
-    BST_FAIL(BST_E_INTERNAL, "%d %s: %.*s", rsp->rsc, bst_m2m_rsc_name(rsp->rsc),
+    BST_FAIL(error_of(rsp->rsc), "%d %s: %.*s", rsp->rsc, bst_m2m_rsc_name(rsp->rsc),
              BST_VIEW_ARGS(rsp->debug));
 }

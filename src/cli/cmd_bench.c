@@ -305,7 +305,7 @@ static int run_bench(struct cli_call *call)
 {
     struct bench *b = bst_alloc(sizeof *b);
     if (!b) {
-        return cli_fail(call, bst_error(BST_E_NOMEM), call->path);
+        return cli_fail(call, bst_error(BST_E_NOMEM), "the load could not be made");
     }
     b->call = call;
     bst_arena_init(&b->arena, 0);
@@ -317,7 +317,7 @@ static int run_bench(struct cli_call *call)
     if (!bst_failed(r)) {
         r = report(b, bst_mono_us() - start_us);
     }
-    int code = bst_failed(r) ? cli_fail(call, r, call->path) : CLI_OK;
+    int code = bst_failed(r) ? cli_fail(call, r, "the load could not be made") : CLI_OK;
     for (int64_t i = 0; i < b->threads; i++) {
         close_lane(&b->lanes[i]);
     }

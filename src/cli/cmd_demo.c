@@ -465,7 +465,7 @@ static int run_demo(struct cli_call *call)
     int64_t start_us = bst_mono_us();
     snprintf(d->dir, sizeof d->dir, "%.200s/bastide-demo-XXXXXX", base ? base : "/tmp");
     if (!mkdtemp(d->dir) || bst_failed(bst_process_self(d->self, sizeof d->self))) {
-        return cli_fail(call, bst_error_detailed(BST_E_IO, "no temporary folder can be made"), call->path);
+        return cli_fail(call, bst_error_detailed(BST_E_IO, "no temporary folder can be made"), "nothing was shown");
     }
     fprintf(call->out, "Everything happens in %s, on free ports of the loopback.\n", d->dir);
     if (set_up(d)) {

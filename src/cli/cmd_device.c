@@ -32,7 +32,7 @@ static bst_result device_open(struct cli_call *call, struct device *ret)
 
 static int device_close(struct device *d, bst_result result)
 {
-    int code = bst_failed(result) ? cli_fail(d->call, result, d->call->path) : CLI_OK;
+    int code = bst_failed(result) ? cli_fail(d->call, result, "the device could not go on") : CLI_OK;
     cli_client_close(&d->client);
     bst_arena_clear(&d->arena);
     return code;

@@ -233,7 +233,7 @@ static int run(struct cli_call *call, enum bst_m2m_op op, size_t min_args, bst_r
     if (!bst_failed(result)) {
         result = exchange(&r);
     }
-    int code = bst_failed(result) ? cli_fail(call, result, call->path) : CLI_OK;
+    int code = bst_failed(result) ? cli_fail(call, result, "the request failed") : CLI_OK;
     cli_client_close(&r.client);
     bst_arena_clear(&r.arena);
     return code;

@@ -3,7 +3,7 @@
 
 #include "base/map.h"
 #include "net/http_server.h"
-#include "net/stream.h"
+#include "net/wire.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

@@ -1,5 +1,5 @@
 /* Moves bytes between a socket and a TLS endpoint, and tells the owner what comes of it. */
-#include "net/stream.h"
+#include "net/wire.h"
 
 static void push_ciphertext(struct bst_wire *stream)
 {
