@@ -287,6 +287,9 @@ static bst_result run_certify(struct admin *a)
     BST_TRY(read_order(a, &order));
     BST_TRY(bst_json_string(a->args, "spki", &spki64));
     BST_TRY(bst_base64_decode(spki64, &spki));
+    if (order.flavour == BST_CERT_AE) {
+        BST_TRY(server_certified(a->server, order.name));
+    }
     BST_TRY(bst_ca_issue(a->server->state, a->server->pki, &order, bst_buf_view(&spki), &pem));
     BST_TRY(bst_pki_cert(a->server->pki, &ca));
     BST_TRY(record(a, "certificate.issued", order.name, (struct bst_view){0}, (struct bst_view){0}));

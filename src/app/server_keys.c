@@ -23,7 +23,6 @@ struct waiter {
     struct waiter *next;
     struct bst_loop *loop;
     struct bst_tls_lookup *lookup; /* NULL: the connection ended; only its loop looks here */
-    char peer[BST_INET_TEXT];
     bst_key key;
     bst_result result;
     char detail[256];
@@ -43,6 +42,7 @@ struct flight {
     struct bst_mef_client *client;
     struct bst_arena arena;
     char identity[BST_TLS_IDENTITY_MAX + 1];
+    char peer[BST_INET_TEXT]; /* who asked first: the fetch counts for that address */
     struct waiter *waiters;
     int64_t start_us;
 };
@@ -58,8 +58,7 @@ struct server_keys {
     struct bst_map cache;   /* identity -> struct kept */
     struct bst_map missing; /* identity -> struct kept without key */
     struct bst_map flights; /* identity -> struct flight */
-    struct bst_map peers;   /* address -> number of look-ups, as a pointer */
-    size_t lookups;
+    struct bst_map peers;   /* address -> number of fetches it began, as a pointer */
     struct mef_peer *mefs;
     size_t n_mefs;
 };
@@ -209,10 +208,7 @@ static void flight_end(struct flight *f, bst_result result, bst_key key, int64_t
              keys->server->config->enrolment.missing_s * BST_US_PER_S);
     }
     struct waiter *waiters = f->waiters;
-    for (struct waiter *w = waiters; w; w = w->next) {
-        peer_change(keys, w->peer, -1);
-        keys->lookups--;
-    }
+    peer_change(keys, f->peer, -1);
     pthread_mutex_unlock(&keys->lock);
     while (waiters) {
         struct waiter *w = waiters;
@@ -407,33 +403,43 @@ static struct flight *flight_new(struct server_keys *keys, struct mef_peer *mef,
     return f;
 }
 
-/* With the lock: join a flight or begin one. */
-static bst_result join(struct server_keys *keys, struct bst_tls_lookup *lookup, struct mef_peer *mef)
+/* With the lock: a new fetch, if there are not too many in all and for this address. */
+static bst_result begin_flight(struct server_keys *keys, const struct bst_tls_lookup *lookup,
+                               struct mef_peer *mef, struct flight **ret)
 {
     const struct bst_config *config = keys->server->config;
     char peer[BST_INET_TEXT];
     peer_host(lookup->peer, peer);
-    if (keys->lookups >= (size_t)config->enrolment.lookups ||
+    if (keys->flights.count >= (size_t)config->enrolment.lookups ||
         peer_lookups(keys, peer) >= (uintptr_t)config->enrolment.lookups_per_peer) {
         BST_FAIL(BST_E_BUSY, "too many keys are being fetched");
     }
-    struct waiter *w = bst_alloc(sizeof *w);
-    BST_ENSURE(w, BST_E_NOMEM);
+    struct flight *f = flight_new(keys, mef, lookup->identity);
+    BST_ENSURE(f, BST_E_NOMEM);
+    snprintf(f->peer, sizeof f->peer, "%s", peer);
+    peer_change(keys, peer, 1);
+    *ret = f;
+    return BST_OK;
+}
+
+/* With the lock: wait for a key that is being fetched, or have it fetched. Those who wait for one fetch
+ * are limited by the limits of connections. */
+static bst_result join(struct server_keys *keys, struct bst_tls_lookup *lookup, struct mef_peer *mef)
+{
     struct flight *f = bst_map_get(&keys->flights, lookup->identity);
     bool fresh = !f;
-    f = f ? f : flight_new(keys, mef, lookup->identity);
-    if (!f) {
+    struct waiter *w = bst_alloc(sizeof *w);
+    BST_ENSURE(w, BST_E_NOMEM);
+    bst_result r = fresh ? begin_flight(keys, lookup, mef, &f) : BST_OK;
+    if (bst_failed(r)) {
         bst_free(w);
-        return bst_error(BST_E_NOMEM);
+        return r;
     }
     w->loop = this_worker->loop;
     w->lookup = lookup;
     w->next = f->waiters;
-    snprintf(w->peer, sizeof w->peer, "%s", peer);
     f->waiters = w;
     lookup->user = w;
-    keys->lookups++;
-    peer_change(keys, peer, 1);
     if (fresh) {
         bst_loop_post(keys->server->outside.loop, &f->task);
     }

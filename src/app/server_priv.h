@@ -136,6 +136,8 @@ void server_handshake_failed(void *ctx, const struct bst_net_peer *peer,
 /** Callbacks for the CSE: what credential registered which AE. */
 bst_result server_bind(void *ctx, struct bst_store_conn *txn, const struct bst_association *assoc,
                        struct bst_view ae_id_stem);
+/* An AE-ID certificate is issued: no other kind of credential may register that AE from now on. */
+bst_result server_certified(struct bst_server *server, struct bst_view ae_id);
 bst_result server_unbind(void *ctx, struct bst_store_conn *txn, struct bst_view ae_id_stem);
 /** Name space in the CSE's store: credential -> "<time> <reason>". */
 #define SERVER_NS_REVOKED "revoked"

@@ -11,6 +11,7 @@
 /* Name spaces in the CSE's store. Keys join two texts by a NUL, which neither contains. */
 #define NS_CREDENTIAL_AES "credential-ae" /* credential NUL stem */
 #define NS_AE_CREDENTIALS "ae-credential" /* stem NUL credential */
+#define NS_CERTIFIED_AES "certified-ae"   /* stem */
 
 /* --- bindings ------------------------------------------------------------------------------- */
 
@@ -44,24 +45,6 @@ void server_bindings_changed(struct bst_server *server)
     bst_store_submit(server->store, &server->bump);
 }
 
-bst_result server_bind(void *ctx, struct bst_store_conn *txn, const struct bst_association *assoc,
-                       struct bst_view stem)
-{
-    bst_auto(buf) forward = {0};
-    bst_auto(buf) back = {0};
-    if (!assoc || !assoc->proved || assoc->assigned || !assoc->cred_id[0]) {
-        return BST_OK;
-    }
-    pair_key(&forward, bst_view(assoc->cred_id), stem);
-    pair_key(&back, stem, bst_view(assoc->cred_id));
-    BST_TRY(bst_buf_check(&forward));
-    BST_TRY(bst_buf_check(&back));
-    BST_TRY(bst_kv_put(txn, NS_CREDENTIAL_AES, bst_buf_view(&forward), BST_VIEW("")));
-    BST_TRY(bst_kv_put(txn, NS_AE_CREDENTIALS, bst_buf_view(&back), BST_VIEW("")));
-    server_bindings_changed(ctx);
-    return BST_OK;
-}
-
 /* Second halves of the keys that begin with `first`. */
 struct seconds {
     struct bst_arena *arena;
@@ -93,6 +76,90 @@ static bst_result seconds_of(struct bst_store_conn *conn, const char *ns, struct
     *ret = (struct seconds){.arena = arena, .prefix = bst_view_of(prefix, first.len + 1)};
     BST_TRY(bst_kv_each(conn, ns, ret->prefix, collect_second, ret));
     return ret->failed ? bst_error(BST_E_NOMEM) : BST_OK;
+}
+
+/* One credential registers one AE, and one AE belongs to one credential. Sessions that began before
+ * another one registered still hold an association without AE, so it is decided here, in the
+ * transaction. */
+static bst_result only_one(struct bst_store_conn *txn, const char *ns, struct bst_view first,
+                           struct bst_view second, struct bst_arena *arena)
+{
+    struct seconds *known = bst_arena_alloc(arena, sizeof *known);
+    BST_ENSURE(known, BST_E_NOMEM);
+    BST_TRY(seconds_of(txn, ns, first, arena, known));
+    for (size_t i = 0; i < known->n; i++) {
+        if (!bst_view_eq(known->items[i], second)) {
+            BST_FAIL(BST_E_NOT_AUTHENTICATED, "%.*s is bound to %.*s already", BST_VIEW_ARGS(first),
+                     BST_VIEW_ARGS(known->items[i]));
+        }
+    }
+    return BST_OK;
+}
+
+/* Identities that were given to somebody by name: whoever has just any key may not take them. */
+static bst_result not_given_away(struct bst_server *server, struct bst_store_conn *txn,
+                                 struct bst_view stem, struct bst_arena *arena)
+{
+    struct bst_view value;
+    bool certified = false;
+    if (bst_view_is(stem, server->config->cse.admin)) {
+        BST_FAIL(BST_E_NOT_AUTHENTICATED, "%.*s is the administrator", BST_VIEW_ARGS(stem));
+    }
+    BST_TRY(bst_kv_get(txn, NS_CERTIFIED_AES, stem, arena, &value, &certified));
+    if (certified) {
+        BST_FAIL(BST_E_NOT_AUTHENTICATED, "%.*s has an AE-ID certificate, and must show it",
+                 BST_VIEW_ARGS(stem));
+    }
+    return BST_OK;
+}
+
+static bst_result may_bind(struct bst_server *server, struct bst_store_conn *txn,
+                           struct bst_view cred_id, struct bst_view stem)
+{
+    struct bst_arena arena;
+    bst_arena_init(&arena, 256 * 1024);
+    bst_result r = not_given_away(server, txn, stem, &arena);
+    if (!bst_failed(r)) {
+        r = only_one(txn, NS_CREDENTIAL_AES, cred_id, stem, &arena);
+    }
+    if (!bst_failed(r)) {
+        r = only_one(txn, NS_AE_CREDENTIALS, stem, cred_id, &arena);
+    }
+    bst_arena_clear(&arena);
+    return r;
+}
+
+bst_result server_bind(void *ctx, struct bst_store_conn *txn, const struct bst_association *assoc,
+                       struct bst_view stem)
+{
+    bst_auto(buf) forward = {0};
+    bst_auto(buf) back = {0};
+    if (!assoc || !assoc->proved || assoc->assigned || !assoc->cred_id[0]) {
+        return BST_OK;
+    }
+    BST_TRY(may_bind(ctx, txn, bst_view(assoc->cred_id), stem));
+    pair_key(&forward, bst_view(assoc->cred_id), stem);
+    pair_key(&back, stem, bst_view(assoc->cred_id));
+    BST_TRY(bst_buf_check(&forward));
+    BST_TRY(bst_buf_check(&back));
+    BST_TRY(bst_kv_put(txn, NS_CREDENTIAL_AES, bst_buf_view(&forward), BST_VIEW("")));
+    BST_TRY(bst_kv_put(txn, NS_AE_CREDENTIALS, bst_buf_view(&back), BST_VIEW("")));
+    server_bindings_changed(ctx);
+    return BST_OK;
+}
+
+static bst_result write_certified(struct bst_store_conn *txn, void *arg)
+{
+    const struct bst_view *stem = arg;
+    return bst_kv_put(txn, NS_CERTIFIED_AES, *stem, BST_VIEW(""));
+}
+
+bst_result server_certified(struct bst_server *server, struct bst_view ae_id)
+{
+    struct bst_entity_id id;
+    BST_TRY(bst_entity_parse(&server->self, ae_id, &id));
+    struct bst_view stem = bst_entity_last(&id);
+    return bst_store_run(server->store, write_certified, &stem);
 }
 
 static bst_result unbind_all(struct bst_store_conn *txn, struct bst_view stem,

@@ -165,6 +165,9 @@ static const char *nearest_option(const struct cli_command *command, struct bst_
 
 static void keep_option(struct cli_call *call, const struct cli_option *option, const char *value)
 {
+    if (BST_BUG(!option)) {
+        return;
+    }
     call->given[call->n_given++] = (struct cli_given){option, value};
 }
 

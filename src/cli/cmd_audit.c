@@ -102,9 +102,9 @@ static void print_record(struct cli_call *call, struct bst_view line)
     fputc('\n', call->out);
 }
 
-static bst_result read_trail(const struct cli_call *call, const char *folder, struct bst_buf *ret)
+static bst_result read_trail(const char *folder, struct bst_buf *ret)
 {
-    /* From the newest file backwards as far as there are files; the trail rotates at some MiB. */
+    /* The newest files: the trail rotates at some MiB, so that these hold more than anyone reads. */
     unsigned newest = 0;
     char name[32], path[BST_PATH_MAX];
     for (unsigned n = 1; n < 1000000; n++) {
@@ -119,18 +119,20 @@ static bst_result read_trail(const struct cli_call *call, const char *folder, st
     for (unsigned n = newest > 8 ? newest - 8 : 1; n <= newest; n++) {
         bst_audit_file_name(n, name);
         BST_TRY(bst_state_path(folder, name, path));
-        bst_result r = bst_file_read(path, (size_t)1 << 30, ret);
+        bst_auto(buf) file = {0};
+        bst_result r = bst_file_read(path, (size_t)1 << 30, &file);
         if (bst_failed(r) && r.code != BST_E_NOT_FOUND) {
             return r;
         }
+        bst_buf_addv(ret, bst_buf_view(&file));
     }
-    return BST_OK;
+    return bst_buf_check(ret);
 }
 
 static bst_result show_lines(struct cli_call *call, const char *folder, size_t last)
 {
     bst_auto(buf) text = {0};
-    BST_TRY(read_trail(call, folder, &text));
+    BST_TRY(read_trail(folder, &text));
     struct lines l = {.cap = last ? last : 1 << 20};
     bst_auto_free struct bst_view *ring = bst_alloc(l.cap * sizeof *ring);
     BST_ENSURE(ring, BST_E_NOMEM);

@@ -15,6 +15,8 @@
 
 struct load {
     struct bst_http_call_spec spec;
+    struct bst_view *paths; /* asked in turn */
+    size_t n_paths;
     int64_t until_us;
     unsigned connections; /* of one thread */
 };
@@ -25,6 +27,7 @@ struct lane {
     struct bst_http_client *http;
     struct bst_thread *thread;
     unsigned open;
+    size_t turn;
     uint64_t done, failed, refused;
     uint64_t buckets[BUCKETS];
     char why[256];
@@ -90,8 +93,12 @@ static void fire(struct shot *shot)
 {
     struct lane *lane = shot->lane;
     struct bst_http_call *call;
+    struct bst_http_call_spec spec = lane->load->spec;
+    if (lane->load->n_paths) {
+        spec.path = lane->load->paths[lane->turn++ % lane->load->n_paths];
+    }
     shot->start_us = bst_mono_us();
-    bst_result r = bst_http_client_call(lane->http, &lane->load->spec, landed, shot, &call);
+    bst_result r = bst_http_client_call(lane->http, &spec, landed, shot, &call);
     if (bst_failed(r)) {
         lane->failed++;
         if (--lane->open == 0) {
@@ -147,6 +154,31 @@ struct bench {
     int64_t threads, connections, seconds;
 };
 
+/* The same request for many addresses: one a line, each in place of TO. */
+static bst_result read_targets(struct bench *b, struct bst_m2m_request *req)
+{
+    bst_auto(buf) text = {0};
+    size_t lines = 1;
+    BST_TRY(bst_file_read(cli_value(b->call, "--targets"), 64u << 20, &text));
+    for (size_t i = 0; i < text.len; i++) {
+        lines += text.ptr[i] == '\n';
+    }
+    b->load.paths = bst_arena_alloc(&b->arena, lines * sizeof *b->load.paths);
+    BST_ENSURE(b->load.paths, BST_E_NOMEM);
+    struct bst_view rest = bst_buf_view(&text), line;
+    for (bool more = true; more;) {
+        struct bst_http_msg msg = {0};
+        more = bst_view_cut(&rest, '\n', &line);
+        if (line.len) {
+            req->to = line;
+            BST_TRY(bst_http_from_request(req, &b->arena, &msg));
+            b->load.paths[b->load.n_paths] = bst_arena_view(&b->arena, msg.target);
+            BST_ENSURE(b->load.paths[b->load.n_paths++].ptr, BST_E_NOMEM);
+        }
+    }
+    return BST_OK;
+}
+
 /* A oneM2M request as a profile: created once, sent over and over. */
 static bst_result ask_cse(struct bench *b)
 {
@@ -185,7 +217,7 @@ static bst_result ask_cse(struct bench *b)
     b->load.spec.headers = msg.headers;
     b->load.spec.n_headers = msg.n_headers;
     b->load.spec.body = msg.body;
-    return BST_OK;
+    return cli_value(b->call, "--targets") ? read_targets(b, &req) : BST_OK;
 }
 
 static bst_result open_tls(struct bench *b, const struct bst_http_url *url)
@@ -334,6 +366,7 @@ static const struct cli_option options[] = {
     {"--lab", "PORT", "Ask a laboratory server on the loopback.", false},
     {"--as", "ID", "Originator (From); without it the profile's.", false},
     {"--content", "TEXT", "Create contentInstances with this content; without it, retrieve.", false},
+    {"--targets", "FILE", "Addresses in place of TO, one a line, asked in turn.", false},
     {"--url", "URL", "Ask any HTTP server instead, with POST when there is --content.", false},
     {"--trust", "FILE", "Anchors for an https URL.", false},
     {"--name", "FQDN", "Name that the server of an https URL must prove; without it the URL's host.", false},

@@ -41,10 +41,9 @@ struct bst_view bst_json_text(struct bst_arena *arena, const yyjson_val *value);
 /** String of a value ({NULL, 0} if it is no string). Lives as long as the value. */
 static inline struct bst_view bst_json_view(const yyjson_val *value)
 {
-    return yyjson_is_str((yyjson_val *)(uintptr_t)value)
-               ? bst_view_of(yyjson_get_str((yyjson_val *)(uintptr_t)value),
-                             yyjson_get_len((yyjson_val *)(uintptr_t)value))
-               : (struct bst_view){NULL, 0};
+    yyjson_val *v = (yyjson_val *)(uintptr_t)value; /* yyjson's getters take no const */
+    const char *text = yyjson_get_str(v);
+    return bst_view_of(text, text ? yyjson_get_len(v) : 0);
 }
 /** Member by name, NULL when absent or when `object` is no object. */
 yyjson_val *bst_json_get(const yyjson_val *object, const char *name);

@@ -36,6 +36,7 @@ struct bst_cse_call {
     bool own;        /* made by this CSE itself: no originator check, no access decision */
     bool explain;    /* trace permissions too, keep the audit trail out of it */
     bool fanned_out; /* a group member's share of a request: validity was checked once already */
+    unsigned fan_level, fan_left; /* groups above this share, and requests that it may become */
     const struct bst_originator *proved_as; /* the originator was verified before the association could go */
     void (*done)(struct bst_cse_call *call); /* on the worker's loop; may be called before handle returns */
     void *user;

@@ -6,18 +6,27 @@
 
 #include <stdio.h>
 
+/* Groups may stand in groups, and a member may lead back to its own group by another name: what one
+ * request becomes ends here. */
+#define FAN_LEVELS 3
+#define FAN_SHARES 10000u
+#define SHARE_BYTES ((size_t)16 << 20)
+#define ANSWER_BYTES ((size_t)32 << 20)
+
 /* A member's share; its own memory, because writes run on another thread. */
 struct share {
     struct bst_cse_call call;
-    struct bst_arena arena;
+    struct bst_arena arena; /* gone when the share is answered */
     struct fanout *of;
     struct bst_view member;
+    struct bst_buf answer;
+    int rsc;
 };
 
 struct fanout {
     struct bst_cse_op *op;
     struct share *shares;
-    size_t n, open;
+    size_t wanted, n, open, answer_bytes;
     char gid[40];
 };
 
@@ -25,6 +34,7 @@ static void fanout_free(struct fanout *f)
 {
     for (size_t i = 0; i < f->n; i++) {
         bst_arena_clear(&f->shares[i].arena);
+        bst_buf_clear(&f->shares[i].answer);
     }
     bst_free(f->shares);
     bst_free(f);
@@ -60,7 +70,9 @@ static bst_result aggregate(struct fanout *f)
         if (i) {
             bst_buf_addc(out, ',');
         }
-        add_share(&f->shares[i], out);
+        bst_buf_addv(out, bst_buf_view(&f->shares[i].answer));
+        out->failed = out->failed || f->shares[i].answer.failed;
+        bst_buf_clear(&f->shares[i].answer);
     }
     bst_buf_adds(out, "]}}");
     return bst_buf_check(out);
@@ -80,17 +92,34 @@ static void clean_up_done(struct bst_cse_call *call)
     bst_free(c);
 }
 
+/* Shares mostly stand in the order of the members: *hint is where the next one is likely. */
+static bool was_deleted(const struct fanout *f, struct bst_view member, size_t *hint)
+{
+    for (size_t k = 0; k < f->n; k++) {
+        size_t i = (*hint + k) % f->n;
+        if (bst_view_eq(f->shares[i].member, member)) {
+            *hint = i + 1;
+            return f->shares[i].rsc == BST_RSC_DELETED;
+        }
+    }
+    return false;
+}
+
+/* All members but those that went: the request may have been for some of them only. */
 static bst_result fill_clean_up(struct fanout *f, struct clean_up *c)
 {
     bst_auto(buf) text = {0};
     bool first = true;
+    size_t i, max, hint = 0;
+    yyjson_val *mid, *entry;
+    BST_TRY(bst_cse_attr(f->op, f->op->target.res, "mid", &mid));
     bst_buf_adds(&text, "{\"m2m:grp\":{\"mid\":[");
-    for (size_t i = 0; i < f->n; i++) {
-        if (f->shares[i].call.rsp.rsc != BST_RSC_DELETED) {
+    yyjson_arr_foreach(mid, i, max, entry) {
+        if (!was_deleted(f, bst_json_view(entry), &hint)) {
             if (!first) {
                 bst_buf_addc(&text, ',');
             }
-            bst_buf_add_json(&text, f->shares[i].member);
+            bst_buf_add_json(&text, bst_json_view(entry));
             first = false;
         }
     }
@@ -112,7 +141,7 @@ static void forget_deleted(struct fanout *f)
 {
     size_t deleted = 0;
     for (size_t i = 0; i < f->n; i++) {
-        deleted += f->shares[i].call.rsp.rsc == BST_RSC_DELETED;
+        deleted += f->shares[i].rsc == BST_RSC_DELETED;
     }
     if (f->op->req->op != BST_OP_DELETE || f->op->target.suffix.len || !deleted) {
         return;
@@ -142,35 +171,72 @@ static void fanout_end(struct fanout *f)
     bst_cse_finish(op, result);
 }
 
+/* Only the text of the answer stays, so that many members with much to say take turns in memory. */
 static void share_done(struct bst_cse_call *call)
 {
     struct share *share = bst_container_of(call, struct share, call);
-    if (--share->of->open == 0) {
-        fanout_end(share->of);
+    struct fanout *f = share->of;
+    if (call->rsp.pc.len > ANSWER_BYTES - f->answer_bytes) {
+        call->rsp.rsc = BST_RSC_INTERNAL_SERVER_ERROR;
+        call->rsp.pc = (struct bst_view){0};
+        call->rsp.debug = BST_VIEW("the members answered more than one answer can hold");
+    }
+    share->rsc = call->rsp.rsc;
+    add_share(share, &share->answer);
+    f->answer_bytes += share->answer.len < ANSWER_BYTES - f->answer_bytes
+                           ? share->answer.len
+                           : ANSWER_BYTES - f->answer_bytes;
+    bst_arena_clear(&share->arena);
+    if (--f->open == 0) {
+        fanout_end(f);
     }
 }
 
 /* -- the requests (7.4.14.2.4) */
 
+static unsigned budget_of(const struct bst_cse_op *op)
+{
+    return op->call->fan_level ? op->call->fan_left : FAN_SHARES;
+}
+
+static bst_result check_size(const struct bst_cse_op *op, size_t members)
+{
+    if (bst_cse_is_registration(op)) {
+        BST_FAIL(BST_E_OPERATION, "an AE registers by a request of its own, not through a group");
+    }
+    if (op->call->fan_level >= FAN_LEVELS) {
+        BST_FAIL(BST_E_TOO_DEEP, "groups within groups: at most %d levels are followed", FAN_LEVELS);
+    }
+    if (members > budget_of(op)) {
+        BST_FAIL(BST_E_MAX_MEMBERS, "a request to a group becomes at most %u requests", FAN_SHARES);
+    }
+    return BST_OK;
+}
+
 static bst_result fill_share(struct fanout *f, struct share *share, struct bst_view member)
 {
     struct bst_cse_op *op = f->op;
-    bst_arena_init(&share->arena, 0);
+    bst_arena_init(&share->arena, SHARE_BYTES);
     share->of = f;
     share->call.arena = &share->arena;
     share->call.req = *op->req;
     share->call.assoc = op->call->assoc;
+    /* The originator was verified. Shares run beside each other, and one that removes the AE changes
+     * the association: the others must not look there. */
+    share->call.proved_as = &op->who;
     share->call.peer_ip = op->call->peer_ip;
     share->call.own = op->call->own;
     share->call.fanned_out = true;
+    share->call.fan_level = op->call->fan_level + 1;
+    share->call.fan_left = (budget_of(op) - (unsigned)f->wanted) / (unsigned)f->wanted;
     share->call.done = share_done;
-    share->member = bst_arena_view(&share->arena, member);
+    share->member = member; /* of the group's row or the request, which live as long */
     struct bst_view suffix = op->target.suffix;
     share->call.req.to = bst_arena_printf(&share->arena, "%.*s%s%.*s", BST_VIEW_ARGS(member),
                                           suffix.len ? "/" : "", BST_VIEW_ARGS(suffix));
     share->call.req.gid = op->req->gid.len ? op->req->gid : bst_view(f->gid);
     share->call.req.grtm = (struct bst_m2m_views){0};
-    BST_ENSURE(share->member.ptr && share->call.req.to.ptr, BST_E_NOMEM);
+    BST_ENSURE(share->call.req.to.ptr, BST_E_NOMEM);
     return BST_OK;
 }
 
@@ -239,10 +305,12 @@ static bst_result make_gid(struct fanout *f)
 static bst_result fill(struct fanout *f, const struct bst_m2m_views *members)
 {
     BST_TRY(make_gid(f));
+    f->wanted = members->n;
     f->shares = bst_alloc(members->n * sizeof *f->shares);
     BST_ENSURE(f->shares, BST_E_NOMEM);
-    for (; f->n < members->n; f->n++) {
-        BST_TRY(fill_share(f, &f->shares[f->n], members->v[f->n]));
+    while (f->n < members->n) {
+        size_t i = f->n++;
+        BST_TRY(fill_share(f, &f->shares[i], members->v[i]));
     }
     return BST_OK;
 }
@@ -254,6 +322,7 @@ bst_result bst_cse_fanout(struct bst_cse_op *op)
     BST_TRY(check_access(op));
     BST_TRY(bst_cse_attr(op, op->target.res, "mid", &mid));
     BST_TRY(choose(op, mid, &members));
+    BST_TRY(check_size(op, members.n));
     struct fanout *f = bst_alloc(sizeof *f);
     BST_ENSURE(f, BST_E_NOMEM);
     f->op = op;

@@ -9,6 +9,14 @@
 #include <stdio.h>
 
 #define URLS_MAX 8
+/* Groups may stand in groups, and lead back to where a letter came from. */
+#define GROUPS_MAX 2
+/* Polls that wait at one channel; the oldest gives way, since its connection is likely gone. */
+#define POLLS_MAX 4
+/* How long a letter lies in a mailbox that nobody empties. */
+#define MAILBOX_US (INT64_C(24) * 3600 * BST_US_PER_S)
+/* Sweeps, of a second each, between looks for channels that were deleted. */
+#define DEAD_SWEEPS 30
 
 struct letter {
     struct bst_task task;
@@ -65,6 +73,7 @@ struct bst_notifier {
     struct bst_map targets;  /* text -> struct target */
     struct bst_map channels; /* store id -> struct channel */
     struct bst_timer sweep;  /* answers over polling channels that never came */
+    unsigned sweeps;
     _Atomic unsigned waiting;
     _Atomic uint64_t serial;
     struct bst_metric *delivered, *refused, *dropped, *retried, *queued;
@@ -385,12 +394,12 @@ static void poll_timeout(void *user)
     poll_end(user, (bst_result){BST_E_TIMEOUT});
 }
 
-/* Hand the oldest letter to the oldest poll. */
+/* Hand the oldest letter to the newest poll: who polls again may have lost the connection before. */
 static void channel_serve(struct channel *c)
 {
     while (!bst_list_empty(&c->letters) && !bst_list_empty(&c->polls)) {
         struct letter *letter = bst_container_of(c->letters.next, struct letter, link);
-        struct bst_notify_poll *poll = bst_container_of(c->polls.next, struct bst_notify_poll, link);
+        struct bst_notify_poll *poll = bst_container_of(c->polls.prev, struct bst_notify_poll, link);
         struct bst_m2m_request req;
         fill_request(letter, letter->what.target, &req);
         bst_result result = bst_m2m_request_to_json(&req, &poll->text);
@@ -417,7 +426,8 @@ static void channel_take(struct bst_notifier *n, int64_t id, struct letter *lett
         return;
     }
     bst_list_remove(&letter->link);
-    letter->polled_until_us = bst_mono_us() + n->limits.timeout_ms * 1000;
+    letter->polled_until_us =
+        bst_mono_us() + (letter->what.once ? n->limits.timeout_ms * 1000 : MAILBOX_US);
     bst_list_append(&c->letters, &letter->link);
     if (++c->waiting > n->limits.per_target) {
         struct letter *oldest = bst_container_of(c->letters.next, struct letter, link);
@@ -425,6 +435,18 @@ static void channel_take(struct bst_notifier *n, int64_t id, struct letter *lett
         letter_end(oldest, bst_error_detailed(BST_E_LIMIT, "its owner does not poll"), 0);
     }
     channel_serve(c);
+}
+
+static void end_oldest_polls(struct channel *c)
+{
+    size_t n = 0;
+    for (struct bst_list *at = c->polls.next; at != &c->polls; at = at->next) {
+        n++;
+    }
+    for (; n > POLLS_MAX; n--) {
+        poll_end(bst_container_of(c->polls.next, struct bst_notify_poll, link),
+                 (bst_result){BST_E_TIMEOUT});
+    }
 }
 
 static void poll_arrives(struct bst_task *task)
@@ -439,6 +461,7 @@ static void poll_arrives(struct bst_task *task)
     bst_list_append(&c->polls, &poll->link);
     bst_timer_init(n->loop, &poll->timer, poll_timeout, poll);
     bst_timer_start_at(&poll->timer, poll->until_us);
+    end_oldest_polls(c);
     channel_serve(c);
 }
 
@@ -491,7 +514,7 @@ bst_result bst_notifier_response(struct bst_notifier *notifier, int64_t channel,
     return BST_OK;
 }
 
-/* How many letters that want an answer have waited too long for it. */
+/* How many letters have waited too long, for an answer or to be fetched at all. */
 static unsigned expire(struct bst_list *letters, int64_t now_us)
 {
     unsigned ended = 0;
@@ -499,7 +522,7 @@ static unsigned expire(struct bst_list *letters, int64_t now_us)
     while (at != letters) {
         struct letter *letter = bst_container_of(at, struct letter, link);
         at = at->next;
-        if (letter->what.once && letter->polled_until_us < now_us) {
+        if (letter->polled_until_us < now_us) {
             letter_end(letter, bst_error_detailed(BST_E_TIMEOUT, "no answer over the polling channel"), 0);
             ended++;
         }
@@ -507,10 +530,28 @@ static unsigned expire(struct bst_list *letters, int64_t now_us)
     return ended;
 }
 
+/* The letters of a channel that was deleted: nobody can fetch them any more. */
+static void drop_dead(struct bst_notifier *n, struct bst_view key, struct channel *c)
+{
+    int64_t id;
+    bool attached = true;
+    memcpy(&id, key.ptr, sizeof id);
+    if (bst_list_empty(&c->letters) ||
+        bst_failed(bst_resource_attached(n->worker->reader, id, &attached)) || attached) {
+        return;
+    }
+    while (!bst_list_empty(&c->letters)) {
+        c->waiting--;
+        letter_end(bst_container_of(c->letters.next, struct letter, link),
+                   bst_error_detailed(BST_E_NOT_REACHABLE, "its polling channel is gone"), 0);
+    }
+}
+
 static void sweep(void *user)
 {
     struct bst_notifier *n = user;
     int64_t now_us = bst_mono_us();
+    bool look = n->sweeps++ % DEAD_SWEEPS == 0;
     size_t cursor = 0;
     struct bst_view key;
     void *value;
@@ -518,6 +559,9 @@ static void sweep(void *user)
         struct channel *c = value;
         c->waiting -= expire(&c->letters, now_us);
         (void)expire(&c->awaited, now_us);
+        if (look) {
+            drop_dead(n, key, c);
+        }
         if (bst_list_empty(&c->letters) && bst_list_empty(&c->awaited) && bst_list_empty(&c->polls)) {
             bst_free(bst_map_remove(&n->channels, key));
         }
@@ -532,6 +576,10 @@ static void split_members(struct target *target)
     struct letter *letter = first_letter(target);
     struct bst_notify_letter share = letter->what;
     share.done = NULL;
+    if (++share.groups > GROUPS_MAX) {
+        first_letter_end(target, bst_error_detailed(BST_E_TOO_DEEP, "groups within groups"), 0);
+        return;
+    }
     for (size_t i = 0; i < target->route->n_members; i++) {
         share.target = target->route->members[i];
         if (!bst_view_is(share.target, target->name)) {

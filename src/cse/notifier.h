@@ -45,6 +45,7 @@ struct bst_notify_letter {
     int ec;                 /* Event Category, 0 none; 4 (latest) replaces what waits with the same key */
     int64_t key;            /* what `ec` 4 compares: the subscription */
     bool once;              /* no retry, and an answer is awaited also over a polling channel */
+    unsigned groups;        /* that it went through on its way from the first target */
     /** How it ended, on `loop`; may be NULL. `rsc` when the target answered. */
     void (*done)(void *ctx, bst_result result, int rsc);
     void *ctx;

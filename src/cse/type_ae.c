@@ -4,10 +4,27 @@
 
 #include "crypto/rand.h"
 
+/* The administrator's name has rights before any AE bears it: only who proves it may register it. */
+static bool is_reserved(struct bst_cse_op *op, struct bst_view stem)
+{
+    const struct bst_association *assoc = op->call->assoc;
+    struct bst_entity_id admin, id;
+    if (bst_failed(bst_entity_parse(&op->cse->self, op->cse->config.admin, &admin)) ||
+        bst_failed(bst_entity_parse(&op->cse->self, stem, &id)) ||
+        !bst_view_eq(bst_entity_abs(&admin), bst_entity_abs(&id))) {
+        return false;
+    }
+    return !(assoc && (assoc->kind == BST_ASSOC_LAB ||
+                       bst_association_allows_ae(assoc, bst_entity_abs(&id))));
+}
+
 static bool stem_exists(void *ctx, struct bst_view stem)
 {
     struct bst_cse_op *op = ctx;
     struct bst_row row;
+    if (is_reserved(op, stem)) {
+        return true;
+    }
     /* A look-up that fails counts as taken: an identity must never be given twice. */
     return bst_failed(bst_resource_find_alias(op->conn, stem, NULL, &row)) || row.id != 0;
 }

@@ -48,6 +48,8 @@ const struct bst_cse_type bst_cse_type_pch = {
 
 /* How long a poll waits that says nothing about it. */
 #define POLL_US (INT64_C(20) * BST_US_PER_S)
+/* And how long at most: a poll keeps its connection's memory even when the peer has gone. */
+#define POLL_MAX_US (INT64_C(600) * BST_US_PER_S)
 
 struct poll {
     struct bst_notify_poll poll;
@@ -75,6 +77,7 @@ static bst_result start_poll(struct bst_cse_op *op, struct bst_notifier *notifie
     struct poll *p = bst_arena_alloc(op->arena, sizeof *p);
     BST_ENSURE(p, BST_E_NOMEM);
     int64_t wait_us = req->rqet.text.ptr ? req->rqet.us - op->now_us : POLL_US;
+    wait_us = wait_us < POLL_MAX_US ? wait_us : POLL_MAX_US;
     p->op = op;
     p->poll.channel = op->target.res->row.id;
     p->poll.until_us = bst_mono_us() + wait_us;

@@ -4,7 +4,7 @@
 static void reap(struct bst_task *task)
 {
     struct bst_client_conn *conn = bst_container_of(task, struct bst_client_conn, reap);
-    bst_wire_clear(&conn->stream);
+    bst_wire_clear(&conn->wire);
     bst_http1_parser_free(&conn->parser);
     bst_free(conn);
 }
@@ -18,7 +18,7 @@ void bst_client_close_conn(struct bst_client_conn *conn)
     conn->closed = true;
     bst_timer_stop(&conn->idle);
     bst_tcp_close(&conn->dialled);
-    bst_wire_close(&conn->stream);
+    bst_wire_close(&conn->wire);
     bst_list_remove(&conn->link);
     pool->n_conns--;
     conn->client->n_conns--;
@@ -70,8 +70,8 @@ static void send_call(struct bst_client_conn *conn, struct bst_http_call *call)
     if (call->head) {
         bst_http1_expect_no_body(conn->parser);
     }
-    bst_buf_addv(bst_wire_out(&conn->stream), bst_buf_view(&call->request));
-    bst_wire_flush(&conn->stream, false);
+    bst_buf_addv(bst_wire_out(&conn->wire), bst_buf_view(&call->request));
+    bst_wire_flush(&conn->wire, false);
 }
 
 /* The connection is free: the next call, or a rest. */
@@ -100,7 +100,7 @@ void bst_client_show_endpoint(void *user)
 {
     struct bst_http_call *call = user;
     struct bst_client_conn *conn = call->conn;
-    struct bst_tls *endpoint = conn->stream.tls;
+    struct bst_tls *endpoint = conn->wire.tls;
     conn_free_again(conn);
     bst_client_end_call(call, BST_OK, NULL, NULL, endpoint);
 }
@@ -109,7 +109,7 @@ static void answered(struct bst_client_conn *conn, bool reusable)
 {
     struct bst_http_call *call = conn->call;
     const struct bst_http_msg *msg = bst_http1_message(conn->parser);
-    const struct bst_tls_peer *peer = conn->stream.tls ? bst_tls_peer(conn->stream.tls) : NULL;
+    const struct bst_tls_peer *peer = conn->wire.tls ? bst_tls_peer(conn->wire.tls) : NULL;
     if (reusable && msg->keep_alive) {
         conn_free_again(conn);
         bst_client_end_call(call, BST_OK, msg, peer, NULL);
@@ -161,16 +161,17 @@ static void report_handshake(const struct bst_client_conn *conn)
     const struct bst_client_pool *pool = conn->pool;
     if (config->on_handshake_failed) {
         const struct bst_http_target target = {pool->address, pool->host, pool->tls};
-        config->on_handshake_failed(config->ctx, &target, bst_tls_failure(conn->stream.tls));
+        config->on_handshake_failed(config->ctx, &target, bst_tls_failure(conn->wire.tls));
     }
 }
 
-/* In TLS 1.3 a server judges the client's certificate after the client's side is done, so that its alert
- * comes in place of the first answer. */
+/* In TLS 1.3 a server judges the client's certificate after the client's side is done, so that its
+ * alert comes in place of the first answer. */
 static bool refused_by_tls(const struct bst_client_conn *conn)
 {
-    return conn->stream.tls && (!conn->stream.open || (bst_tls_state(conn->stream.tls) == BST_TLS_FAILED &&
-                                                       !conn->answer_begun));
+    return conn->wire.tls &&
+           (!conn->wire.open ||
+            (bst_tls_state(conn->wire.tls) == BST_TLS_FAILED && !conn->answer_begun));
 }
 
 static void on_end(void *user, bst_result why)
@@ -213,11 +214,11 @@ static void on_connect(void *user, bst_result result)
 {
     struct bst_client_conn *conn = user;
     if (!bst_failed(result)) {
-        result = bst_wire_dial(&conn->stream, &conn->dialled, conn->pool->tls, &events, conn);
+        result = bst_wire_dial(&conn->wire, &conn->dialled, conn->pool->tls, &events, conn);
     }
     if (bst_failed(result)) {
         conn_failed(conn, result);
-    } else if (!conn->stream.tls) {
+    } else if (!conn->wire.tls) {
         on_open(conn);
     }
 }

@@ -34,7 +34,7 @@ struct bst_client_conn {
     struct bst_client_pool *pool;
     struct bst_http_client *client;
     struct bst_tcp *dialled; /* until it is connected */
-    struct bst_wire stream;
+    struct bst_wire wire;
     struct bst_http1_parser *parser;
     struct bst_http_call *call; /* NULL: idle */
     struct bst_timer idle;

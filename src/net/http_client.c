@@ -70,8 +70,8 @@ static bst_result pool_hold(struct bst_http_client *client, const struct bst_htt
 /* --- calls --------------------------------------------------------------------------------- */
 
 void bst_client_end_call(struct bst_http_call *call, bst_result result,
-                     const struct bst_http_msg *response, const struct bst_tls_peer *peer,
-                     struct bst_tls *endpoint)
+                         const struct bst_http_msg *response, const struct bst_tls_peer *peer,
+                         struct bst_tls *endpoint)
 {
     bst_timer_stop(&call->deadline);
     bst_timer_stop(&call->soon);
@@ -121,7 +121,8 @@ static void close_idle(struct bst_client_pool *pool)
     }
 }
 
-static struct bst_client_pool *next_pool_of(struct bst_http_client *client, const struct bst_tls_client *tls)
+static struct bst_client_pool *next_pool_of(struct bst_http_client *client,
+                                            const struct bst_tls_client *tls)
 {
     size_t cursor = 0;
     struct bst_view key;
@@ -137,7 +138,8 @@ static struct bst_client_pool *next_pool_of(struct bst_http_client *client, cons
 
 void bst_http_client_forget(struct bst_http_client *client, const struct bst_tls_client *tls)
 {
-    for (struct bst_client_pool *pool = next_pool_of(client, tls); pool; pool = next_pool_of(client, tls)) {
+    for (struct bst_client_pool *pool = next_pool_of(client, tls); pool;
+         pool = next_pool_of(client, tls)) {
         /* Out of the table: nothing new finds it, what runs ends on its own. */
         bst_map_remove(&client->pools, bst_view_of(pool->key, pool->key_len));
         pool->forgotten = true;
@@ -187,7 +189,8 @@ void bst_http_call_cancel(struct bst_http_call *call)
         conn->call = NULL;
         bst_client_close_conn(conn);
     }
-    bst_client_end_call(call, bst_error_detailed(BST_E_CANCELLED, "the call was given up"), NULL, NULL, NULL);
+    bst_client_end_call(call, bst_error_detailed(BST_E_CANCELLED, "the call was given up"), NULL,
+                        NULL, NULL);
     bst_client_serve_waiting(pool);
     bst_client_pool_release(pool);
 }

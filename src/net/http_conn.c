@@ -14,7 +14,7 @@ static const struct bst_http_limits *limits_of(const struct bst_conn *conn)
 
 static bool is_closed(const struct bst_conn *conn)
 {
-    return !conn->stream.tcp;
+    return !conn->wire.tcp;
 }
 
 /* --- the end ------------------------------------------------------------------------------- */
@@ -26,9 +26,9 @@ static void reap(struct bst_task *task)
     if (conn->session && server->handler.on_session_end) {
         server->handler.on_session_end(server->handler.ctx, &conn->peer);
     }
-    bst_wire_clear(&conn->stream);
+    bst_wire_clear(&conn->wire);
     bst_http1_parser_free(&conn->parser);
-    bst_buf_clear(&conn->in);
+    bst_buf_wipe(&conn->in);
     bst_free(conn);
     bst_server_release(server);
 }
@@ -57,7 +57,7 @@ static void leave(struct bst_conn *conn)
 {
     struct bst_http_server *server = conn->server;
     bst_timer_stop(&conn->timer);
-    bst_wire_close(&conn->stream);
+    bst_wire_close(&conn->wire);
     bst_list_remove(&conn->link);
     bst_shared_leave(server->shared, &conn->peer.ip);
     bst_count_add(&server->counts.open, (uint64_t)-1);
@@ -80,15 +80,15 @@ static void linger(struct bst_conn *conn)
     if (conn->phase == BST_CONN_LINGER) {
         return;
     }
-    bst_wire_shutdown(&conn->stream);
-    if (conn->stream.peer_ended && bst_wire_pending(&conn->stream) == 0) {
+    bst_wire_shutdown(&conn->wire);
+    if (conn->wire.peer_ended && bst_wire_pending(&conn->wire) == 0) {
         bst_conn_close(conn);
         return;
     }
     conn->phase = BST_CONN_LINGER;
     conn->deadline_us = bst_loop_now_us(conn->server->loop) + LINGER_MS * 1000;
     bst_timer_start_at(&conn->timer, conn->deadline_us);
-    bst_tcp_pause(conn->stream.tcp, false);
+    bst_tcp_pause(conn->wire.tcp, false);
 }
 
 /* --- deadlines ----------------------------------------------------------------------------- */
@@ -98,10 +98,10 @@ static enum bst_conn_phase phase_of(const struct bst_conn *conn)
     if (conn->phase == BST_CONN_LINGER) {
         return BST_CONN_LINGER;
     }
-    if (!conn->stream.open) {
+    if (!conn->wire.open) {
         return BST_CONN_HANDSHAKE;
     }
-    if (bst_wire_pending(&conn->stream)) {
+    if (bst_wire_pending(&conn->wire)) {
         return BST_CONN_WRITE;
     }
     if (conn->parser && bst_http1_started(conn->parser)) {
@@ -203,7 +203,7 @@ static bool may_take_more(const struct bst_conn *conn)
     const struct bst_http_limits *limits = limits_of(conn);
     return !is_closed(conn) && !conn->closing && !conn->blocked && !conn->unsafe_running &&
            conn->n_work < limits->pipelined &&
-           bst_wire_pending(&conn->stream) <= limits->pending_bytes;
+           bst_wire_pending(&conn->wire) <= limits->pending_bytes;
 }
 
 static void run_exchange(struct bst_conn *conn, struct bst_exchange *ex)
@@ -243,7 +243,7 @@ static void maybe_continue(struct bst_conn *conn)
 {
     /* Between the answers to others it would be taken for one of them. */
     if (bst_http1_wants_continue(conn->parser) && conn->n_work == 0) {
-        bst_buf_addv(bst_wire_out(&conn->stream), BST_VIEW("HTTP/1.1 100 Continue\r\n\r\n"));
+        bst_buf_addv(bst_wire_out(&conn->wire), BST_VIEW("HTTP/1.1 100 Continue\r\n\r\n"));
     }
 }
 
@@ -308,7 +308,7 @@ void bst_conn_advance(struct bst_conn *conn)
         conn->refusal = 0;
     }
     /* While more answers may follow in this turn, one write is to carry them all. */
-    bst_wire_flush(&conn->stream, all_answered);
+    bst_wire_flush(&conn->wire, all_answered);
     bool no_more = conn->closing || (conn->peer_ended && conn->in.len == 0);
     if (all_answered && no_more) {
         linger(conn);
@@ -317,7 +317,7 @@ void bst_conn_advance(struct bst_conn *conn)
         return;
     }
     if (conn->phase != BST_CONN_LINGER) {
-        bst_tcp_pause(conn->stream.tcp, conn->in.len > 0 || conn->closing);
+        bst_tcp_pause(conn->wire.tcp, conn->in.len > 0 || conn->closing);
     }
     settle(conn);
 }
@@ -359,9 +359,9 @@ static void on_data(void *user, struct bst_view data)
 static bst_result begin_session(struct bst_conn *conn)
 {
     const struct bst_http_handler *handler = &conn->server->handler;
-    if (conn->stream.tls) {
-        conn->peer.endpoint = conn->stream.tls;
-        conn->peer.tls = bst_tls_peer(conn->stream.tls);
+    if (conn->wire.tls) {
+        conn->peer.endpoint = conn->wire.tls;
+        conn->peer.tls = bst_tls_peer(conn->wire.tls);
     }
     if (handler->on_session) {
         BST_TRY(handler->on_session(handler->ctx, &conn->peer));
@@ -386,14 +386,14 @@ static void report_handshake(struct bst_conn *conn)
     const struct bst_http_handler *handler = &conn->server->handler;
     bst_count(&conn->server->counts.handshakes_failed);
     if (handler->on_handshake_failed) {
-        handler->on_handshake_failed(handler->ctx, &conn->peer, bst_tls_failure(conn->stream.tls));
+        handler->on_handshake_failed(handler->ctx, &conn->peer, bst_tls_failure(conn->wire.tls));
     }
 }
 
 static void on_end(void *user, bst_result why)
 {
     struct bst_conn *conn = user;
-    if (!conn->stream.open && conn->stream.tls) {
+    if (!conn->wire.open && conn->wire.tls) {
         report_handshake(conn);
         linger(conn); /* the alert */
         return;
@@ -404,7 +404,7 @@ static void on_end(void *user, bst_result why)
     }
     /* It may have ended its side and still wait for answers. */
     conn->peer_ended = true;
-    if (conn->n_work == 0 && conn->in.len == 0 && bst_wire_pending(&conn->stream) == 0) {
+    if (conn->n_work == 0 && conn->in.len == 0 && bst_wire_pending(&conn->wire) == 0) {
         bst_conn_close(conn);
         return;
     }
@@ -414,7 +414,7 @@ static void on_end(void *user, bst_result why)
 static void on_drained(void *user)
 {
     struct bst_conn *conn = user;
-    if (conn->phase == BST_CONN_LINGER && conn->stream.peer_ended) {
+    if (conn->phase == BST_CONN_LINGER && conn->wire.peer_ended) {
         bst_conn_close(conn);
         return;
     }
@@ -425,9 +425,9 @@ static const struct bst_wire_events events = {on_open, on_data, on_end, on_drain
 
 void bst_conn_drain(struct bst_conn *conn)
 {
-    bool quiet = conn->n_work == 0 && conn->in.len == 0 && bst_wire_pending(&conn->stream) == 0 &&
+    bool quiet = conn->n_work == 0 && conn->in.len == 0 && bst_wire_pending(&conn->wire) == 0 &&
                  !(conn->parser && bst_http1_started(conn->parser));
-    if (!conn->stream.open) {
+    if (!conn->wire.open) {
         bst_conn_close(conn);
     } else if (quiet) {
         linger(conn);
@@ -496,8 +496,8 @@ void bst_conn_accept(struct bst_http_server *server, struct bst_tcp *tcp)
     }
     enter_server(conn);
     bst_result result =
-        bst_wire_accept(&conn->stream, &tcp, server->tls, conn->peer.address, &events, conn);
-    if (!bst_failed(result) && !conn->stream.tls) {
+        bst_wire_accept(&conn->wire, &tcp, server->tls, conn->peer.address, &events, conn);
+    if (!bst_failed(result) && !conn->wire.tls) {
         result = begin_session(conn);
     }
     conn->phase = BST_CONN_WORK; /* none of those that begin now */

@@ -29,7 +29,9 @@ static struct bst_exchange *take_spare(struct bst_http_server *server)
 static void free_exchange(struct bst_exchange *ex)
 {
     struct bst_http_server *server = ex->server;
-    bst_buf_clear(&ex->out);
+    /* A body may hold a key (TS-0003 8.3.5); the copy is ours, only its view is const. */
+    bst_wipe((void *)(uintptr_t)ex->body.ptr, ex->body.len);
+    bst_buf_wipe(&ex->out);
     if (server->n_spare < SPARE_EXCHANGES && !server->gone) {
         bst_arena_reset(&ex->arena);
         ex->next_spare = server->spare;
@@ -52,6 +54,7 @@ bst_result bst_exchange_new(struct bst_conn *conn, struct bst_exchange **ret)
         return result;
     }
     ex->conn = conn;
+    ex->body = ex->x.req.body;
     ex->safe = is_safe(ex->x.req.method);
     ex->head = ex->x.req.method == BST_HTTP_HEAD;
     ex->keep_alive = ex->x.req.keep_alive;
@@ -111,7 +114,7 @@ void bst_exchange_write_ready(struct bst_conn *conn)
         if (!ex->answered) {
             return;
         }
-        struct bst_buf *out = bst_wire_out(&conn->stream);
+        struct bst_buf *out = bst_wire_out(&conn->wire);
         if (ex->out.failed) {
             out->failed = true;
         }
@@ -123,7 +126,7 @@ void bst_exchange_write_ready(struct bst_conn *conn)
 void bst_exchange_refuse(struct bst_conn *conn, int status)
 {
     const struct bst_http1_response r = {.status = status};
-    write_response(conn->server, bst_wire_out(&conn->stream), &r);
+    write_response(conn->server, bst_wire_out(&conn->wire), &r);
 }
 
 void bst_http_exchange_answer(struct bst_http_exchange *x, int status,
@@ -133,7 +136,7 @@ void bst_http_exchange_answer(struct bst_http_exchange *x, int status,
     struct bst_conn *conn = ex->conn;
     conn->n_running--;
     conn->unsafe_running = conn->unsafe_running && ex->safe;
-    if (!conn->stream.tcp) {
+    if (!conn->wire.tcp) {
         count_answer(ex->server, status);
         retire(ex);
         return;
@@ -152,7 +155,7 @@ void bst_http_exchange_answer(struct bst_http_exchange *x, int status,
         .body_omitted = ex->head,
     };
     ex->answered = true;
-    write_response(ex->server, its_turn ? bst_wire_out(&conn->stream) : &ex->out, &r);
+    write_response(ex->server, its_turn ? bst_wire_out(&conn->wire) : &ex->out, &r);
     if (its_turn) {
         retire(ex);
     }

@@ -68,7 +68,7 @@ enum bst_conn_phase {
 struct bst_conn {
     struct bst_http_server *server;
     struct bst_list link; /* of server->conns while the socket is open */
-    struct bst_wire stream;
+    struct bst_wire wire;
     struct bst_http1_parser *parser;
     struct bst_buf in;    /* came while no more requests could be taken */
     struct bst_list work; /* exchanges in the order of their requests */
@@ -95,7 +95,8 @@ struct bst_exchange {
     struct bst_conn *conn;
     struct bst_http_server *server;
     struct bst_list link;
-    struct bst_buf out; /* answered before its turn */
+    struct bst_view body; /* of the request, to be wiped */
+    struct bst_buf out;   /* answered before its turn */
     struct bst_exchange *next_spare;
     bool running, answered, safe, head, keep_alive;
 };

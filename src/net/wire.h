@@ -28,22 +28,22 @@ struct bst_wire {
 };
 
 /** Serve a connection that came in; takes `tcp`, also on failure. */
-bst_result bst_wire_accept(struct bst_wire *stream, struct bst_tcp **take_tcp,
+bst_result bst_wire_accept(struct bst_wire *wire, struct bst_tcp **take_tcp,
                            struct bst_tls_server *server, struct bst_view peer,
                            const struct bst_wire_events *events, void *user);
 /** Talk on a connection that was dialled; takes `tcp`, also on failure. */
-bst_result bst_wire_dial(struct bst_wire *stream, struct bst_tcp **take_tcp,
+bst_result bst_wire_dial(struct bst_wire *wire, struct bst_tcp **take_tcp,
                          struct bst_tls_client *client, const struct bst_wire_events *events,
                          void *user);
 /** Where plaintext to send is collected; then bst_wire_flush(). */
-struct bst_buf *bst_wire_out(struct bst_wire *stream);
+struct bst_buf *bst_wire_out(struct bst_wire *wire);
 /** Encrypt what was collected; it leaves at the end of the loop's turn, or `now`. */
-void bst_wire_flush(struct bst_wire *stream, bool now);
+void bst_wire_flush(struct bst_wire *wire, bool now);
 /** Bytes that the kernel has not taken yet. */
-size_t bst_wire_pending(const struct bst_wire *stream);
+size_t bst_wire_pending(const struct bst_wire *wire);
 /** Say goodbye once all is written. */
-void bst_wire_shutdown(struct bst_wire *stream);
+void bst_wire_shutdown(struct bst_wire *wire);
 /** Close the socket; no callback comes any more. */
-void bst_wire_close(struct bst_wire *stream);
+void bst_wire_close(struct bst_wire *wire);
 /** Close, and free the TLS endpoint with all that was known about the peer. */
-void bst_wire_clear(struct bst_wire *stream);
+void bst_wire_clear(struct bst_wire *wire);

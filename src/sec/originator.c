@@ -33,10 +33,18 @@ static bst_result within_ae(const struct bst_originator_check *check, struct bst
 }
 
 /* A credential that stands for nobody yet can do one thing: register an AE. */
-static bst_result within_unbound(const struct bst_originator_check *check)
+static bst_result within_unbound(const struct bst_originator_check *check,
+                                 const struct bst_originator *o)
 {
+    struct bst_view cse = bst_entity_cse(&o->id);
+    struct bst_entity_id self;
     if (!check->creates_ae) {
         return not_authenticated(check, "the credential is not bound to an AE yet, register first");
+    }
+    BST_TRY(bst_entity_self(check->self, &self));
+    if (!bst_view_eq_nocase(bst_entity_sp(&o->id), check->self->sp_domain) ||
+        (cse.len && !bst_view_eq(cse, bst_entity_abs(&self)))) {
+        return not_authenticated(check, "an AE of another CSE cannot register here");
     }
     return BST_OK;
 }
@@ -67,6 +75,11 @@ static bst_result within_cse(const struct bst_originator_check *check, struct bs
     BST_TRY(bst_entity_self(check->self, &self));
     if (bst_view_eq(abs, bst_entity_abs(&self))) {
         return not_authenticated(check, "the CSE-ID of this CSE itself");
+    }
+    if (bst_view_eq(cse, bst_entity_abs(&self))) {
+        /* Registered or not: nobody else can vouch for a name that this CSE gives, and policies may
+         * know it already. */
+        return not_authenticated(check, "an AE-ID of this CSE, but the credential belongs to another");
     }
     if (o->id.kind == BST_ENTITY_CSE && registree_cse(check, abs)) {
         return not_authenticated(check, "another CSE that is registered here");
@@ -142,7 +155,7 @@ static bst_result verify_id(const struct bst_originator_check *check, struct bst
     case BST_ROLE_UNBOUND:
         break;
     }
-    return within_unbound(check);
+    return within_unbound(check, o);
 }
 
 bst_result bst_originator_verify(const struct bst_originator_check *check,

@@ -61,12 +61,13 @@ static bst_result endpoint_new(struct bst_tls **ret)
     struct bst_tls *t = bst_alloc(sizeof *t);
     BST_ENSURE(t, BST_E_NOMEM);
     t->alert_sent = t->alert_read = -1;
-    t->hs = bst_alloc(sizeof *t->hs);
-    if (!t->hs) {
+    struct bst_tls_hs *hs = bst_alloc(sizeof *hs);
+    if (!hs) {
         bst_free(t);
-        return bst_error(BST_E_NOMEM);
     }
-    t->hs->t = t;
+    BST_ENSURE(hs, BST_E_NOMEM);
+    hs->t = t;
+    t->hs = hs;
     *ret = t;
     return BST_OK;
 }

@@ -14,7 +14,7 @@ struct bst_tls_server {
 int64_t bst_tls_wall_us(void)
 {
     struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
+    clock_gettime(CLOCK_REALTIME, &now); /* house: ok, sys is a layer above */
     return (int64_t)now.tv_sec * BST_US_PER_S + now.tv_nsec / 1000;
 }
 
@@ -37,7 +37,7 @@ static bool ticket_allowed(struct bst_tls *t, SSL_SESSION *session)
     void *data;
     size_t len;
     if (!SSL_SESSION_get0_ticket_appdata(session, &data, &len) || len != sizeof epoch->generation ||
-        memcmp(data, &epoch->generation, len) != 0) {
+        memcmp(data, &epoch->generation, len) != 0) { /* house: ok, a number that is no secret */
         return false;
     }
     X509 *leaf = SSL_SESSION_get0_peer(session);

@@ -10,6 +10,7 @@
 #include "base/map.h"
 #include "codec/json.h"
 #include "net/http_server.h"
+#include "perf/perf.h"
 #include "store/resource.h"
 #include "sys/clock.h"
 #include "sys/service.h"
@@ -17,7 +18,6 @@
 #include "tls/tls.h"
 
 #include <signal.h>
-#include <stdio.h>
 
 enum { MAX_THREADS = 64, CONTAINER_TY = 3, INSTANCE_TY = 4 };
 
@@ -37,14 +37,6 @@ static const char answer[] =
     "{\"m2m:cin\":{\"rn\":\"bvcoaeeokpslp\",\"ty\":4,\"ri\":\"bvcoaeeokpslp\",\"pi\":\"id3fb3tt2kn6r\","
     "\"ct\":\"20261123T040111,128592\",\"lt\":\"20261123T040111,128592\","
     "\"et\":\"20311122T040111,120742\",\"st\":1,\"cs\":4,\"con\":\"21.5\"}}";
-
-static void must(bst_result r, const char *what)
-{
-    if (bst_failed(r)) {
-        fprintf(stderr, "bare_server: %s: %s %s\n", what, bst_error_text(r.code), bst_error_detail());
-        exit(1);
-    }
-}
 
 /* One POST on its way to the store; in the exchange's arena. */
 struct post {

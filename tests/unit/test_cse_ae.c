@@ -148,6 +148,9 @@ static void a_credential_is_bound_by_registration(void **state)
     struct bst_association *lab = f->assoc;
     f->assoc = association("device1@mef.example.com");
     assert_rsc(4106, cse_retrieve(f, "Cdev", "cse-in"));
+    /* the administrator's name is not for whoever asks first */
+    assert_rsc(4117, cse_create(f, "CAdmin", "cse-in", "ae", "'rn':'adm'," AE));
+    assert_rsc(4117, cse_create(f, "/id-in/CAdmin", "cse-in", "ae", "'rn':'adm'," AE));
     assert_rsc(2001, cse_create(f, "Cdev", "cse-in", "ae", "'rn':'dev'," AE));
     assert_non_null(strstr(bound, "=Cdev"));
     assert_rsc(2000, cse_retrieve(f, "Cdev", "cse-in/dev"));

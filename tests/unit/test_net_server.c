@@ -110,8 +110,9 @@ static void raw_connected(void *user, bst_result result)
 
 #define RUN_UNTIL(cond)                                                                            \
     do {                                                                                           \
-        for (int turns_ = 0; !(cond); turns_++) {                                                  \
-            if (turns_ > 5000) {                                                                   \
+        int turns_ = 0;                                                                               \
+        while (!(cond)) {                                                                             \
+            if (++turns_ > 5000) {                                                                   \
                 fail_msg("never happened: %s", #cond);                                             \
             }                                                                                      \
             bst_loop_run_once(loop, 20);                                                           \
@@ -235,7 +236,7 @@ static void requests_are_answered_on_a_connection_that_stays(void **state)
     for (int i = 0; i < 3; i++) {
         say(raw, GET("/now/1"));
     }
-    assert_int_equal(count(raw, "HTTP/1.1 200 OK\r\n"), 3);
+    assert_int_equal(count(raw, "HTTP/1.1 200 \r\n"), 3);
     assert_int_equal(count(raw, "\r\nDate: "), 3);
     assert_int_equal(count(raw, "Content-Length: 6\r\n"), 3);
     assert_false(raw->ended);
@@ -290,7 +291,7 @@ static void a_request_that_changes_something_runs_alone(void **state)
     assert_order(raw, "answer-b", "answer-c");
     assert_order(raw, "answer-c", "answer-d");
     say(raw, GET("/now"));
-    assert_int_equal(count(raw, "200 OK"), 5);
+    assert_int_equal(count(raw, " 200 \r\n"), 5);
 }
 
 static void a_long_pipeline_is_held_back_and_none_is_lost(void **state)
@@ -302,7 +303,7 @@ static void a_long_pipeline_is_held_back_and_none_is_lost(void **state)
         bst_tcp_write(raw->tcp,
                       i % 10 == 9 ? BST_VIEW(POST("/echo", "3", "abc")) : BST_VIEW(GET("/now/x")));
     }
-    RUN_UNTIL(count(raw, "200 OK") == N);
+    RUN_UNTIL(count(raw, " 200 \r\n") == N);
     assert_int_equal(n_requests, N);
     for (int i = 0; i < 100; i++) {
         bst_tcp_write(raw->tcp, BST_VIEW(GET("/held")));
@@ -398,7 +399,7 @@ static void a_handler_may_end_the_connection(void **state)
     struct raw *raw = dial(0);
     say(raw, GET("/last") GET("/now"));
     assert_true(got(raw, "bye") && raw->ended);
-    assert_int_equal(count(raw, "200 OK"), 1);
+    assert_int_equal(count(raw, " 200 \r\n"), 1);
 }
 
 static void a_body_is_asked_for_when_the_client_waits(void **state)
@@ -441,7 +442,7 @@ static void a_head_or_body_that_drips_is_cut_off(void **state)
     assert_false(idle->ended);
     bst_clock_fake_advance_ms(25000);
     say(idle, GET("/now"));
-    assert_int_equal(count(idle, "200 OK"), 2);
+    assert_int_equal(count(idle, " 200 \r\n"), 2);
     bst_clock_fake_advance_ms(59000);
     calm_down();
     assert_false(idle->ended);
@@ -528,7 +529,7 @@ static void connections_are_limited_in_all_and_per_peer(void **state)
     calm_down();
     struct raw *raw = dial(7);
     say(raw, GET("/now"));
-    assert_true(got(raw, "200 OK"));
+    assert_true(got(raw, " 200 \r\n"));
     assert_int_equal(stats().open, 5);
 }
 
@@ -545,7 +546,7 @@ static void a_flood_of_connections_leaves_service_to_the_others(void **state)
     assert_int_equal(stats().open, 16);
     assert_int_equal(stats().refused_full, 14);
     say(&raws[3], GET("/now"));
-    assert_true(got(&raws[3], "200 OK"));
+    assert_true(got(&raws[3], " 200 \r\n"));
 }
 
 static void a_session_can_be_refused(void **state)
@@ -754,7 +755,7 @@ static void several_loops_share_a_port_and_their_counts(void **state)
         assert_ok(bst_http_close_where(shared, never, note_closed, &closings));
         (void)stats();
         for (size_t i = 0; i < CLIENTS; i++) {
-            RUN_UNTIL(count(&raws[i], "200 OK") == (size_t)round + 1);
+            RUN_UNTIL(count(&raws[i], " 200 \r\n") == (size_t)round + 1);
         }
     }
     assert_int_equal(served, CLIENTS * ROUNDS);

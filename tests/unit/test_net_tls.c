@@ -140,8 +140,9 @@ static void note(void *user, bst_result result, const struct bst_http_msg *respo
 
 #define RUN_UNTIL(cond)                                                                            \
     do {                                                                                           \
-        for (int turns_ = 0; !(cond); turns_++) {                                                  \
-            if (turns_ > 5000) {                                                                   \
+        int turns_ = 0;                                                                            \
+        while (!(cond)) {                                                                          \
+            if (++turns_ > 5000) {                                                                 \
                 fail_msg("never happened: %s", #cond);                                             \
             }                                                                                      \
             bst_loop_run_once(loop, 20);                                                           \
@@ -224,6 +225,30 @@ static void a_wrong_key_is_reported_on_both_sides(void **state)
     bst_tls_client_free(&wrong);
 }
 
+static void a_certificate_that_is_refused_after_the_handshake_is_a_failed_handshake(void **state)
+{
+    (void)state;
+    /* In TLS 1.3 the alert comes in place of the first answer. */
+    struct outcome o;
+    struct world_cert foreign = {0};
+    struct bst_tls_client *stranger;
+    world_issue(&world, &world.foreign, BST_CERT_TLS_CLIENT, BST_CERT_AE, WORLD_CLIENT_AE,
+                &foreign);
+    struct bst_tls_client_config config = world_cert_client(&world, "onem2m", &foreign);
+    assert_ok(bst_tls_client_new(&config, &stranger));
+    start(&o, stranger, "/");
+    RUN_UNTIL(o.times && n_failed);
+    assert_true(o.code != BST_E_NONE && o.code != BST_E_CLOSED);
+    assert_true(o.detail[0]);
+    assert_int_equal(n_client_failed, 1);
+    assert_int_equal(n_failed, 1);
+    assert_int_equal(n_requests, 0);
+    assert_int_equal(stats().accepted, 1);
+    bst_http_client_forget(client, stranger);
+    bst_tls_client_free(&stranger);
+    bst_buf_clear(&foreign.chain_pem);
+}
+
 static void a_handshake_that_takes_too_long_is_cut_off(void **state)
 {
     (void)state;
@@ -269,20 +294,22 @@ static void sessions_of_a_revoked_credential_are_closed(void **state)
     assert_string_equal(o.body, "cert");
 }
 
+static bool opened;
+
 static void note_endpoint(void *user, bst_result result, struct bst_tls *endpoint)
 {
     assert_ok(result);
     key_id(endpoint, client_key_id);
-    *(bool *)user = true;
+    (void)user;
+    opened = true;
 }
 
 static void both_sides_export_the_same_key_before_the_first_request(void **state)
 {
     (void)state;
-    bool opened = false;
     struct outcome o;
     const struct bst_http_target target = {address, WORLD_SERVER_NAME, psk_client};
-    assert_ok(bst_http_client_open(client, &target, 60000, note_endpoint, &opened, NULL));
+    assert_ok(bst_http_client_open(client, &target, 60000, note_endpoint, NULL, NULL));
     RUN_UNTIL(opened);
     start(&o, psk_client, "/");
     RUN_UNTIL(o.times);
@@ -340,6 +367,7 @@ int main(void)
         TLS_TEST(both_kinds_of_credential_are_served_and_known),
         TLS_TEST(a_handshake_that_waits_for_a_key_waits_alone),
         TLS_TEST(a_wrong_key_is_reported_on_both_sides),
+        TLS_TEST(a_certificate_that_is_refused_after_the_handshake_is_a_failed_handshake),
         TLS_TEST(a_handshake_that_takes_too_long_is_cut_off),
         TLS_TEST(sessions_of_a_revoked_credential_are_closed),
         TLS_TEST(both_sides_export_the_same_key_before_the_first_request),

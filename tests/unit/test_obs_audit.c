@@ -339,8 +339,8 @@ static void equal_denials_become_one_counted_record(void **state)
         .event = "access.denied", .subject = BST_VIEW("CEve"), .peer = BST_VIEW("10.0.0.7:1"),
         .target = BST_VIEW("cse-in/a"), .decision = BST_VIEW("denied"),
     };
+    char peer[32];
     for (int i = 0; i < 1000; i++) {
-        char peer[32];
         snprintf(peer, sizeof peer, "10.0.0.7:%d", i);
         e.peer = bst_view(peer);
         assert_ok(bst_audit_write(audit, &e));

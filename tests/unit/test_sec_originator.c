@@ -270,6 +270,9 @@ static void a_cse_cannot_speak_for_our_other_registrees(void **state)
     assert_err(verify(assoc, "/id-mn2/C1"), BST_E_NOT_AUTHENTICATED);
     assert_err(verify(assoc, "//acme.example.com/id-mn2/C1"), BST_E_NOT_AUTHENTICATED);
     assert_err(verify(assoc, "/id-in/C1"), BST_E_NOT_AUTHENTICATED);
+    /* not registered, but policies may know the name */
+    assert_err(verify(assoc, "/id-in/CAdmin"), BST_E_NOT_AUTHENTICATED);
+    assert_err(verify(assoc, "//acme.example.com/id-in/x9"), BST_E_NOT_AUTHENTICATED);
     assert_err(verify(assoc, "/S1"), BST_E_NOT_AUTHENTICATED);
     assert_err(verify(assoc, "/id-in"), BST_E_NOT_AUTHENTICATED);
     assert_err(verify_as(assoc, NULL, true, &o), BST_E_NOT_AUTHENTICATED);

@@ -7,18 +7,18 @@ bst_result bst_http_decode(struct bst_view text, struct bst_arena *arena, struct
         *ret = text;
         return BST_OK;
     }
-    struct bst_buf buf = {0};
-    bst_result result = bst_percent_decode(text, &buf);
-    if (!bst_failed(result) && !bst_utf8_valid(bst_buf_view(&buf))) {
-        result = bst_error_detailed(BST_E_ENCODING, "request target: not UTF-8 behind the escapes");
-    } else if (!bst_failed(result)) {
-        *ret = bst_arena_view(arena, bst_buf_view(&buf));
-        result = ret->ptr ? BST_OK : bst_error(BST_E_NOMEM);
-    } else if (result.code == BST_E_SYNTAX) {
-        result = bst_error_detailed(BST_E_SYNTAX, "request target: broken percent escape");
+    bst_auto(buf) buf = {0};
+    bst_result decoded = bst_percent_decode(text, &buf);
+    if (decoded.code == BST_E_SYNTAX) {
+        BST_FAIL(BST_E_SYNTAX, "request target: broken percent escape");
     }
-    bst_buf_clear(&buf);
-    return result;
+    BST_TRY(decoded);
+    if (!bst_utf8_valid(bst_buf_view(&buf))) {
+        BST_FAIL(BST_E_ENCODING, "request target: not UTF-8 behind the escapes");
+    }
+    *ret = bst_arena_view(arena, bst_buf_view(&buf));
+    BST_ENSURE(ret->ptr, BST_E_NOMEM);
+    return BST_OK;
 }
 
 static bst_result add_segment(struct bst_view seg, struct bst_arena *arena, struct bst_buf *buf)

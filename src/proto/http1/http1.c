@@ -33,47 +33,6 @@ size_t bst_http_header_count(const struct bst_http_msg *msg, const char *name)
     return n;
 }
 
-static const struct {
-    int status;
-    const char *phrase;
-} reasons[] = {
-    {100, "Continue"},
-    {200, "OK"},
-    {201, "Created"},
-    {202, "Accepted"},
-    {204, "No Content"},
-    {304, "Not Modified"},
-    {400, "Bad Request"},
-    {401, "Unauthorized"},
-    {403, "Forbidden"},
-    {404, "Not Found"},
-    {405, "Method Not Allowed"},
-    {406, "Not Acceptable"},
-    {408, "Request Timeout"},
-    {409, "Conflict"},
-    {413, "Content Too Large"},
-    {414, "URI Too Long"},
-    {415, "Unsupported Media Type"},
-    {417, "Expectation Failed"},
-    {429, "Too Many Requests"},
-    {431, "Request Header Fields Too Large"},
-    {500, "Internal Server Error"},
-    {501, "Not Implemented"},
-    {503, "Service Unavailable"},
-    {504, "Gateway Timeout"},
-    {505, "HTTP Version Not Supported"},
-};
-
-const char *bst_http_reason(int status)
-{
-    for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++) {
-        if (reasons[i].status == status) {
-            return reasons[i].phrase;
-        }
-    }
-    return "";
-}
-
 /* RFC 9110, 5.6.2 */
 static bool is_token(struct bst_view v)
 {
@@ -163,9 +122,8 @@ bst_result bst_http1_write_response(struct bst_buf *out, const struct bst_http1_
     bst_buf_reserve(out, 256 + r->body.len);
     bst_buf_addv(out, BST_VIEW("HTTP/1.1 "));
     bst_buf_addi(out, r->status);
-    bst_buf_addc(out, ' ');
-    bst_buf_adds(out, bst_http_reason(r->status));
-    bst_buf_addv(out, BST_VIEW("\r\n"));
+    /* TS-0009, 6.3.3: no reason phrase; RFC 9112, 4: the blank before it stays. */
+    bst_buf_addv(out, BST_VIEW(" \r\n"));
     /* RFC 9110, 8.6: no Content-Length in a 1xx or 204; RFC 9112, 6.3: a 304 has no body. */
     bool bodyless = r->status < 200 || r->status == 204 || r->status == 304;
     if (!bodyless) {

@@ -104,5 +104,3 @@ bst_result bst_http1_write_response(struct bst_buf *out, const struct bst_http1_
 bst_result bst_http1_write_request(struct bst_buf *out, int method, struct bst_view target,
                                    struct bst_view host, const struct bst_http_header *headers,
                                    size_t n, struct bst_view body, bool keep_alive);
-/** "OK", "Not Found"; "" for a number without a usual phrase. */
-const char *bst_http_reason(int status);

@@ -34,6 +34,7 @@ DOMAIN = "acme.example.com"
 CSE_FQDN = "id-in." + DOMAIN
 MEF_FQDN = "mef." + DOMAIN
 DEADLINE = 15
+LISTS = ("tls.ca", "tls.crl", "notify.allow", "cse.listen", "mef.listen", "cse.poa")
 
 
 def wait_for(what, condition, timeout=DEADLINE):
@@ -74,7 +75,7 @@ class Ca:
                     f"[ca]\ndefault_ca=own\n[own]\ndatabase={self.path('index.txt')}\n"
                     f"crlnumber={self.path('crlnumber')}\ndefault_md=sha256\ndefault_crl_days=30\n"
                     f"certificate={self.cert}\nprivate_key={self.key}\n"
-                    "unique_subject=no\n[own_crl]\n")
+                    "unique_subject=no\nrand_serial=yes\n")
         openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", self.key)
         if issuer:
             openssl("req", "-new", "-key", self.key, "-config", self.path("ca.cnf"), "-out", self.path("ca.csr"))
@@ -97,7 +98,7 @@ class Ca:
         if dates:
             openssl("ca", "-config", issuer.path("sign.cnf"), "-batch", "-notext", "-in", csr, "-out", out,
                     "-startdate", dates[0], "-enddate", dates[1], "-extfile", csr + ".ext",
-                    "-rand_serial", "-policy", "any", "-outdir", issuer.folder)
+                    "-policy", "any", "-outdir", issuer.folder)
         else:
             openssl("x509", "-req", "-in", csr, "-CA", issuer.cert, "-CAkey", issuer.key, "-days", "20",
                     "-set_serial", hex(int.from_bytes(secrets.token_bytes(8), "big") >> 1), "-sha256",
@@ -371,9 +372,31 @@ class Site:
                 self.kill()
             shutil.rmtree(self.dir, ignore_errors=True)
 
+    def stop_process(self):
+        code = self.kill(signal.SIGTERM)
+        assert code == 0, f"SIGTERM must end in order, not with {code}:\n{self.tail()}"
+
     def restart(self, sig=signal.SIGTERM):
         self.kill(sig)
         return self.start()
+
+    def set_config(self, name, value):
+        """Another value of one option, by its line in the configuration file; for the next start."""
+        section, option = name.split(".")
+        with open(os.path.join(self.state, "bastide.yaml")) as f:
+            lines = f.read().splitlines()
+        text = json.dumps(value.split(",")) if name in LISTS else value
+        lines = [x for x in lines if not x.startswith(f"  {option}:") or name not in self.names(lines, x)]
+        if section + ":" not in lines:
+            lines.append(section + ":")
+        lines.insert(lines.index(section + ":") + 1, f"  {option}: {text}")
+        with open(os.path.join(self.state, "bastide.yaml"), "w") as f:
+            f.write("\n".join(lines) + "\n")
+
+    @staticmethod
+    def names(lines, line):
+        section = [x for x in lines[:lines.index(line)] if x and not x.startswith((" ", "#"))][-1]
+        return f"{section[:-1]}.{line.strip().split(':')[0]}"
 
     def path(self, *names):
         return os.path.join(self.dir, *names)
