@@ -130,14 +130,36 @@ static bst_result run_explain(struct admin *a)
     return BST_OK;
 }
 
+/* People write a Credential-ID as it reads, "33-//domain/cse/Cpump"; its form escapes the slashes. */
+static bst_result read_credential(struct admin *a, struct bst_view *ret)
+{
+    char normal[BST_CRED_ID_MAX + 1];
+    struct bst_view written, value, head;
+    bst_auto(buf) plain = {0};
+    enum bst_cred_type type;
+    int64_t number;
+    BST_TRY(bst_json_string(a->args, "credential", &written));
+    *ret = written;
+    if (!bst_failed(bst_cred_id_parse(written, &type, &plain))) {
+        return BST_OK;
+    }
+    value = written;
+    if (!bst_view_cut(&value, '-', &head) || head.len != 2 || bst_failed(bst_parse_i64(head, &number)) ||
+        number < 10) {
+        BST_FAIL(BST_E_VALUE, "'%.*s' is not a Credential-ID, such as 12-KEY-ID@MEF or 33-//domain/AE",
+                 BST_VIEW_ARGS(written));
+    }
+    BST_TRY(bst_cred_id_format((enum bst_cred_type)number, value, normal));
+    *ret = bst_arena_view(&a->arena, bst_view(normal));
+    BST_ENSURE(ret->ptr, BST_E_NOMEM);
+    return BST_OK;
+}
+
 static bst_result read_reason(struct admin *a, struct bst_view *credential, struct bst_view *reason)
 {
     *reason = BST_VIEW("no reason given");
-    BST_TRY(bst_json_string(a->args, "credential", credential));
-    BST_TRY(bst_json_opt_string(a->args, "reason", reason));
-    enum bst_cred_type type;
-    bst_auto(buf) value = {0};
-    return bst_cred_id_parse(*credential, &type, &value);
+    BST_TRY(read_credential(a, credential));
+    return bst_json_opt_string(a->args, "reason", reason);
 }
 
 /* A key of a security association is cached where handshakes look. */
@@ -330,7 +352,7 @@ static bst_result run_revoke_certificate(struct admin *a)
     BST_TRY(bst_json_opt_i64(a->args, "reason", &reason));
     BST_TRY(bst_ca_revoke(a->server->state, a->server->pki, which, (int)reason, &count));
     BST_TRY(record(a, "certificate.revoked", which, (struct bst_view){0}, (struct bst_view){0}));
-    /* Sessions of certificates end and come back verified against the new list. */
+    /* Sessions of what is on the new list end. */
     BST_TRY(server_reload(a->server));
     bst_buf_addf(a->out, "{\"revoked\":%zu}", count);
     return BST_OK;
@@ -442,16 +464,19 @@ static bst_result run_mef_keys(struct admin *a)
 /* Identities of the keys that a client has registered. */
 struct source_keys {
     struct admin *admin;
-    struct bst_view client;
-    struct bst_view ids[1024];
+    struct bst_view credential, client;
+    struct source_key {
+        struct source_key *next;
+        struct bst_view id;
+    } *first;
     size_t n;
+    bool failed;
 };
 
 static void find_client(void *ctx, const struct bst_mef_client_info *info)
 {
     struct source_keys *s = ctx;
-    struct bst_view wanted = bst_json_view(bst_json_get(s->admin->args, "credential"));
-    if (bst_view_eq(info->cred_id, wanted)) {
+    if (bst_view_eq(info->cred_id, s->credential)) {
         s->client = bst_arena_view(&s->admin->arena, info->client_id);
     }
 }
@@ -459,10 +484,21 @@ static void find_client(void *ctx, const struct bst_mef_client_info *info)
 static void collect_key(void *ctx, const struct bst_mef_key_info *info)
 {
     struct source_keys *s = ctx;
-    if (s->n < sizeof s->ids / sizeof s->ids[0] && bst_view_eq(info->source_id, s->client)) {
-        s->ids[s->n++] = bst_arena_printf(&s->admin->arena, "%.*s@%s", BST_VIEW_ARGS(info->relative_id),
-                                          s->admin->server->mef_fqdn);
+    if (!bst_view_eq(info->source_id, s->client)) {
+        return;
     }
+    struct source_key *key = bst_arena_alloc(&s->admin->arena, sizeof *key);
+    if (key) {
+        key->id = bst_arena_printf(&s->admin->arena, "%.*s@%s", BST_VIEW_ARGS(info->relative_id),
+                                   s->admin->server->mef_fqdn);
+    }
+    if (!key || !key->id.ptr) {
+        s->failed = true;
+        return;
+    }
+    key->next = s->first;
+    s->first = key;
+    s->n++;
 }
 
 /* The keys that a revoked client made end with it: at the MEF, and in the CSE's associations. */
@@ -475,18 +511,21 @@ static bst_result run_mef_revoke(struct admin *a)
     struct source_keys *s = bst_arena_alloc(&a->arena, sizeof *s);
     BST_ENSURE(s, BST_E_NOMEM);
     s->admin = a;
+    s->credential = credential;
     BST_TRY(bst_mef_clients(mef, find_client, s));
     BST_TRY(bst_mef_keys(mef, collect_key, s));
     BST_TRY(bst_mef_revoke(mef, credential));
-    for (size_t i = 0; i < s->n; i++) {
+    for (const struct source_key *key = s->first; key; key = key->next) {
         char cred_id[BST_CRED_ID_MAX + 1];
-        BST_ENSURE(s->ids[i].ptr, BST_E_NOMEM);
-        BST_TRY(bst_cred_id_format(BST_CRED_KPSA, s->ids[i], cred_id));
+        BST_TRY(bst_cred_id_format(BST_CRED_KPSA, key->id, cred_id));
         forget_key(a->server, bst_view(cred_id));
         BST_TRY(server_revoke(a->server, bst_view(cred_id), reason));
     }
     BST_TRY(server_close_credential(a->server, credential));
     BST_TRY(record(a, "mef.revoked", credential, s->client, reason));
+    if (s->failed) {
+        BST_FAIL(BST_E_NOMEM, "the client is revoked, but some of its keys could not be listed");
+    }
     bst_buf_adds(a->out, "{\"revoked\":");
     bst_buf_add_json(a->out, credential);
     bst_buf_addf(a->out, ",\"keys\":%zu}", s->n);

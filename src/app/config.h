@@ -114,6 +114,11 @@ bst_result bst_config_set(struct bst_config *config, struct bst_view assignment)
 /** Rules between values. */
 bst_result bst_config_check(const struct bst_config *config);
 
+/** Make `fresh` one that a running server can take: options that need a restart get the running value
+ * back, and their names go to ret_waiting. */
+bst_result bst_config_merge(const struct bst_config *running, struct bst_config *fresh,
+                            struct bst_buf *ret_waiting);
+
 /** All values as YAML; with `origin` each line says where its value comes from. */
 bst_result bst_config_show(const struct bst_config *config, bool origin, struct bst_buf *ret);
 /** Only what is not a default, as YAML. */

@@ -122,6 +122,11 @@ void bst_server_free(struct bst_server **slot)
     bst_cse_free(&server->cse);
     bst_store_close(&server->store);
     bst_pki_close(&server->pki);
+    while (server->n_former > 0) {
+        struct bst_config *config = server->former[--server->n_former];
+        bst_config_clear(config);
+        bst_free(config);
+    }
     pthread_mutex_destroy(&server->admin_lock);
     bst_free(server);
     *slot = NULL;

@@ -7,6 +7,8 @@ struct bst_server;
 
 struct bst_server_options {
     struct bst_state *state; /* borrowed; audit open */
+    const struct bst_state_options *configuration; /* read again at a reload; NULL: it stays */
+    bool verbose;            /* the log's level stays at debug */
     bool lab;                /* plain HTTP on the loopback, originators taken as written */
     unsigned lab_port;       /* 0: any */
 };

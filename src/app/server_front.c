@@ -133,7 +133,10 @@ static void log_request(const struct request *r, struct bst_view reason)
         {"reason", reason},
         {"clause", bst_view(refusal_clause(r))},
     };
-    bst_log_fields(level, denied ? "request.denied" : "request.done", fields,
+    bst_log_fields(level, denied                      ? "request.denied"
+                          : r->call.rsp.rsc >= 4000 ? "request.failed"
+                                                    : "request.done",
+                   fields,
                    r->call.rsp.rsc >= 4000 ? 6 : 4, "%s", bst_m2m_op_name(r->call.req.op));
 }
 

@@ -350,6 +350,10 @@ static bst_result fetch(struct flight *f)
 static void flight_run(struct bst_task *task)
 {
     struct flight *f = bst_container_of(task, struct flight, task);
+    if (!f->keys->server->outside.open) {
+        flight_end(f, bst_error(BST_E_CANCELLED), 0, 0); /* the process ends */
+        return;
+    }
     bst_result r = fetch(f);
     if (bst_failed(r)) {
         bst_log(BST_LOG_ERROR, "key.fetch_failed", "the MEF %s cannot be asked: %s", f->mef->fqdn,

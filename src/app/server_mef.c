@@ -40,6 +40,10 @@ static bst_result session_who(struct server_front *front, const struct bst_net_p
                               struct bst_mef_session *session)
 {
     const struct bst_mef *core = front->worker->server->mef->core;
+    /* The handshake may have begun under older trust. */
+    if (!server_still_trusted(front->worker->server, FRONT_MEF, peer)) {
+        BST_FAIL(BST_E_BAD_CERT, "no longer trusted");
+    }
     /* Without it two sessions can share a master secret, and with it the exported keys (RFC 7627). */
     if (!peer->tls->extended_master_secret) {
         BST_FAIL(BST_E_CREDENTIAL, "the session lacks the extended master secret");

@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 
 #define SERVER_FRONTS_MAX 32
+#define SERVER_FORMER_MAX 4096
 
 enum front_kind { FRONT_LAB, FRONT_CSE, FRONT_MEF };
 
@@ -70,7 +71,9 @@ struct server_mef;
 
 struct bst_server {
     struct bst_state *state;
-    const struct bst_config *config; /* the state's */
+    const struct bst_config *_Atomic config; /* as it holds now; replaced whole */
+    struct bst_config *former[SERVER_FORMER_MAX]; /* still looked at by somebody; freed at the end */
+    size_t n_former;
     struct bst_server_options options;
     struct bst_self self; /* texts of the configuration */
     char cse_fqdn[256], mef_fqdn[256];
@@ -182,6 +185,9 @@ bst_result server_trust_start(struct bst_server *server);
 void server_trust_stop(struct bst_server *server);
 /** Read them anew; on failure the old ones stay. Blocks on files. */
 bst_result server_reload(struct bst_server *server);
+/** Would the session's certificate be accepted now? @thread the session's loop */
+bool server_still_trusted(struct bst_server *server, enum front_kind kind,
+                          const struct bst_net_peer *peer);
 bst_result server_trust_load(struct bst_server *server, struct bst_trust **ret);
 /** The CSE's own certificate, for its role as a client. `pem` owns the chain's text. */
 bst_result server_own_credential(struct bst_server *server, struct bst_buf *pem,

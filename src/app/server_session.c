@@ -354,7 +354,10 @@ bst_result server_session_begin(struct server_front *front, struct bst_net_peer 
     session->peer = peer;
     session->kind = front->kind;
     session->bindings = atomic_load(&server->bindings);
-    bst_result r = build(front, peer, &session->assoc);
+    /* The handshake may have begun under older trust. */
+    bst_result r = server_still_trusted(server, front->kind, peer)
+                       ? build(front, peer, &session->assoc)
+                       : bst_error_detailed(BST_E_BAD_CERT, "no longer trusted");
     if (!bst_failed(r)) {
         r = refuse_revoked(front, peer, session->assoc);
     }
@@ -394,6 +397,9 @@ struct bst_association *server_session_association(struct server_front *front,
     uint64_t now = atomic_load(&front->worker->server->bindings);
     if (session->in_work <= 1) {
         free_retired(session);
+    }
+    if (session->assoc->expires_us && session->assoc->expires_us <= bst_wall_us()) {
+        return NULL; /* the credential ended while its session was open */
     }
     if (session->kind == FRONT_LAB || session->bindings == now) {
         return session->assoc;

@@ -1,5 +1,6 @@
-/* Certificates, CAs and CRLs of the listeners, and their replacement while running: on SIGHUP, when a
- * file changes, and when the own CRL is renewed. */
+/* Certificates, CAs and CRLs of the listeners, the configuration, and their replacement while running:
+ * on SIGHUP, when a file changes, and when the own CRL is renewed. */
+#include "app/logging.h"
 #include "app/server_priv.h"
 
 #include "obs/log.h"
@@ -148,28 +149,70 @@ static bst_result load(struct bst_server *server)
     return r;
 }
 
-/* Sessions by certificate that were verified under older trust: they may come back and be verified
- * anew. */
-static bool is_older_certificate(void *ctx, const struct bst_net_peer *peer)
+bool server_still_trusted(struct bst_server *server, enum front_kind kind,
+                          const struct bst_net_peer *peer)
 {
-    return peer->tls && peer->tls->kind == BST_TLS_AUTH_CERT;
+    struct bst_tls_server *tls = kind == FRONT_MEF ? server->mef_tls : server->cse_tls;
+    return !peer->tls || !tls || bst_tls_still_trusted(peer->endpoint, tls);
+}
+
+/* Sessions that would not be accepted any more. All others go on. */
+static bool is_out(void *ctx, const struct bst_net_peer *peer)
+{
+    const struct server_session *session = peer->association;
+    return session && !server_still_trusted(ctx, session->kind, peer);
+}
+
+/* The old one may be in somebody's hands: it stays until the end. */
+static bst_result take_config(struct bst_server *server, const struct bst_config *fresh)
+{
+    struct bst_config *kept = bst_alloc(sizeof *kept);
+    BST_ENSURE(kept, BST_E_NOMEM);
+    *kept = *fresh;
+    server->former[server->n_former++] = kept;
+    server->config = kept;
+    return BST_OK;
+}
+
+static bst_result reload_config(struct bst_server *server)
+{
+    bst_auto(config) fresh = {0};
+    bst_auto(buf) waiting = {0};
+    if (!server->options.configuration || server->n_former == SERVER_FORMER_MAX) {
+        return BST_OK;
+    }
+    BST_TRY(bst_state_config(server->options.configuration, &fresh));
+    BST_TRY(bst_config_merge(server->config, &fresh, &waiting));
+    BST_TRY(bst_logging_start(&fresh, server->options.verbose));
+    BST_TRY(take_config(server, &fresh));
+    fresh = (struct bst_config){0};
+    if (waiting.len) {
+        bst_log(BST_LOG_WARN, "config.needs_restart", "changed, but in force only after a restart: %.*s",
+                BST_VIEW_ARGS(bst_buf_view(&waiting)));
+    }
+    return BST_OK;
+}
+
+static bst_result reload_all(struct bst_server *server)
+{
+    BST_TRY(reload_config(server));
+    return server->cse_tls ? load(server) : BST_OK; /* a laboratory server has no TLS */
 }
 
 bst_result server_reload(struct bst_server *server)
 {
-    if (!server->cse_tls) {
-        return BST_OK; /* a laboratory server has none */
+    if (!server->loop) {
+        return BST_OK; /* a stopped one reads everything at its start */
     }
-    bst_result r = load(server);
+    bst_result r = reload_all(server);
     if (bst_failed(r)) {
-        bst_log(BST_LOG_ERROR, "trust.reload_failed", "the certificates in use stay: %s",
-                bst_error_detail());
+        bst_log(BST_LOG_ERROR, "server.reload_failed", "what is in use stays: %s", bst_error_detail());
         return r;
     }
-    BST_TRY(bst_http_close_where(server->shared, is_older_certificate, NULL, NULL));
+    BST_TRY(bst_http_close_where(server->shared, is_out, NULL, server));
     server_outside_forget(server);
-    bst_log(BST_LOG_INFO, "trust.reloaded", "certificates, CAs and CRLs were read anew");
-    struct bst_audit_event event = {.event = "trust.reloaded", .decision = BST_VIEW("done")};
+    bst_log(BST_LOG_INFO, "server.reloaded", "configuration, certificates, CAs and CRLs were read anew");
+    struct bst_audit_event event = {.event = "server.reloaded", .decision = BST_VIEW("done")};
     return bst_audit_write(server->state->audit, &event);
 }
 
@@ -180,16 +223,21 @@ static void on_change(void *user)
     (void)server_reload(user).code;
 }
 
-static bst_result watch(struct bst_server *server, const char *name)
+static bst_result watch_path(struct bst_server *server, const char *path)
 {
-    char path[BST_PATH_MAX];
     if (server->n_watches >= sizeof server->watches / sizeof server->watches[0]) {
         return BST_OK; /* SIGHUP still works */
     }
-    BST_TRY(bst_state_path(server->state->folder, name, path));
     BST_TRY(bst_watch_new(server->loop, path, on_change, server, &server->watches[server->n_watches]));
     server->n_watches++;
     return BST_OK;
+}
+
+static bst_result watch(struct bst_server *server, const char *name)
+{
+    char path[BST_PATH_MAX];
+    BST_TRY(bst_state_path(server->state->folder, name, path));
+    return watch_path(server, path);
 }
 
 /* The own CRL ends after a week: sign a new one each day. */
@@ -208,6 +256,9 @@ bst_result server_trust_start(struct bst_server *server)
 {
     const struct bst_config *config = server->config;
     BST_TRY(load(server));
+    if (config->file) {
+        BST_TRY(watch_path(server, config->file));
+    }
     BST_TRY(watch(server, config->cse.certificate));
     BST_TRY(watch(server, config->mef.certificate));
     for (size_t i = 0; i < config->tls.ca.n; i++) {

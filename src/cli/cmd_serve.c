@@ -82,7 +82,9 @@ static int run(struct cli_call *call)
     if (bst_failed(r)) {
         return cli_fail(call, r, "the state folder could not be opened");
     }
-    struct bst_server_options options = {.state = state, .lab = lab, .lab_port = (unsigned)port};
+    struct bst_server_options options = {.state = state, .configuration = &sets.options,
+                                         .verbose = call->verbose, .lab = lab,
+                                         .lab_port = (unsigned)port};
     r = serve(call, &options);
     int code = bst_failed(r) ? cli_fail(call, r, "the server ended") : CLI_OK;
     bst_state_close(&state);

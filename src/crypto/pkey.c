@@ -3,6 +3,7 @@
 
 #include "crypto/crypto_priv.h"
 #include "crypto/extkey_priv.h"
+#include "crypto/pkey_priv.h"
 #include "crypto/rand.h"
 
 #include <openssl/core_names.h>
@@ -136,20 +137,40 @@ static bst_result load(struct bst_view text, EVP_PKEY *(*pem)(struct bst_view),
         return bst_crypto_fail(BST_E_BAD_KEY, "not a %s key in PEM or DER (or it is encrypted)",
                                what);
     }
-    enum bst_pkey_kind kind;
-    BST_TRY(bst_pkey_kind(pkey, &kind));
     *ret = bst_steal(&pkey);
+    return BST_OK;
+}
+
+bst_result bst_pkey_load_unchecked(struct bst_view text, struct evp_pkey_st **ret)
+{
+    return load(text, private_pem, private_der, "private", ret);
+}
+
+bst_result bst_pkey_load_public_unchecked(struct bst_view text, struct evp_pkey_st **ret)
+{
+    return load(text, public_pem, public_der, "public", ret);
+}
+
+static bst_result keep_known(struct evp_pkey_st **take_pkey, struct evp_pkey_st **ret)
+{
+    enum bst_pkey_kind kind;
+    BST_TRY(bst_pkey_kind(*take_pkey, &kind));
+    *ret = bst_steal(take_pkey);
     return BST_OK;
 }
 
 bst_result bst_pkey_load(struct bst_view text, struct evp_pkey_st **ret)
 {
-    return load(text, private_pem, private_der, "private", ret);
+    bst_auto_pkey *pkey = NULL;
+    BST_TRY(bst_pkey_load_unchecked(text, &pkey));
+    return keep_known(&pkey, ret);
 }
 
 bst_result bst_pkey_load_public(struct bst_view text, struct evp_pkey_st **ret)
 {
-    return load(text, public_pem, public_der, "public", ret);
+    bst_auto_pkey *pkey = NULL;
+    BST_TRY(bst_pkey_load_public_unchecked(text, &pkey));
+    return keep_known(&pkey, ret);
 }
 
 bst_result bst_pkey_spki(const struct evp_pkey_st *pkey, struct bst_buf *ret)

@@ -155,6 +155,7 @@ static bst_result governing(struct bst_cse_op *op, struct bst_cse_res *res, stru
 
 struct governed {
     struct bst_cse_res *by;
+    yyjson_val *custodian; /* NULL: none */
     yyjson_val *acpi; /* NULL: the creator decides, or `by` is a policy */
     const struct bst_acp_rules *sets[SETS_MAX];
     size_t n;
@@ -198,20 +199,31 @@ static void fill_request(struct bst_cse_op *op, struct bst_cse_res *res,
     };
 }
 
-static bst_result decide(struct bst_cse_op *op, struct bst_cse_res *res,
-                         const struct bst_cse_need *need, struct governed *g,
-                         struct bst_access_decision *ret)
+/* Who may do everything where no policy was named: the custodian, where the resource has one (Release
+ * 4), else the creator. */
+static bst_result default_holder(struct bst_cse_op *op, const struct governed *g, struct bst_view *ret)
 {
-    struct bst_access_request request;
-    fill_request(op, res, need, &request);
-    BST_TRY(collect(op, need->self, g));
-    bst_access_decide(g->sets, g->n, &request, ret);
+    struct bst_entity_id id;
+    if (!g->custodian) {
+        return bst_principal_name(op->conn, g->by->row.cr, op->arena, ret);
+    }
+    BST_TRY(bst_entity_parse(&op->cse->self, bst_json_view(g->custodian), &id));
+    *ret = bst_arena_view(op->arena, bst_entity_abs(&id));
+    BST_ENSURE(ret->ptr, BST_E_NOMEM);
+    return BST_OK;
+}
+
+static bst_result decide(struct bst_cse_op *op, const struct bst_access_request *request, bool self,
+                         struct governed *g, struct bst_access_decision *ret)
+{
+    BST_TRY(collect(op, self, g));
+    bst_access_decide(g->sets, g->n, request, ret);
     if (ret->permit || g->acpi || g->by->rules->governor == BST_GOVERN_SELF) {
         return BST_OK;
     }
-    struct bst_view creator;
-    BST_TRY(bst_principal_name(op->conn, g->by->row.cr, op->arena, &creator));
-    bst_access_decide_creator(creator, &request, ret);
+    struct bst_view holder;
+    BST_TRY(default_holder(op, g, &holder));
+    bst_access_decide_creator(holder, request, ret);
     return BST_OK;
 }
 
@@ -221,7 +233,7 @@ static uint64_t memo_key(const struct governed *g)
         return (uint64_t)g->by->row.id * 4 + 1;
     }
     if (!g->acpi) {
-        return (uint64_t)g->by->row.cr * 4 + 2;
+        return g->custodian ? bst_hash(bst_json_view(g->custodian)) * 4 : (uint64_t)g->by->row.cr * 4 + 2;
     }
     uint64_t key = 3;
     yyjson_val *entry;
@@ -254,13 +266,17 @@ static bst_result find_governed(struct bst_cse_op *op, struct bst_cse_res *res,
     if (need->members) {
         BST_TRY(bst_cse_attr(op, g->by, "macp", &g->acpi));
     }
-    return g->acpi ? BST_OK : bst_cse_attr(op, g->by, "acpi", &g->acpi);
+    if (!g->acpi) {
+        BST_TRY(bst_cse_attr(op, g->by, "acpi", &g->acpi));
+    }
+    return g->acpi ? BST_OK : bst_cse_attr(op, g->by, "cstn", &g->custodian);
 }
 
 bst_result bst_cse_access(struct bst_cse_op *op, struct bst_cse_res *res,
                           const struct bst_cse_need *need, bool *ret_permit)
 {
     struct governed g;
+    struct bst_access_request request;
     struct bst_access_decision decision;
     if (op->call->own) {
         *ret_permit = true;
@@ -274,12 +290,31 @@ bst_result bst_cse_access(struct bst_cse_op *op, struct bst_cse_res *res,
         *ret_permit = memo->permit;
         return BST_OK;
     }
-    BST_TRY(decide(op, res, need, &g, &decision));
+    fill_request(op, res, need, &request);
+    BST_TRY(decide(op, &request, need->self, &g, &decision));
     *ret_permit = decision.permit;
     if (repeats) {
         op->memo[op->memo_next++ % BST_CSE_MEMO] =
             (struct bst_cse_decision_memo){key, need->acop, decision.permit};
     }
+    return BST_OK;
+}
+
+bst_result bst_cse_access_of(struct bst_cse_op *op, struct bst_cse_res *res,
+                             const struct bst_originator *who, bool *ret_permit)
+{
+    const struct bst_cse_need need = {.acop = BST_ACOP_RETRIEVE};
+    struct bst_access_request request;
+    struct bst_access_decision decision;
+    struct governed g;
+    BST_TRY(find_governed(op, res, &need, &g));
+    fill_request(op, res, &need, &request);
+    request.originator = who;
+    request.authenticated = who->proved;
+    request.ip = (struct bst_ip){0};
+    request.anywhere = true;
+    BST_TRY(decide(op, &request, false, &g, &decision));
+    *ret_permit = decision.permit;
     return BST_OK;
 }
 
@@ -336,12 +371,14 @@ bst_result bst_cse_demand(struct bst_cse_op *op, struct bst_cse_res *res,
                           const struct bst_cse_need *need)
 {
     struct governed g;
+    struct bst_access_request request;
     struct bst_access_decision decision;
     if (op->call->own) {
         return BST_OK;
     }
     BST_TRY(find_governed(op, res, need, &g));
-    BST_TRY(decide(op, res, need, &g, &decision));
+    fill_request(op, res, need, &request);
+    BST_TRY(decide(op, &request, need->self, &g, &decision));
     if (decision.permit && !op->call->explain) {
         op->call->trace.checked = op->call->trace.permitted = true;
         return BST_OK;

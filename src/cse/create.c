@@ -220,6 +220,7 @@ static bst_result put_address(struct bst_cse_op *op, struct bst_cse_res *res, bo
 {
     struct bst_view path;
     BST_TRY(bst_cse_path(op, res, &path));
+    op->call->rsp.content_location = path; /* [TS-0009 6.4.4] when the content tells the address */
     if (!with_resource) {
         bst_buf_adds(&op->out, "{\"m2m:uri\":");
         bst_buf_add_json(&op->out, path);
@@ -237,9 +238,6 @@ static bst_result put_address(struct bst_cse_op *op, struct bst_cse_res *res, bo
 
 static bst_result answer(struct bst_cse_op *op, struct bst_cse_res *res)
 {
-    struct bst_m2m_response *rsp = &op->call->rsp;
-    rsp->content_location = bst_arena_printf(op->arena, "%.*s/%.*s", BST_VIEW_ARGS(op->cse->csi),
-                                             BST_VIEW_ARGS(res->ri));
     switch (op->rcn) {
     case BST_RCN_NOTHING:
         return BST_OK;

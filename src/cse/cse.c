@@ -149,11 +149,13 @@ bst_result bst_cse_worker_new(struct bst_cse *cse, struct bst_loop *loop,
     BST_ENSURE(worker, BST_E_NOMEM);
     worker->cse = cse;
     worker->loop = loop;
+    bst_list_init(&worker->waits);
     bst_result r = bst_store_reader(cse->config.store, &worker->reader);
     if (bst_failed(r)) {
         bst_free(worker);
         return r;
     }
+    bst_store_share_views(worker->reader, loop);
     *ret = worker;
     return BST_OK;
 }
@@ -162,6 +164,7 @@ void bst_cse_worker_free(struct bst_cse_worker **slot)
 {
     struct bst_cse_worker *worker = bst_steal(slot);
     if (worker) {
+        bst_cse_waits_cancel(worker);
         bst_store_reader_close(&worker->reader);
         bst_cse_cache_clear(&worker->cache);
         bst_free(worker);

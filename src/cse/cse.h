@@ -61,6 +61,7 @@ struct bst_cse_event {
     int ty;
     int64_t id;            /* store id of the resource */
     int64_t parent;        /* store id of its parent */
+    int64_t creator;       /* principal of who made it, 0 none */
     struct bst_view root;  /* "m2m:cnt" */
     struct bst_view after; /* members of the representation after the change, without braces */
     struct bst_view before;   /* the same before the change; empty for a create */

@@ -50,6 +50,8 @@ struct bst_cse_worker {
     struct bst_loop *loop;
     struct bst_store_conn *reader;
     struct bst_cse_cache cache;
+    struct bst_list waits; /* operations whose time has not come */
+    unsigned n_waits;
 };
 
 /** A resource in memory. What is found out about it later lives in the same arena. */
@@ -134,10 +136,12 @@ struct bst_cse_op {
     bool policies_changed;
     bool gid_checked;
     bool hand_over; /* another part goes on with the call: NOTIFY, fan-out, polling */
+    bool early;     /* Operation Execution Time lies ahead */
     bool later;     /* and answers before it is done: a non-blocking request */
     bool purging, purge_more; /* this is a slice of a purge */
     struct bst_cse_event *events, **events_tail;
-    struct bst_cse_note *notes;       /* notifications that leave when the change is durable */
+    struct bst_cse_note *notes, **notes_tail; /* notifications that leave when the change is durable */
+    size_t notes_n, notes_bytes;
     const struct bst_cse_sub *verify; /* a subscription whose targets must agree first (notify.c) */
     bool verified;
     struct bst_buf out; /* content of the answer */
@@ -229,6 +233,9 @@ bst_result bst_cse_access(struct bst_cse_op *op, struct bst_cse_res *res,
 /** As above, as a step: BST_E_DENIED with a sentence for the peer, and the trace and audit filled. */
 bst_result bst_cse_demand(struct bst_cse_op *op, struct bst_cse_res *res,
                           const struct bst_cse_need *need);
+/** May somebody who is not the originator of `op` read it, were they connected from anywhere? */
+bst_result bst_cse_access_of(struct bst_cse_op *op, struct bst_cse_res *res,
+                             const struct bst_originator *who, bool *ret_permit);
 /** All policies may have changed: readers and writer compile anew. */
 void bst_cse_policies_moved(struct bst_cse *cse);
 
@@ -315,6 +322,14 @@ bool bst_cse_is_registration(const struct bst_cse_op *op);
 bool bst_cse_is_discovery(const struct bst_cse_op *op);
 /** On the loop's thread: parse and validate what needs no store. */
 void bst_cse_prepare(struct bst_cse_op *op);
+
+/* wait.c */
+/** Run the operation again when its Operation Execution Time has come. On the worker's loop. */
+bst_result bst_cse_wait(struct bst_cse_op *op);
+/** End all waiting operations with BST_E_CANCELLED. */
+void bst_cse_waits_cancel(struct bst_cse_worker *worker);
+/** Run an operation from its first step. On the worker's loop. */
+void bst_cse_start(struct bst_cse_op *op);
 
 /* register.c */
 bst_result bst_cse_check_subscription(struct bst_cse_op *op);

@@ -26,6 +26,7 @@ bst_result bst_cse_event_add(struct bst_cse_op *op, enum bst_cse_event_kind kind
     event->ty = res->row.ty;
     event->id = res->row.id;
     event->parent = res->row.pi;
+    event->creator = res->row.cr;
     event->root = bst_cse_root(res);
     event->before = before;
     event->modified = modified;

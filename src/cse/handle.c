@@ -30,12 +30,15 @@ void bst_cse_op_init(struct bst_cse_op *op, struct bst_cse *cse, struct bst_cse_
     }
 }
 
+/* Names of policies are the originators': those of no policy are remembered too. */
+#define CACHED_POLICIES 20000
+
 /* Everything that a run leaves behind, so that it can be run again. */
 static void use_cache(struct bst_cse_op *op, struct bst_cse_cache *cache)
 {
     uint64_t generation = atomic_load(&op->cse->generation);
     op->cache = cache;
-    if (cache->generation != generation) {
+    if (cache->generation != generation || cache->policies.count > CACHED_POLICIES) {
         bst_cse_cache_clear(cache);
         cache->generation = generation;
     }
@@ -51,7 +54,7 @@ static void begin_run(struct bst_cse_op *op, struct bst_store_conn *conn, struct
     op->events_tail = NULL;
     op->notes = NULL;
     op->verify = NULL;
-    op->granted = op->policies_changed = op->hand_over = op->later = false;
+    op->granted = op->policies_changed = op->hand_over = op->later = op->early = false;
     op->registered = op->deregistered = (struct bst_view){0};
     memset(op->memo, 0, sizeof op->memo);
     bst_buf_clear(&op->out);
@@ -104,6 +107,7 @@ static void fill_common(struct bst_cse_op *op)
     struct bst_m2m_response *rsp = &op->call->rsp;
     rsp->rqi = op->req->rqi;
     rsp->rvi = op->req->rvi;
+    rsp->vsi = op->req->vsi;
     if (bst_m2m_is_r1(op->req)) {
         rsp->rsc = bst_m2m_r1_rsc(rsp->rsc);
     }
@@ -190,7 +194,8 @@ static void hand_over(struct bst_cse_op *op)
     op->hand_over = op->writing = false;
     op->conn = op->worker->reader;
     use_cache(op, &op->worker->cache);
-    bst_result r = op->later                                 ? bst_cse_do_later(op)
+    bst_result r = op->early                                 ? bst_cse_wait(op)
+                   : op->later                               ? bst_cse_do_later(op)
                    : op->target.virt == BST_VIRT_FANOUT      ? bst_cse_fanout(op)
                    : op->target.virt == BST_VIRT_POLLING_URI ? bst_cse_polling_uri(op)
                                                              : notify_entity(op);
@@ -316,16 +321,21 @@ static struct bst_cse_op *op_new(struct bst_cse_worker *worker, struct bst_cse_c
     return op;
 }
 
+void bst_cse_start(struct bst_cse_op *op)
+{
+    if (op->req->op == BST_OP_RETRIEVE || op->req->op == BST_OP_NOTIFY) {
+        read_now(op);
+    } else {
+        bst_cse_submit(op);
+    }
+}
+
 void bst_cse_handle(struct bst_cse_worker *worker, struct bst_cse_call *call)
 {
     struct bst_cse_op *op = op_new(worker, call);
     if (!op) {
         return;
     }
-    if (call->req.op == BST_OP_RETRIEVE || call->req.op == BST_OP_NOTIFY) {
-        read_now(op);
-        return;
-    }
     bst_cse_prepare(op);
-    bst_cse_submit(op);
+    bst_cse_start(op);
 }

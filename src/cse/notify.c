@@ -244,20 +244,41 @@ static bst_result event_content(struct bst_cse_op *op, const struct bst_cse_sub 
     bst_buf_addf(&buf, "},\"net\":%d},\"sur\":", (int)e->kind);
     bst_buf_add_json(&buf, sur);
     bst_buf_adds(&buf, "}}");
+    op->notes_bytes += buf.len;
     return finish_text(op, &buf, ret);
+}
+
+/* What one request may set off, in all; the write itself does not suffer from who watches it. */
+#define NOTES_MAX 10000
+#define NOTES_BYTES ((size_t)16 << 20)
+
+static void begin_notes(struct bst_cse_op *op)
+{
+    op->notes = NULL;
+    op->notes_tail = &op->notes;
+    op->notes_n = op->notes_bytes = 0;
+}
+
+static bool too_many_notes(const struct bst_cse_op *op)
+{
+    return op->notes_n >= NOTES_MAX || op->notes_bytes >= NOTES_BYTES;
 }
 
 static bst_result add_note(struct bst_cse_op *op, struct bst_view target, struct bst_view pc, int ec,
                            int64_t key)
 {
+    if (too_many_notes(op)) {
+        return BST_OK;
+    }
     struct bst_cse_note *note = bst_arena_alloc(op->arena, sizeof *note);
     BST_ENSURE(note, BST_E_NOMEM);
     *note = (struct bst_cse_note){NULL, target, pc, ec, key};
-    struct bst_cse_note **at = &op->notes;
-    while (*at) {
-        at = &(*at)->next;
+    *op->notes_tail = note;
+    op->notes_tail = &note->next;
+    if (++op->notes_n == NOTES_MAX) {
+        bst_log(BST_LOG_WARN, "notify.too_many", "one request set off more than %d notifications",
+                NOTES_MAX);
     }
-    *at = note;
     return BST_OK;
 }
 
@@ -315,6 +336,47 @@ static bst_result count_down(struct bst_cse_op *op, struct bst_cse_res *res, int
     return bst_resource_update(op->conn, &row);
 }
 
+/* -- may who subscribed still know? */
+
+/* The resource of the event as far as the access decision looks at it; a deleted one is in no table. */
+static bst_result event_resource(struct bst_cse_op *op, const struct bst_cse_event *e,
+                                 struct bst_cse_res **ret)
+{
+    struct bst_cse_res *res = bst_arena_alloc(op->arena, sizeof *res);
+    BST_ENSURE(res, BST_E_NOMEM);
+    res->arena = op->arena;
+    res->row = (struct bst_row){.id = e->id, .pi = e->parent, .ty = e->ty, .cr = e->creator};
+    res->type = bst_m2m_type_by_ty(e->ty);
+    res->rules = bst_cse_type_find(e->ty);
+    BST_ENSURE(res->type && res->rules, BST_E_CORRUPT);
+    BST_TRY(event_object(op, e, &res->attrs));
+    res->ri = bst_json_view(bst_json_get(res->attrs, "ri"));
+    *ret = res;
+    return BST_OK;
+}
+
+/* A right to read that was taken away ends the notifications too. Where the subscriber is now connected
+ * from, if at all, is not known: what policies say about places is left out. */
+static bst_result may_know(struct bst_cse_op *op, const struct bst_row *sub,
+                           const struct bst_cse_event *e, bool *ret)
+{
+    struct bst_originator who = {.proved = true};
+    struct bst_cse_res *res;
+    struct bst_view creator;
+    *ret = false;
+    BST_TRY(bst_principal_name(op->conn, sub->cr, op->arena, &creator));
+    if (!creator.len || bst_failed(bst_entity_parse(&op->cse->self, creator, &who.id))) {
+        return BST_OK;
+    }
+    bst_originator_init(&who);
+    BST_TRY(event_resource(op, e, &res));
+    bst_result r = bst_cse_access_of(op, res, &who, ret);
+    if (r.code == BST_E_NOT_FOUND) {
+        return BST_OK; /* the parent that governs it went too */
+    }
+    return r;
+}
+
 static bst_result serve_sub(struct bst_cse_op *op, const struct bst_row *row,
                             struct bst_cse_event *e, int64_t host)
 {
@@ -333,6 +395,9 @@ static bst_result serve_sub(struct bst_cse_op *op, const struct bst_row *row,
     }
     BST_TRY(sub_address(op, res, &sur));
     if (wanted) {
+        BST_TRY(may_know(op, row, e, &wanted));
+    }
+    if (wanted && !too_many_notes(op)) {
         BST_TRY(event_content(op, &sub, e, sur, &pc));
         for (size_t i = 0; i < sub.nu.n; i++) {
             BST_TRY(add_note(op, sub.nu.v[i], pc, sub.ec, row->id));
@@ -426,7 +491,7 @@ static bst_result compose(struct bst_cse_op *op, const struct bst_cse_event *fir
 static bst_result in_transaction(void *ctx, struct bst_cse_op *op, const struct bst_cse_event *first)
 {
     (void)ctx;
-    op->notes = NULL;
+    begin_notes(op);
     return compose(op, first);
 }
 
@@ -436,8 +501,11 @@ static void committed(void *ctx, struct bst_cse_op *op, const struct bst_cse_eve
     if (!notifier) {
         return;
     }
-    if (!op->writing && bst_failed(compose(op, first))) {
-        return;
+    if (!op->writing) {
+        begin_notes(op);
+        if (bst_failed(compose(op, first))) {
+            return;
+        }
     }
     for (const struct bst_cse_note *note = op->notes; note; note = note->next) {
         struct bst_notify_letter letter = {

@@ -27,9 +27,13 @@ static bst_result slice(struct bst_cse_op *op, struct purge_job *p)
     struct bst_cse_res *container;
     struct bst_counters counters;
     struct bst_row oldest = {0};
-    BST_TRY(bst_cse_res_by_id(op, p->container, &container));
+    struct bst_view record;
+    bool wanted;
     p->more = false;
-    if (!container) {
+    /* No record: the request that asked for this was taken back. */
+    BST_TRY(bst_kv_get(op->conn, NS, key_of(&p->container), op->arena, &record, &wanted));
+    BST_TRY(bst_cse_res_by_id(op, p->container, &container));
+    if (!wanted || !container) {
         return BST_OK;
     }
     BST_TRY(bst_counters_get(op->conn, p->container, &counters));
@@ -105,7 +109,7 @@ bst_result bst_cse_purge_later(struct bst_cse_op *op, int64_t container, int64_t
     struct bst_view value = bst_arena_printf(op->arena, "%lld", (long long)up_to);
     BST_ENSURE(value.len, BST_E_NOMEM);
     BST_TRY(bst_kv_put(op->conn, NS, key_of(&container), value));
-    /* Queued behind this job: it finds the change when that was kept, and nothing to do otherwise. */
+    /* Queued behind this job: it finds the record when the change was kept, and none otherwise. */
     submit(op->cse, container, up_to);
     return BST_OK;
 }

@@ -110,6 +110,13 @@ bst_result bst_cse_check_subscription(struct bst_cse_op *op)
 {
     struct bst_ae_registration registration;
     bst_cse_registration(op, &registration);
+    if (op->who.id.len && op->who.id.kind == BST_ENTITY_CSE) {
+        /* [TS-0004 7.4.5.2.1, 7.3.2.1] a CSE registers no AE, and speaks within an association only */
+        BST_FAIL(BST_E_ASSOCIATION_REQUIRED, "From names a CSE: an AE registers itself");
+    }
+    if (op->req->release >= BST_RELEASE_4 && registration.app_id.len && registration.app_id.ptr[0] == 'r') {
+        BST_FAIL(BST_E_VALUE, "App-ID (api) starts with R or N from Release 4 on");
+    }
     if (!op->cse->config.check_subscription) {
         return bst_app_id_check(registration.app_id);
     }

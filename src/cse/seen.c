@@ -5,6 +5,7 @@
 #include "sys/clock.h"
 
 #define SEEN_MAX 100000
+#define SEEN_LONGEST_US (INT64_C(300) * BST_US_PER_S)
 
 struct seen_entry {
     int64_t until_us;
@@ -37,8 +38,8 @@ static bst_result check_locked(struct bst_cse_seen *seen, struct bst_view key, i
         return BST_OK;
     }
     if (seen->until.count >= SEEN_MAX) {
-        forget(seen, now_us);
-        BST_ENSURE(seen->until.count < SEEN_MAX, BST_E_BUSY);
+        /* Rather forget all than let one originator's identifiers refuse those of the others. */
+        forget(seen, INT64_MAX);
     }
     entry = bst_alloc(sizeof *entry);
     BST_ENSURE(entry, BST_E_NOMEM);
@@ -53,17 +54,13 @@ static bst_result check_locked(struct bst_cse_seen *seen, struct bst_view key, i
 bst_result bst_cse_seen_check(struct bst_cse *cse, struct bst_view gid, struct bst_view target,
                               int64_t now_us, int64_t until_us)
 {
-    struct bst_buf key = {0};
-    bst_buf_addv(&key, gid);
-    bst_buf_addc(&key, ' ');
-    bst_buf_addv(&key, target);
-    bst_result r = bst_buf_check(&key);
-    if (!bst_failed(r)) {
-        pthread_mutex_lock(&cse->seen.lock);
-        r = check_locked(&cse->seen, bst_buf_view(&key), now_us, until_us);
-        pthread_mutex_unlock(&cse->seen.lock);
-    }
-    bst_buf_clear(&key);
+    /* Both texts are the peer's, and long ones if it likes. */
+    const uint64_t key[2] = {bst_hash(gid), bst_hash(target)};
+    int64_t longest_us = now_us + SEEN_LONGEST_US;
+    pthread_mutex_lock(&cse->seen.lock);
+    bst_result r = check_locked(&cse->seen, bst_view_of(key, sizeof key), now_us,
+                                until_us < longest_us ? until_us : longest_us);
+    pthread_mutex_unlock(&cse->seen.lock);
     return r;
 }
 

@@ -17,9 +17,23 @@ static bst_result check_times(struct bst_cse_op *op)
         BST_FAIL(BST_E_TIMEOUT, "Result Expiration Timestamp (rset) %.*s has passed",
                  BST_VIEW_ARGS(req->rset.text));
     }
-    if (req->oet.text.ptr && req->oet.us > op->now_us && !op->call->own) {
-        BST_FAIL(BST_E_NOT_IMPLEMENTED,
-                 "Operation Execution Time (oet) in the future is not supported: send it then");
+    if (req->rset.text.ptr && req->rqet.text.ptr && req->rset.us < req->rqet.us) {
+        BST_FAIL(BST_E_VALUE, "the result (rset) would expire before the request (rqet)");
+    }
+    if ((req->rqet.text.ptr && req->oet.us > req->rqet.us) ||
+        (req->rset.text.ptr && req->oet.us > req->rset.us)) {
+        BST_FAIL(BST_E_VALUE, "Operation Execution Time (oet) lies behind the expiration of the request");
+    }
+    return BST_OK;
+}
+
+static bst_result check_release(const struct bst_m2m_request *req)
+{
+    bool ours = req->release == BST_RELEASE_2A || req->release == BST_RELEASE_3 ||
+                req->release == BST_RELEASE_4;
+    if (req->rvi.ptr && !ours) {
+        BST_FAIL(BST_E_VERSION, "release %.*s is not among supportedReleaseVersions (srv): 2a, 3, 4",
+                 BST_VIEW_ARGS(req->rvi));
     }
     return BST_OK;
 }
@@ -97,6 +111,7 @@ static bst_result check_validity(struct bst_cse_op *op)
     if (op->call->own) {
         return BST_OK;
     }
+    BST_TRY(check_release(op->req));
     BST_TRY(bst_m2m_request_check(op->req));
     return check_supported(op->req);
 }
@@ -149,7 +164,13 @@ static bst_result check_virtual(struct bst_cse_op *op)
 static bst_result missing(struct bst_cse_op *op)
 {
     struct bst_cse_res *container = op->target.container;
-    if (container && by_position(&op->target) && op->req->op == BST_OP_RETRIEVE) {
+    bool asks = container && by_position(&op->target) && op->req->op == BST_OP_RETRIEVE;
+    if (asks) {
+        /* Only who may read the container sets off its notifications. */
+        const struct bst_cse_need need = {.acop = BST_ACOP_RETRIEVE};
+        BST_TRY(bst_cse_access(op, container, &need, &asks));
+    }
+    if (asks) {
         BST_TRY(bst_cse_event_add(op, BST_CSE_EVENT_MISSING_CHILD, container,
                                   (struct bst_view){0}, (struct bst_view){0}));
     }
@@ -177,6 +198,8 @@ static bool is_conditional(const struct bst_cse_op *op)
     return fc->fu == BST_FU_CONDITIONAL || (fc->present & own) != 0;
 }
 
+/* Checked once the originator is known to have access: whether an attribute has a value is nothing to
+ * tell the others. To those who have, the answer is that of 7.3.3.1. */
 static bst_result check_condition(struct bst_cse_op *op)
 {
     bool match = true;
@@ -199,7 +222,7 @@ static bst_result check_existence(struct bst_cse_op *op)
     if (op->target.address.attribute.len && op->req->op != BST_OP_RETRIEVE) {
         BST_FAIL(BST_E_SYNTAX, "only a RETRIEVE may name an attribute in To");
     }
-    return check_condition(op);
+    return BST_OK;
 }
 
 /* What the type refuses whoever asks ("Primitive specific operation on Recv-1.0" of 7.4.x). */
@@ -301,6 +324,10 @@ bst_result bst_cse_steps(struct bst_cse_op *op)
         op->hand_over = op->later = true;
         return BST_OK;
     }
+    if (op->req->oet.text.ptr && op->req->oet.us > op->now_us && !op->call->own) {
+        op->hand_over = op->early = true; /* [7.3.3.5] shall not be performed before that time */
+        return BST_OK;
+    }
     BST_TRY(check_subscription(op));  /* Recv-6.0.2 */
     BST_TRY(check_hosting(op));       /* Recv-6.1 */
     BST_TRY(check_existence(op));     /* Recv-6.2 */
@@ -311,6 +338,7 @@ bst_result bst_cse_steps(struct bst_cse_op *op)
     }
     BST_TRY(check_operation(op));
     BST_TRY(check_authorization(op)); /* Recv-6.3 */
+    BST_TRY(check_condition(op));     /* the conditional part of Recv-6.2 */
     return perform(op);               /* Recv-6.4, 6.5 */
 }
 

@@ -220,7 +220,7 @@ static bst_result put(struct bst_cse_op *op, struct bst_cse_res *res, struct tre
     BST_TRY(put_members(op, res, attributes));
     if (tree->nested) {
         put_nodes(&op->out, &tree->top, attributes);
-    } else if (tree->refs.len) {
+    } else {
         bst_buf_adds(&op->out, ",\"ch\":[");
         bst_buf_addv(&op->out, bst_buf_view(&tree->refs));
         bst_buf_addc(&op->out, ']');

@@ -37,7 +37,12 @@ static void present(struct bst_cse_op *op, const struct bst_cse_res *res, struct
     bst_buf_add_json(out, op->cse->csi);
     add_supported(out);
     add_poa(op->cse, out);
-    bst_buf_adds(out, ",\"srv\":[\"2a\",\"3\",\"4\"],\"csz\":[\"application/json\"]");
+    if (op->req->release >= BST_RELEASE_4) {
+        char now[BST_M2M_TIME_LEN + 1]; /* currentTime, TS-0001 9.6.3; TS-0004 has it from Release 4 */
+        bst_m2m_time_format(op->now_us, now);
+        bst_buf_addf(out, ",\"ctm\":\"%s\"", now);
+    }
+    bst_buf_adds(out, ",\"srv\":[\"2a\",\"3\",\"4\"],\"csz\":[\"json\"]");
 }
 
 const struct bst_cse_type bst_cse_type_cb = {

@@ -11,6 +11,9 @@ static const struct {
     {3, BST_NET_BIT(1) | BST_NET_BIT(2) | BST_NET_BIT(3) | BST_NET_BIT(4) | BST_NET_BIT(5)},
 };
 
+/* Each is asked at creation and told of each event. */
+#define TARGETS_MAX 100
+
 #define SUPPORTED_NETS                                                                             \
     (BST_NET_BIT(1) | BST_NET_BIT(2) | BST_NET_BIT(3) | BST_NET_BIT(4) | BST_NET_BIT(5))
 
@@ -167,6 +170,10 @@ static bst_result check(struct bst_cse_op *op, struct bst_cse_draft *draft,
     if (sub->nu.n == 0) {
         BST_FAIL(BST_E_VALUE, "nu must name at least one notification target");
     }
+    if (sub->nu.n > TARGETS_MAX) {
+        BST_FAIL(BST_E_NOT_ACCEPTABLE, "nu names more than %d notification targets: use a group",
+                 TARGETS_MAX);
+    }
     if (!sub->nct) {
         sub->nct = 1;
         bst_cse_members_set_number(&draft->members, "nct", sub->nct);
@@ -180,6 +187,9 @@ static bst_result check(struct bst_cse_op *op, struct bst_cse_draft *draft,
 static bst_result create(struct bst_cse_op *op, struct bst_cse_draft *draft)
 {
     const struct bst_m2m_views none = {0};
+    /* [7.4.8.2.1, Recv-6.3] who watches a resource must be allowed to read it */
+    const struct bst_cse_need need = {.acop = BST_ACOP_RETRIEVE};
+    BST_TRY(bst_cse_demand(op, draft->parent, &need));
     return check(op, draft, &none);
 }
 

@@ -75,6 +75,13 @@ static bool no_controls(struct bst_view v)
     return true;
 }
 
+/* xs:token: no controls, and blanks only one at a time between words. */
+static bool is_token(struct bst_view v)
+{
+    bool edge = v.len && (v.ptr[0] == ' ' || v.ptr[v.len - 1] == ' ');
+    return no_controls(v) && !edge && !memmem(v.ptr, v.len, "  ", 2);
+}
+
 static bool is_word(struct bst_view v)
 {
     return no_controls(v) && !memchr(v.ptr, ' ', v.len);
@@ -252,8 +259,12 @@ static bool is_media(struct bst_view v)
            !memchr(v.ptr, ':', v.len);
 }
 
+/* The names of TS-0004 6.3.3; deployed AEs write the media types of earlier releases. */
 static bool is_serialization(struct bst_view v)
 {
+    if (bst_view_starts(v, BST_VIEW("application/"))) {
+        v = bst_view_from(v, sizeof "application/" - 1);
+    }
     return bst_view_is(v, "json") || bst_view_is(v, "xml") || bst_view_is(v, "cbor");
 }
 
@@ -313,7 +324,7 @@ static bool is_release(struct bst_view v)
 }
 
 static bool (*const text_checks[BST_KIND_COUNT])(struct bst_view) = {
-    [BST_KIND_TOKEN] = no_controls,
+    [BST_KIND_TOKEN] = is_token,
     [BST_KIND_NCNAME] = bst_m2m_is_ncname,
     [BST_KIND_URI] = is_word,
     [BST_KIND_ID] = bst_m2m_is_id,

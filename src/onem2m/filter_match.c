@@ -128,11 +128,12 @@ static bst_result has_media(const struct bst_m2m_views *wanted, struct bst_m2m_s
                             bool *ret)
 {
     BST_TRY(load(s));
-    struct bst_view rest = bst_json_view(bst_json_get(s->body, "cnf")), media;
+    struct bst_view whole = bst_json_view(bst_json_get(s->body, "cnf")), rest = whole, media;
     *ret = false;
     bst_view_cut(&rest, ':', &media);
     for (size_t i = 0; i < wanted->n && media.len; i++) {
-        *ret |= bst_view_eq_nocase(wanted->v[i], media);
+        /* The typeOfContent part; who writes the whole contentInfo means that. */
+        *ret |= bst_view_eq_nocase(wanted->v[i], media) || bst_view_eq(wanted->v[i], whole);
     }
     return BST_OK;
 }

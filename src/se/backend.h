@@ -56,6 +56,12 @@ struct bst_se_backend_ops {
                          struct bst_view aad, struct bst_view blob, struct bst_buf *ret);
     bst_result (*ecies_open)(struct bst_se_backend *backend, struct bst_se_object *object,
                              struct bst_view info, struct bst_view blob, struct bst_secret *ret);
+    /** May be NULL, and so may run: the operation is then not there. */
+    bst_result (*agree)(struct bst_se_backend *backend, struct bst_se_object *object,
+                        struct bst_view point, struct bst_view info, size_t len,
+                        struct bst_secret *ret);
+    bst_result (*run)(struct bst_se_backend *backend, struct bst_se_object *object,
+                      const struct bst_se_routine *routine, void *io);
     bst_result (*release)(struct bst_se_backend *backend, struct bst_se_object *object,
                           struct bst_secret *ret);
 };

@@ -206,6 +206,7 @@ static const char *use_name(uint32_t use)
         {BST_KEY_USE_PSK, "release to a handshake"},
         {BST_KEY_USE_AGREE, "key agreement"},
         {BST_KEY_USE_WRAP, "wrapping"},
+        {BST_KEY_USE_ROUTINE, "an algorithm inside"},
     };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (names[i].use == use) {
@@ -261,7 +262,8 @@ static bst_result use_begin(struct bst_se *se, bst_key key, uint32_t needed, con
 /* ---- making keys ---- */
 
 static const uint32_t symmetric_uses =
-    BST_KEY_USE_MAC | BST_KEY_USE_DERIVE | BST_KEY_USE_SEAL | BST_KEY_USE_PSK | BST_KEY_USE_WRAP;
+    BST_KEY_USE_MAC | BST_KEY_USE_DERIVE | BST_KEY_USE_SEAL | BST_KEY_USE_PSK | BST_KEY_USE_WRAP |
+    BST_KEY_USE_ROUTINE;
 
 static uint32_t possible_uses(enum bst_key_type type)
 {
@@ -273,6 +275,8 @@ static uint32_t possible_uses(enum bst_key_type type)
     case BST_KEY_EC_P384:
     case BST_KEY_ED25519:
         return BST_KEY_USE_SIGN;
+    case BST_KEY_X25519:
+        return BST_KEY_USE_AGREE;
     }
     return 0;
 }
@@ -644,6 +648,25 @@ bst_result bst_se_ecies_open(struct bst_se *se, bst_key key, struct bst_view inf
     struct use use = {0};
     BST_TRY(use_begin(se, key, BST_KEY_USE_AGREE, "ecies_open", &use));
     return use_end(&use, BACKEND(use, ecies_open), info, blob, ret));
+}
+
+bst_result bst_se_agree(struct bst_se *se, bst_key key, struct bst_view point, struct bst_view info,
+                        size_t len, struct bst_secret *ret)
+{
+    struct use use = {0};
+    BST_TRY(use_begin(se, key, BST_KEY_USE_AGREE, "agree", &use));
+    return use_end(&use, use.core->backend->ops->agree
+                             ? BACKEND(use, agree), point, info, len, ret)
+                             : bst_error(BST_E_NOT_IMPLEMENTED));
+}
+
+bst_result bst_se_run(struct bst_se *se, bst_key key, const struct bst_se_routine *routine,
+                      void *io)
+{
+    struct use use = {.event = {.why = routine->name}};
+    BST_TRY(use_begin(se, key, BST_KEY_USE_ROUTINE, "run", &use));
+    return use_end(&use, use.core->backend->ops->run ? BACKEND(use, run), routine, io)
+                                                     : bst_error(BST_E_NOT_IMPLEMENTED));
 }
 
 bst_result bst_se_release_psk(struct bst_se *se, bst_key key, const char *why,

@@ -10,7 +10,13 @@
 struct bst_se;
 typedef uint64_t bst_key; /* handle; 0 = none */
 
-enum bst_key_type { BST_KEY_SYMMETRIC, BST_KEY_EC_P256, BST_KEY_EC_P384, BST_KEY_ED25519 };
+enum bst_key_type {
+    BST_KEY_SYMMETRIC,
+    BST_KEY_EC_P256,
+    BST_KEY_EC_P384,
+    BST_KEY_ED25519,
+    BST_KEY_X25519,
+};
 
 /** What a key may be used for; everything else is BST_E_SE_USAGE. */
 enum bst_key_use {
@@ -21,6 +27,7 @@ enum bst_key_use {
     BST_KEY_USE_PSK = 16,   /* may be released to a handshake */
     BST_KEY_USE_AGREE = 32, /* ECDH: open what was encrypted to this key */
     BST_KEY_USE_WRAP = 64,  /* may leave wrapped under another key */
+    BST_KEY_USE_ROUTINE = 128, /* input of an algorithm that runs inside */
 };
 
 #define BST_KEY_LABEL_MAX 384
@@ -119,6 +126,22 @@ bst_result bst_se_unseal(struct bst_se *se, bst_key key, struct bst_view aad, st
 /** Open what bst_ecies_seal() encrypted to this P-256 key; USE_AGREE. */
 bst_result bst_se_ecies_open(struct bst_se *se, bst_key key, struct bst_view info,
                              struct bst_view blob, struct bst_secret *ret);
+
+/** Agree with a public key in wire form (crypto/agree.h) and derive `len` bytes by ANSI X9.63 with
+ * SHA-256; Z stays inside. For P-256 and X25519 keys with USE_AGREE.
+ * @error BST_E_BAD_KEY  the public key is not one of this curve */
+bst_result bst_se_agree(struct bst_se *se, bst_key key, struct bst_view point, struct bst_view info,
+                        size_t len, struct bst_secret *ret);
+
+/** An algorithm that the environment has no operation for; it runs inside and gives results only. */
+struct bst_se_routine {
+    const char *name; /* for filters: the reason of the call */
+    /** Computes from the key's bytes, which it does not keep and does not give out. Any thread. */
+    bst_result (*run)(struct bst_view key, void *io);
+};
+/** Run it over a symmetric key with USE_ROUTINE. */
+bst_result bst_se_run(struct bst_se *se, bst_key key, const struct bst_se_routine *routine,
+                      void *io);
 
 /** Hand the bytes of a pre-shared key to a handshake: the one named release of key bytes.
  *

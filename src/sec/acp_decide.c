@@ -164,7 +164,7 @@ static bool from_net(const struct bst_acp_rules *set, struct acp_slice s,
             return true;
         }
     }
-    return s.n == 0;
+    return s.n == 0 || req->anywhere;
 }
 
 static bool in_region(const struct bst_acp_rules *set, struct acp_slice s,
@@ -175,7 +175,7 @@ static bool in_region(const struct bst_acp_rules *set, struct acp_slice s,
             return true;
         }
     }
-    return s.n == 0;
+    return s.n == 0 || req->anywhere;
 }
 
 static enum bst_access_step context_step(const struct bst_acp_rules *set,

@@ -1,6 +1,8 @@
 /* Connections: settings, the cache of prepared statements, typed access, and what errors mean. */
 #include "store/store_priv.h"
 
+#include "base/map.h"
+
 #include <stdio.h>
 
 /* ---- errors ---- */
@@ -173,6 +175,9 @@ void conn_close(struct bst_store_conn **slot)
     if (!conn) {
         return;
     }
+    if (conn->turns) {
+        bst_loop_at_end_cancel(conn->turns, &conn->turn_end);
+    }
     for (size_t i = 0; i < STORE_BUCKETS; i++) {
         while (conn->buckets[i]) {
             struct bst_query *q = conn->buckets[i];
@@ -210,10 +215,65 @@ void bst_store_reader_close(struct bst_store_conn **conn)
     conn_close(conn);
 }
 
+/* ---- views ---- */
+
+static bst_result run_fixed(struct bst_store_conn *conn, const struct bst_sql *sql)
+{
+    struct bst_query *q;
+    BST_TRY(bst_sql_begin(conn, sql, &q));
+    return bst_sql_exec(&q);
+}
+
+static void close_view(struct bst_store_conn *reader)
+{
+    static const struct bst_sql rollback = {"ROLLBACK"};
+    if (!reader->view_open) {
+        return;
+    }
+    reader->view_open = false;
+    /* Nothing was written: whether it commits or rolls back is the same. */
+    if (bst_failed(run_fixed(reader, &rollback)) && !sqlite3_get_autocommit(reader->db)) {
+        sqlite3_exec(reader->db, "ROLLBACK", NULL, NULL, NULL);
+    }
+}
+
+static void turn_ended(struct bst_task *task)
+{
+    struct bst_store_conn *reader = bst_container_of(task, struct bst_store_conn, turn_end);
+    reader->turn_ends = false;
+    if (!reader->in_view) {
+        close_view(reader);
+    }
+}
+
+void bst_store_share_views(struct bst_store_conn *reader, struct bst_loop *loop)
+{
+    reader->turns = loop;
+    reader->turn_end.run = turn_ended;
+}
+
+static bst_result open_view(struct bst_store_conn *reader, uint64_t commits)
+{
+    static const struct bst_sql begin = {"BEGIN"};
+    close_view(reader);
+    BST_TRY(run_fixed(reader, &begin));
+    reader->view_open = true;
+    reader->view_commits = commits;
+    return BST_OK;
+}
+
 bst_result bst_store_read_begin(struct bst_store_conn *reader)
 {
     BST_ENSURE(!reader->writer && !reader->in_view, BST_E_USAGE);
-    BST_TRY(conn_exec(reader, "BEGIN"));
+    /* Before the view, so that the view shows them all. */
+    uint64_t commits = atomic_load(&reader->store->commits);
+    if (!reader->view_open || reader->view_commits != commits) {
+        BST_TRY(open_view(reader, commits));
+    }
+    if (reader->turns && !reader->turn_ends) {
+        bst_loop_at_end(reader->turns, &reader->turn_end);
+        reader->turn_ends = true;
+    }
     reader->in_view = true;
     return BST_OK;
 }
@@ -221,9 +281,10 @@ bst_result bst_store_read_begin(struct bst_store_conn *reader)
 void bst_store_read_end(struct bst_store_conn *reader)
 {
     if (reader->in_view) {
-        /* Nothing was written: whether it commits or rolls back is the same. */
-        sqlite3_exec(reader->db, "ROLLBACK", NULL, NULL, NULL);
         reader->in_view = false;
+        if (!reader->turn_ends) {
+            close_view(reader);
+        }
     }
 }
 
@@ -320,6 +381,9 @@ bst_result bst_sql_begin(struct bst_store_conn *conn, const struct bst_sql *sql,
         if (!q) {
             return why;
         }
+    }
+    if (conn->view_open && !conn->in_view && conn->in_use == 0) {
+        close_view(conn); /* who asks without a view wants what is committed now */
     }
     if (conn->writer && !conn->savepoint && !sqlite3_stmt_readonly(q->stmt)) {
         BST_TRY(before_write(conn));

@@ -66,7 +66,11 @@ void bst_store_close(struct bst_store **store);
 /** A reader of its own; one per thread. It sees what is committed. */
 bst_result bst_store_reader(struct bst_store *store, struct bst_store_conn **ret);
 void bst_store_reader_close(struct bst_store_conn **conn);
-/** One consistent view over several queries. Keep it short: it holds back the checkpoint. */
+/** For a reader that belongs to the thread of `loop`: views that begin in the same turn of the loop are
+ * one view, unless something was committed in between. Saves most of what a short view costs. */
+void bst_store_share_views(struct bst_store_conn *reader, struct bst_loop *loop);
+/** One consistent view over several queries: it shows everything whose `done` was called before. Keep
+ * it short: it holds back the checkpoint. */
 bst_result bst_store_read_begin(struct bst_store_conn *reader);
 void bst_store_read_end(struct bst_store_conn *reader);
 /** From now on, queries of this reader together may take that many virtual machine steps (about

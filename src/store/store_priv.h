@@ -25,6 +25,11 @@ struct bst_store_conn {
     unsigned in_use;       /* queries taken and not yet given back */
     int64_t budget;        /* steps left, when limited */
     bool limited, in_view; /* readers */
+    bool view_open;        /* SQLite's view, which may outlive ours until the end of the turn */
+    uint64_t view_commits; /* it shows at least these */
+    struct bst_loop *turns;
+    struct bst_task turn_end;
+    bool turn_ends; /* turn_end waits */
     bool bulk;             /* gives up when the store closes */
     bool writer, in_job, savepoint;
     sqlite3_stmt *open_savepoint;
@@ -55,6 +60,8 @@ struct bst_store {
     /* Writes are refused: an enum bst_error, and why. Never taken back. */
     atomic_int refused;
     char refused_text[256];
+
+    atomic_uint_fast64_t commits; /* grows between a commit and its completions */
 
     /* Writer thread only. */
     bool idle_wanted;

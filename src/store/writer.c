@@ -325,6 +325,7 @@ static struct bst_store_job *run_transaction(struct bst_store *store, struct bst
     if (!bst_failed(r)) {
         r = commit(store, refused_before);
     }
+    atomic_fetch_add(&store->commits, 1);
     end_transaction(store, !bst_failed(r));
     store->idle_wanted =
         store->idle_wanted && !bst_failed(r); /* it starts again with its next cause */

@@ -36,6 +36,32 @@ void bst_loop_post(struct bst_loop *loop, struct bst_task *task)
     }
 }
 
+void bst_loop_at_end(struct bst_loop *loop, struct bst_task *task)
+{
+    task->next = loop->at_end;
+    loop->at_end = task;
+}
+
+void bst_loop_at_end_cancel(struct bst_loop *loop, struct bst_task *task)
+{
+    for (struct bst_task **at = &loop->at_end; *at; at = &(*at)->next) {
+        if (*at == task) {
+            *at = task->next;
+            return;
+        }
+    }
+}
+
+static void end_turn(struct bst_loop *loop)
+{
+    while (loop->at_end) {
+        struct bst_task *task = loop->at_end;
+        loop->at_end = task->next;
+        task->run(task);
+    }
+    bst_tcp_flush_all(loop);
+}
+
 int64_t bst_loop_now_us(struct bst_loop *loop)
 {
     if (!loop->running) {
@@ -52,7 +78,7 @@ static void turn(struct bst_loop *loop)
     loop->now_us = 0;
     bst_timers_run(loop);
     read_mail(loop);
-    bst_tcp_flush_all(loop);
+    end_turn(loop);
 }
 
 static void nothing(uv_timer_t *timer)
@@ -87,7 +113,7 @@ static void before_sleep(uv_prepare_t *prepare)
 static void after_sleep(uv_check_t *check)
 {
     struct bst_loop *loop = check->data;
-    bst_tcp_flush_all(loop);
+    end_turn(loop);
 }
 
 static void woken(uv_async_t *wake)

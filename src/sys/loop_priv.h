@@ -19,6 +19,7 @@ struct bst_loop {
     uv_timer_t alarm;                /* the next timer */
     uv_timer_t patience;             /* of run_once */
     _Atomic(struct bst_task *) mail; /* newest first */
+    struct bst_task *at_end;         /* of this turn */
     atomic_bool stopped;
     struct bst_timer *timers;
     uint32_t timer_round;

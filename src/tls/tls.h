@@ -177,6 +177,10 @@ struct bst_tls_peer {
 /** NULL before BST_TLS_OPEN. */
 const struct bst_tls_peer *bst_tls_peer(const struct bst_tls *t);
 
+/** Would the peer's certificate be accepted now, by the server's current trust? True for a session
+ * without certificate. @thread the endpoint's loop */
+bool bst_tls_still_trusted(const struct bst_tls *t, struct bst_tls_server *server);
+
 /** The 48 octets of TS-0003 10.3.1 by RFC 5705 without context: id = the first 16 octets.
  * For naming the key before bst_tls_export_key() stores it.
  * @error BST_E_HANDSHAKE  not open, or TLS 1.2 without extended master secret (RFC 7627) */

@@ -146,3 +146,18 @@ bst_result bst_tls_peer_fill(struct bst_tls *t)
     X509 *leaf = SSL_get0_peer_certificate(t->ssl);
     return leaf ? fill_certificate(t, leaf) : BST_OK;
 }
+
+bool bst_tls_still_trusted(const struct bst_tls *t, struct bst_tls_server *server)
+{
+    if (t->state != BST_TLS_OPEN || t->peer.kind != BST_TLS_AUTH_CERT) {
+        return t->state == BST_TLS_OPEN;
+    }
+    struct bst_tls_epoch *epoch = bst_tls_epoch_hold(server);
+    X509 *leaf = SSL_get0_peer_certificate(t->ssl);
+    bool trusted = t->peer.generation == epoch->generation ||
+                   (leaf && !bst_failed(bst_tls_verify_leaf(&epoch->verifier, leaf,
+                                                            SSL_get_peer_cert_chain(t->ssl))));
+    ERR_clear_error();
+    bst_tls_epoch_drop(&epoch);
+    return trusted;
+}

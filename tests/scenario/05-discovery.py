@@ -147,4 +147,14 @@ def wrong_criteria_are_refused(lab):
         eq((query, a.rsc), (query, 4000))
 
 
+def a_relative_path_leads_on_from_each_match(lab):
+    for n in ("one", "two", "three"):
+        lab.cnt("cse-in/d", n, fr="Cd", lbl=["arp"])
+    lab.cin("cse-in/d/one", "1", fr="Cd")
+    lab.cin("cse-in/d/two", "2", fr="Cd")
+    uris = found(lab, "lbl=arp&arp=la")
+    eq(len(uris), 2)
+    eq(sorted(lab.get(u, "Cd").root("m2m:cin")["con"] for u in uris), ["1", "2"])
+
+
 lab.main()

@@ -132,4 +132,61 @@ def a_slow_target_holds_nobody_up(lab):
     slow.close()
 
 
+def contents_go_with_their_events(lab):
+    lab.cnt("cse-in/n", "pair", fr="Cn")
+    expect(subscribe(lab, "cse-in/n/pair", "a", "/id-in/Cn", enc={"net": [3]}, nct=2), 4000)
+    expect(subscribe(lab, "cse-in/n/pair", "b", "/id-in/Cn", enc={"net": [1]}, nct=2), CREATED)
+
+
+def a_missing_instance_is_an_event(lab):
+    l = Listener()
+    lab.cnt("cse-in/n", "none", fr="Cn")
+    expect(subscribe(lab, "cse-in/n/none", "s", l.url, enc={"net": [5]}), CREATED)
+    expect(subscribe(lab, "cse-in/n", "s5", l.url, enc={"net": [5]}), 4000)
+    lab.ae("curious")
+    expect(lab.get("cse-in/n/none/la", "Ccurious"), 4004)
+    expect(lab.get("cse-in/n/none/la", "Cn"), 4004)
+    eq(l.next_event()["nev"]["net"], 5)
+    l.silent()
+    l.close()
+
+
+def what_cannot_be_watched_is_said(lab):
+    lab.cnt("cse-in/n", "plain", fr="Cn")
+    lab.cin("cse-in/n/plain", "x", fr="Cn")
+    expect(subscribe(lab, lab.get("cse-in/n/plain/la", "Cn").root("m2m:cin")["ri"], "s", "/id-in/Cn"), 5203)
+    expect(subscribe(lab, "cse-in/n/plain", "s", "/id-in/Cn", enc={"net": [6]}), 5001)
+    expect(subscribe(lab, "cse-in/n/plain", "s", "/id-in/Cn", enc={"net": [3], "chty": [2]}), 4000)
+    expect(subscribe(lab, "cse-in/n/plain", "s", "ftp://host/x"), 4000)
+    expect(subscribe(lab, "cse-in/n/plain", "s", "/id-in/Cn", bn={"num": 3}), 5001)
+
+
+def new_targets_are_asked_too(lab):
+    old, new, refusing = Listener(), Listener(), Listener(answer=lambda body: 4103)
+    lab.cnt("cse-in/n", "more", fr="Cn")
+    expect(subscribe(lab, "cse-in/n/more", "s", old.url), CREATED)
+    assert old.next().get("vrq") is True
+    expect(lab.put("cse-in/n/more/s", "m2m:sub", {"nu": [old.url, refusing.url]}, fr="Cn"), 5204)
+    eq(lab.get("cse-in/n/more/s", "Cn").root("m2m:sub")["nu"], [old.url])
+    expect(lab.put("cse-in/n/more/s", "m2m:sub", {"nu": [old.url, new.url]}, fr="Cn"), UPDATED)
+    assert new.next().get("vrq") is True
+    old.silent()
+    for listener in (old, new, refusing):
+        listener.close()
+
+
+def a_group_of_targets_is_told_one_by_one(lab):
+    l1, l2 = Listener(), Listener()
+    lab.ae("t1", poa=[l1.url])
+    lab.ae("t2", poa=[l2.url])
+    expect(lab.post("cse-in/n", 9, "m2m:grp", {"rn": "targets", "mnm": 5, "mid": ["cse-in/t1", "cse-in/t2"]}, fr="Cn"),
+           CREATED)
+    lab.cnt("cse-in/n", "fan", fr="Cn")
+    expect(subscribe(lab, "cse-in/n/fan", "s", "cse-in/n/targets", enc={"net": [3]}), CREATED)
+    lab.cin("cse-in/n/fan", "to all", fr="Cn")
+    for l in (l1, l2):
+        eq(l.next_event()["nev"]["rep"]["m2m:cin"]["con"], "to all")
+        l.close()
+
+
 lab.main()

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """TS-0004 7.4.13, 7.4.14: groups and their fan-out point."""
 import lab
-from lab import CIN, CNT, CREATED, DELETED, GRP, OK, UPDATED, eq, expect
+from lab import CIN, CNT, CREATED, DELETED, GRP, OK, UPDATED, eq, expect, select_wait
 
 
 def group(lab, name, mid, fr="Cg", **more):
@@ -48,6 +48,35 @@ def an_empty_group_has_nobody_to_ask(lab):
     expect(lab.get("cse-in/g/empty/fopt", "Cg"), 4109, 403)
     expect(lab.put("cse-in/g/empty", "m2m:grp", {"mid": ["cse-in/g/c"]}, fr="Cg"), UPDATED)
     expect(lab.get("cse-in/g/empty/fopt", "Cg"), OK)
+
+
+def members_policies_decide_over_the_fan_out_point(lab):
+    lab.ae("friend")
+    rules = {"rn": "macp", "pv": {"acr": [{"acor": ["Cg", "Cfriend"], "acop": 63}]},
+             "pvs": {"acr": [{"acor": ["Cg"], "acop": 63}]}}
+    expect(lab.post("cse-in/g", 1, "m2m:acp", rules, fr="Cg"), CREATED)
+    lab.cnt("cse-in/g", "shared", fr="Cg", acpi=["cse-in/g/macp"])
+    expect(group(lab, "own", ["cse-in/g/shared"]), CREATED)
+    expect(lab.get("cse-in/g/own/fopt", "Cfriend"), 4103)
+    expect(group(lab, "open", ["cse-in/g/shared"], macp=["cse-in/g/macp"]), CREATED)
+    a = expect(lab.get("cse-in/g/open/fopt", "Cfriend"), OK).root("m2m:agr")
+    eq([r["rsc"] for r in a["m2m:rsp"]], [2000])
+    expect(lab.get("cse-in/g/open", "Cfriend"), 4103)
+
+
+def deleted_members_leave_the_group(lab):
+    for n in ("x", "y"):
+        lab.cnt("cse-in/g", n, fr="Cg")
+    expect(group(lab, "goers", ["cse-in/g/x", "cse-in/g/y", "cse-in/g"]), CREATED)
+    lab.delete("cse-in/g/x", "Cg")
+    expect(group(lab, "rest", ["cse-in/g/y"]), CREATED)
+    a = expect(lab.delete("cse-in/g/rest/fopt", "Cg"), OK).root("m2m:agr")
+    eq([r["rsc"] for r in a["m2m:rsp"]], [DELETED])
+    for _ in range(100):
+        if lab.get("cse-in/g/rest", "Cg").root("m2m:grp")["cnm"] == 0:
+            return
+        select_wait(0.05)
+    raise AssertionError("the deleted member stays in the group")
 
 
 lab.main()

@@ -89,4 +89,41 @@ def a_polling_channel_delivers_to_its_owner_only(lab):
     eq(sgn["nev"]["rep"]["m2m:cin"]["con"], "polled")
 
 
+def an_ae_has_one_polling_channel(lab):
+    expect(lab.post("cse-in/p", PCH, "m2m:pch", {"rn": "second"}, fr="Cp"), 4105)
+    expect(lab.post("cse-in/r/c", PCH, "m2m:pch", {"rn": "astray"}, fr="Cr"), 4108)
+
+
+def a_polled_request_is_answered_by_a_notify(lab):
+    lab.ae("q", rr=False)
+    expect(lab.post("cse-in/q", PCH, "m2m:pch", {"rn": "pch"}, fr="Cq"), CREATED)
+    lab.cnt("cse-in/r", "watched", fr="Cr")
+    got = {}
+
+    def subscribe():
+        got["sub"] = lab.post("cse-in/r/watched", 23, "m2m:sub", {"rn": "s", "nu": ["/id-in/Cq"], "enc": {"net": [3]}},
+                              fr="Cr")
+
+    t = threading.Thread(target=subscribe)
+    t.start()
+    a = expect(lab.get("cse-in/q/pch/pcu", "Cq", headers={"X-M2M-RET": "8000"}), OK)
+    asked = a.json.get("m2m:rqp", a.json)
+    assert asked["pc"]["m2m:sgn"]["vrq"] is True, asked
+    answer = {"m2m:rsp": {"rsc": OK, "rqi": asked["rqi"]}}
+    expect(lab.send("POST", "cse-in/q/pch/pcu", "Cr", answer), 4103)
+    expect(lab.send("POST", "cse-in/q/pch/pcu", "Cq", {"m2m:sgn": {}}), 4000)
+    expect(lab.send("POST", "cse-in/q/pch/pcu", "Cq", answer), OK)
+    t.join(10)
+    expect(got["sub"], CREATED)
+
+
+def a_request_resource_is_the_cses(lab):
+    expect(lab.post("cse-in", 17, "m2m:req", {"rn": "forged", "op": 2, "tg": "cse-in", "org": "Cr", "rid": "1",
+                                              "rs": 1, "mi": {}}, fr="Cr"), 4005)
+    a = expect(lab.get("cse-in/r?rt=1", "Cr"), 1001)
+    uri = a.root("m2m:uri")
+    result(lab, uri, "Cr")
+    expect(lab.put(uri, "m2m:req", {"lbl": ["x"]}, fr="Cr"), 4005)
+
+
 lab.main()

@@ -9,22 +9,22 @@ from provider import CREATED, DOMAIN, OK, eq, expect
 OWN = f"//{DOMAIN}/id-in/"
 
 
-def bindings(site):
+def bindings(of):
     """(name of the binding, its AE-ID-Stem, function that opens a connection), each registered."""
-    if not hasattr(site, "bound"):
-        key = site.add_key(f"bound@{DOMAIN}")
-        pair = site.ca.ae("Ccert")
-        site.bound = [("key 1.2", "Ckey", lambda: site.by_psk(f"bound@{DOMAIN}", key)),
-                      ("key 1.3", "Ckey", lambda: site.by_psk(f"bound@{DOMAIN}", key, "-tls1_3")),
-                      ("certificate 1.2", "Ccert", lambda: site.by_cert(pair, version=ssl.TLSVersion.TLSv1_2)),
-                      ("certificate 1.3", "Ccert", lambda: site.by_cert(pair, version=ssl.TLSVersion.TLSv1_3))]
+    if not hasattr(of, "bound"):
+        key = of.add_key(f"bound@{DOMAIN}")
+        pair = of.ca.ae("Ccert")
+        of.bound = [("key 1.2", "Ckey", lambda: of.by_psk(f"bound@{DOMAIN}", key)),
+                      ("key 1.3", "Ckey", lambda: of.by_psk(f"bound@{DOMAIN}", key, "-tls1_3")),
+                      ("certificate 1.2", "Ccert", lambda: of.by_cert(pair, version=ssl.TLSVersion.TLSv1_2)),
+                      ("certificate 1.3", "Ccert", lambda: of.by_cert(pair, version=ssl.TLSVersion.TLSv1_3))]
         for i in (0, 2):
-            with site.bound[i][2]() as h:
-                expect(h.register("ae-" + site.bound[i][1], site.bound[i][1]), CREATED)
-        victim = site.add_key(f"victim@{DOMAIN}")
-        site.victim = site.by_psk(f"victim@{DOMAIN}", victim)
-        expect(site.victim.register("ae-victim", "Cvictim"), CREATED)
-    return site.bound
+            with of.bound[i][2]() as h:
+                expect(h.register("ae-" + of.bound[i][1], of.bound[i][1]), CREATED)
+        victim = of.add_key(f"victim@{DOMAIN}")
+        of.victim = of.by_psk(f"victim@{DOMAIN}", victim)
+        expect(of.victim.register("ae-victim", "Cvictim"), CREATED)
+    return of.bound
 
 
 def from_is_bound_to_the_credential_for_every_kind_of_association(site):

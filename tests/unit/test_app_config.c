@@ -217,6 +217,24 @@ static void origins_are_shown(void **state)
     assert_non_null(strstr(text, "sp-domain: \"acme.example.com\"  # default\n"));
 }
 
+static void a_reload_takes_what_can_change_at_once(void **state)
+{
+    bst_auto(config) running = {0};
+    bst_auto(config) fresh = {0};
+    bst_auto(buf) waiting = {0};
+    assert_ok(bst_config_read(BST_VIEW("workers: 2\ncse: {listen: ['a:1'], name: x}\n"), "t.yaml", &running));
+    assert_ok(bst_config_read(BST_VIEW("workers: 3\ncse: {listen: ['a:2'], name: y}\n"
+                                       "notify: {allow: [10.0.0.0/8]}\nlog: {level: debug}\n"),
+                              "t.yaml", &fresh));
+    assert_ok(bst_config_merge(&running, &fresh, &waiting));
+    assert_int_equal(fresh.workers, 2);
+    assert_string_equal(fresh.cse.listen.items[0], "a:1");
+    assert_string_equal(fresh.cse.name, "x");
+    assert_string_equal(fresh.notify.allow.items[0], "10.0.0.0/8");
+    assert_string_equal(fresh.log.level, "debug");
+    assert_true(bst_view_is(bst_buf_view(&waiting), "workers, cse.name, cse.listen"));
+}
+
 static void the_reference_in_docs_is_the_schema(void **state)
 {
     bst_auto(buf) reference = {0};
@@ -270,6 +288,7 @@ int main(void)
         cmocka_unit_test(rules_between_values_hold),
         cmocka_unit_test(what_is_shown_can_be_read_again),
         cmocka_unit_test(origins_are_shown),
+        cmocka_unit_test(a_reload_takes_what_can_change_at_once),
         cmocka_unit_test(the_reference_in_docs_is_the_schema),
         cmocka_unit_test(every_failed_allocation_is_reported),
     };

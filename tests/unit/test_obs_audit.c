@@ -345,6 +345,7 @@ static void equal_denials_become_one_counted_record(void **state)
         e.peer = bst_view(peer);
         assert_ok(bst_audit_write(audit, &e));
     }
+    e.peer = BST_VIEW("10.0.0.7:1");
     e.decision = BST_VIEW("allowed");
     assert_ok(bst_audit_write(audit, &e));
     assert_ok(bst_audit_write(audit, &e));

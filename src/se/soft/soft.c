@@ -1,6 +1,7 @@
 /* Software backend, protection level 1: key values sealed in ordinary memory, opened into locked
  * memory for the moment of their use; persistent ones in the folder's sealed log. */
 #include "crypto/aead.h"
+#include "crypto/agree.h"
 #include "crypto/pkey.h"
 #include "crypto/rand.h"
 #include "se/soft/soft_priv.h"
@@ -98,6 +99,9 @@ static bst_result load_pkey(const struct bst_key_attrs *attrs, const struct bst_
 {
     bst_auto_pkey *pkey = NULL;
     enum bst_pkey_kind kind;
+    if (attrs->type == BST_KEY_X25519) {
+        return bst_agree_key_load(BST_CURVE_X25519, bst_view_of(value->ptr, value->len), ret);
+    }
     BST_TRY(bst_pkey_load(bst_view_of(value->ptr, value->len), &pkey));
     BST_TRY(bst_pkey_kind(pkey, &kind));
     if (kind != pkey_kind(attrs->type)) {
@@ -271,6 +275,8 @@ static bst_result create_pair(struct soft *soft, const struct bst_key_attrs *att
     bst_auto(secret) der = {0};
     if (value) {
         BST_TRY(load_pkey(attrs, value, &pkey));
+    } else if (attrs->type == BST_KEY_X25519) {
+        BST_TRY(bst_agree_key_generate(BST_CURVE_X25519, &pkey));
     } else {
         BST_TRY(bst_pkey_generate(pkey_kind(attrs->type), &pkey));
     }
@@ -349,6 +355,31 @@ static bst_result soft_ecies_open(struct bst_se_backend *backend, struct bst_se_
     bst_auto_pkey *pkey = NULL;
     BST_TRY(pkey_of(soft_of(backend), object_of(object), &pkey));
     return bst_ecies_open(pkey, info, blob, ret);
+}
+
+static bst_result soft_agree(struct bst_se_backend *backend, struct bst_se_object *object,
+                             struct bst_view point, struct bst_view info, size_t len,
+                             struct bst_secret *ret)
+{
+    enum bst_curve curve =
+        object->attrs.type == BST_KEY_X25519 ? BST_CURVE_X25519 : BST_CURVE_P256;
+    bst_auto_pkey *pkey = NULL;
+    bst_auto(secret) z = {0}, derived = {0};
+    BST_TRY(pkey_of(soft_of(backend), object_of(object), &pkey));
+    BST_TRY(bst_agree(curve, pkey, point, &z));
+    BST_TRY(bst_secret_init(&derived, len));
+    BST_TRY(bst_x963_sha256(bst_view_of(z.ptr, z.len), info, derived.ptr, derived.len));
+    *ret = derived;
+    derived = (struct bst_secret){0};
+    return BST_OK;
+}
+
+static bst_result soft_run(struct bst_se_backend *backend, struct bst_se_object *object,
+                           const struct bst_se_routine *routine, void *io)
+{
+    bst_auto(secret) value = {0};
+    BST_TRY(open_value(soft_of(backend), object_of(object), &value));
+    return routine->run(bst_view_of(value.ptr, value.len), io);
 }
 
 static bst_result soft_release(struct bst_se_backend *backend, struct bst_se_object *object,
@@ -523,5 +554,7 @@ const struct bst_se_backend_ops bst_se_soft = {
     .seal = soft_seal,
     .unseal = soft_unseal,
     .ecies_open = soft_ecies_open,
+    .agree = soft_agree,
+    .run = soft_run,
     .release = soft_release,
 };
