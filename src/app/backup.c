@@ -28,7 +28,8 @@ static int remove_one(const char *path, const struct stat *st, int kind, struct 
 
 static bst_result remove_tree(const char *path)
 {
-    if (bst_file_exists(path) && nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT) != 0) {
+    if (bst_file_exists(path) &&
+        nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT) != 0) {
         BST_FAIL(BST_E_IO, "%s could not be removed", path);
     }
     return BST_OK;
@@ -102,7 +103,8 @@ static bst_result copy_store(struct bst_store *store, const char *to, const char
     return bst_store_snapshot(store, target, NULL, NULL);
 }
 
-/* The secure environment may be written to meanwhile: an unchanged manifest says that it was not. */
+/* The secure environment may be written to meanwhile: an unchanged manifest says that it was not.
+ */
 static bst_result copy_keys(const char *from, const char *to)
 {
     char manifest[BST_PATH_MAX];

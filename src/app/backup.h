@@ -13,7 +13,7 @@ bst_result bst_snapshot_remove(const char *folder);
 
 /** Who can open it: exactly one. */
 struct bst_backup_lock {
-    struct bst_view recipient;       /* public key, PEM or DER SubjectPublicKeyInfo, EC P-256 */
+    struct bst_view recipient; /* public key, PEM or DER SubjectPublicKeyInfo, EC P-256 */
     const struct bst_secret *passphrase;
 };
 /** Pack a folder (recursively) into one encrypted file, durable on return.
@@ -34,11 +34,13 @@ bst_result bst_backup_info(const char *file, struct bst_backup_info *ret);
 /** Unpack into a new folder. Nothing is left of it on failure.
  * @error BST_E_SE_PIN   wrong key or passphrase
  * @error BST_E_CORRUPT  changed or cut off */
-bst_result bst_backup_unpack(const char *file, const struct bst_backup_key *key, const char *folder);
+bst_result bst_backup_unpack(const char *file, const struct bst_backup_key *key,
+                             const char *folder);
 
 /** What going from the present state to an older one would undo: one line each; empty: nothing.
  * Works on folders, the present one not in use. */
 bst_result bst_backup_undo(const char *present, const char *older, struct bst_buf *ret_lines);
 /** Replace the state of a folder by an unpacked one and raise the generation. The old state is kept
  * aside under the returned name. */
-bst_result bst_backup_replace(const char *folder, const char *unpacked, char ret_kept[BST_PATH_MAX]);
+bst_result bst_backup_replace(const char *folder, const char *unpacked,
+                              char ret_kept[BST_PATH_MAX]);

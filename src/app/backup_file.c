@@ -5,9 +5,9 @@
  *     stream header, then sealed chunks (crypto/aead.h), the last one marked
  *
  * The file key is random. It is wrapped for the recipient (ECIES) or sealed under a key of the
- * passphrase (Argon2id); the stream's key is derived from it and from the JSON line, so that a changed
- * line opens nothing. Inside: for each file a line of JSON with name and size, then its bytes; at the
- * end a line that says so. */
+ * passphrase (Argon2id); the stream's key is derived from it and from the JSON line, so that a
+ * changed line opens nothing. Inside: for each file a line of JSON with name and size, then its
+ * bytes; at the end a line that says so. */
 #include "app/backup.h"
 
 #include "base/time.h"
@@ -138,7 +138,8 @@ static bst_result wrap_for_recipient(struct bst_view recipient, const struct bst
     bst_auto(buf) wrapped = {0};
     BST_TRY(bst_pkey_load_public(recipient, &key));
     BST_TRY(bst_pkey_spki(key, &spki));
-    BST_TRY(bst_ecies_seal(bst_buf_view(&spki), BST_VIEW(ECIES_INFO), secret_view(file_key), &wrapped));
+    BST_TRY(
+        bst_ecies_seal(bst_buf_view(&spki), BST_VIEW(ECIES_INFO), secret_view(file_key), &wrapped));
     bst_buf_adds(head, ",\"for\":\"recipient\",\"key\":\"");
     bst_base64url_add(head, bst_buf_view(&wrapped));
     bst_buf_addc(head, '"');
@@ -154,7 +155,8 @@ static bst_result wrap_for_passphrase(const struct bst_secret *passphrase,
     bst_auto(buf) wrapped = {0};
     BST_TRY(bst_random(salt, sizeof salt));
     BST_TRY(bst_passphrase_key(passphrase, &cost, salt, &key));
-    BST_TRY(bst_aead_seal(secret_view(&key), BST_VIEW(ECIES_INFO), secret_view(file_key), &wrapped));
+    BST_TRY(
+        bst_aead_seal(secret_view(&key), BST_VIEW(ECIES_INFO), secret_view(file_key), &wrapped));
     bst_buf_addf(head, ",\"for\":\"passphrase\",\"passes\":%u,\"kib\":%u,\"lanes\":%u,\"salt\":\"",
                  cost.passes, cost.kib, cost.lanes);
     bst_base64url_add(head, bst_view_of(salt, sizeof salt));
@@ -164,7 +166,8 @@ static bst_result wrap_for_passphrase(const struct bst_secret *passphrase,
     return BST_OK;
 }
 
-static bst_result write_head(struct packer *p, const struct bst_backup_lock *lock, int64_t generation)
+static bst_result write_head(struct packer *p, const struct bst_backup_lock *lock,
+                             int64_t generation)
 {
     bst_auto(secret) file_key = {0};
     bst_auto(secret) key = {0};
@@ -238,7 +241,8 @@ static bst_result read_salt(yyjson_val *root, struct head *h)
     BST_TRY(bst_json_i64(root, "passes", &passes));
     BST_TRY(bst_json_i64(root, "kib", &kib));
     BST_TRY(bst_json_i64(root, "lanes", &lanes));
-    BST_ENSURE(passes > 0 && passes < 1000 && kib > 0 && kib < (1 << 30) && lanes > 0 && lanes < 1000,
+    BST_ENSURE(passes > 0 && passes < 1000 && kib > 0 && kib < (1 << 30) && lanes > 0 &&
+                   lanes < 1000,
                BST_E_VALUE);
     h->cost = (struct bst_passphrase_cost){(uint32_t)passes, (uint32_t)kib, (uint32_t)lanes};
     return BST_OK;
@@ -293,7 +297,8 @@ bst_result bst_backup_info(const char *file, struct bst_backup_info *ret)
 
 /* --- unpacking ------------------------------------------------------------------------------ */
 
-static bst_result unwrap(const struct head *h, const struct bst_backup_key *key, struct bst_secret *ret)
+static bst_result unwrap(const struct head *h, const struct bst_backup_key *key,
+                         struct bst_secret *ret)
 {
     bst_auto(secret) from_passphrase = {0};
     bst_result r;

@@ -1,8 +1,8 @@
 /* What an older state does not know yet, and putting it in the place of the present one. */
 #include "app/backup.h"
 
-#include "app/server_priv.h"
 #include "app/issued.h"
+#include "app/server_priv.h"
 #include "store/resource.h"
 #include "sys/clock.h"
 
@@ -123,7 +123,8 @@ static bst_result read_facts(const char *folder, struct facts *f)
 
 /* --- the difference ------------------------------------------------------------------------- */
 
-static void tell_difference(const struct facts *present, const struct facts *older, struct bst_buf *out)
+static void tell_difference(const struct facts *present, const struct facts *older,
+                            struct bst_buf *out)
 {
     size_t cursor = 0;
     struct bst_view key;
@@ -138,8 +139,9 @@ static void tell_difference(const struct facts *present, const struct facts *old
                      (long long)present->generation, (long long)older->generation);
     }
     if (present->highest_id > older->highest_id) {
-        bst_buf_addf(out, "resources made since then would be lost: %lld now, %lld in the backup; their "
-                          "identifiers would be given out again\n",
+        bst_buf_addf(out,
+                     "resources made since then would be lost: %lld now, %lld in the backup; their "
+                     "identifiers would be given out again\n",
                      (long long)present->resources, (long long)older->resources);
     }
 }

@@ -196,7 +196,8 @@ static bst_result init(struct bst_config *config)
     config->origins = bst_alloc(bst_config_schema_count * sizeof *config->origins);
     BST_ENSURE(config->origins, BST_E_NOMEM);
     for (size_t i = 0; i < bst_config_schema_count; i++) {
-        BST_TRY(set_default(&bst_config_schema[i], bst_config_field(config, &bst_config_schema[i])));
+        BST_TRY(
+            set_default(&bst_config_schema[i], bst_config_field(config, &bst_config_schema[i])));
     }
     return BST_OK;
 }

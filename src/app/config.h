@@ -1,5 +1,5 @@
-/* Configuration: YAML read by one schema table. Unknown, doubled or wrong keys are fatal, with their
- * place in the file. No option takes a secret: only the place of one. */
+/* Configuration: YAML read by one schema table. Unknown, doubled or wrong keys are fatal, with
+ * their place in the file. No option takes a secret: only the place of one. */
 #pragma once
 
 #include "base/text.h"
@@ -71,8 +71,8 @@ struct bst_config {
         char *state_key;
     } se;
 
-    char *file;    /* where it was read from; NULL: defaults only */
-    int *origins;  /* per schema row: the line, 0 = default, -1 = command line */
+    char *file;   /* where it was read from; NULL: defaults only */
+    int *origins; /* per schema row: the line, 0 = default, -1 = command line */
 };
 void bst_config_clear(struct bst_config *config);
 
@@ -94,7 +94,7 @@ struct bst_config_option {
     int64_t min, max;     /* integers */
     const char *choices;  /* texts: the allowed ones separated by '|', or NULL */
     bst_result (*check)(struct bst_view value); /* texts and items; may be NULL */
-    bool live;            /* a reload applies it; others need a restart */
+    bool live;                                  /* a reload applies it; others need a restart */
     const char *text;
 };
 extern const struct bst_config_option bst_config_schema[];
@@ -114,8 +114,8 @@ bst_result bst_config_set(struct bst_config *config, struct bst_view assignment)
 /** Rules between values. */
 bst_result bst_config_check(const struct bst_config *config);
 
-/** Make `fresh` one that a running server can take: options that need a restart get the running value
- * back, and their names go to ret_waiting. */
+/** Make `fresh` one that a running server can take: options that need a restart get the running
+ * value back, and their names go to ret_waiting. */
 bst_result bst_config_merge(const struct bst_config *running, struct bst_config *fresh,
                             struct bst_buf *ret_waiting);
 

@@ -1,4 +1,5 @@
-/* A new configuration for a running server: what can change at once does, the rest stays as it was. */
+/* A new configuration for a running server: what can change at once does, the rest stays as it was.
+ */
 #include "app/config_priv.h"
 
 static bool same_texts(const struct bst_config_texts *a, const struct bst_config_texts *b)

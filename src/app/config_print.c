@@ -115,9 +115,10 @@ bst_result bst_config_show_json(const struct bst_config *config, struct bst_buf 
         bst_buf_addf(ret, "%s\"%s\":{\"value\":", i ? "," : "", bst_config_schema[i].name);
         add_value(ret, config, &bst_config_schema[i]);
         int origin = config->origins[i];
-        bst_buf_addf(ret, ",\"origin\":\"%s\"", origin > 0   ? "file"
-                                                : origin < 0 ? "command line"
-                                                             : "default");
+        bst_buf_addf(ret, ",\"origin\":\"%s\"",
+                     origin > 0   ? "file"
+                     : origin < 0 ? "command line"
+                                  : "default");
         if (origin > 0) {
             bst_buf_addf(ret, ",\"line\":%d", origin);
         }
@@ -173,16 +174,16 @@ static void add_row(struct bst_buf *out, const struct bst_config_option *option)
 
 bst_result bst_config_reference(struct bst_buf *ret)
 {
-    bst_buf_adds(ret,
-                 "# Configuration\n\n"
-                 "Bastide reads `/etc/bastide/bastide.yaml`, or `bastide.yaml` in the state folder, or "
-                 "the file\ngiven with `--config`. `bastide config check` tells what is wrong with a "
-                 "file,\n`bastide config show --origin` where each value comes from. Paths that do not "
-                 "begin\nwith `/` are below the state folder. A name such as `cse.listen` is the key "
-                 "`listen`\nunder `cse:`. An unknown key is an error. No option takes a secret.\n\n"
-                 "This page is made by `bastide config reference`.\n\n"
-                 "| option | type | default | change takes | meaning |\n"
-                 "| --- | --- | --- | --- | --- |\n");
+    bst_buf_adds(
+        ret, "# Configuration\n\n"
+             "Bastide reads `/etc/bastide/bastide.yaml`, or `bastide.yaml` in the state folder, or "
+             "the file\ngiven with `--config`. `bastide config check` tells what is wrong with a "
+             "file,\n`bastide config show --origin` where each value comes from. Paths that do not "
+             "begin\nwith `/` are below the state folder. A name such as `cse.listen` is the key "
+             "`listen`\nunder `cse:`. An unknown key is an error. No option takes a secret.\n\n"
+             "This page is made by `bastide config reference`.\n\n"
+             "| option | type | default | change takes | meaning |\n"
+             "| --- | --- | --- | --- | --- |\n");
     for (size_t i = 0; i < bst_config_schema_count; i++) {
         add_row(ret, &bst_config_schema[i]);
     }

@@ -30,7 +30,8 @@ static bst_result check_domain(struct bst_view v)
             BST_FAIL(BST_E_VALUE, "'%.*s' is not a domain name", BST_VIEW_ARGS(v));
         }
     }
-    return v.len > 253 ? bst_error_detailed(BST_E_VALUE, "the domain name is longer than 253") : BST_OK;
+    return v.len > 253 ? bst_error_detailed(BST_E_VALUE, "the domain name is longer than 253")
+                       : BST_OK;
 }
 
 static bst_result check_domain_or_none(struct bst_view v)

@@ -1,5 +1,5 @@
-/* Reading YAML events by the schema. Only plain trees: one document, no anchors, aliases or tags, so
- * that what stands in the file is what holds. Every message begins with file:line:column. */
+/* Reading YAML events by the schema. Only plain trees: one document, no anchors, aliases or tags,
+ * so that what stands in the file is what holds. Every message begins with file:line:column. */
 #include "app/config_priv.h"
 
 #include <stdio.h>

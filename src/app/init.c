@@ -1,5 +1,5 @@
-/* Making a state folder: keys, project CA, certificates of CSE and MEF, the administrator's profile,
- * configuration. The marker file comes last: what has none was not finished. */
+/* Making a state folder: keys, project CA, certificates of CSE and MEF, the administrator's
+ * profile, configuration. The marker file comes last: what has none was not finished. */
 #include "app/issued.h"
 #include "app/profile.h"
 #include "app/state_priv.h"
@@ -22,12 +22,11 @@ static void tell(const struct bst_init_report *report, const char *what, const c
 
 static bst_result make_key(struct bst_se *se, const char *label, bst_key *ret)
 {
-    return bst_se_key_generate(se,
-                               &(struct bst_key_attrs){.type = BST_KEY_EC_P256,
-                                                       .uses = BST_KEY_USE_SIGN,
-                                                       .label = label,
-                                                       .persistent = true},
-                               ret);
+    return bst_se_key_generate(
+        se,
+        &(struct bst_key_attrs){
+            .type = BST_KEY_EC_P256, .uses = BST_KEY_USE_SIGN, .label = label, .persistent = true},
+        ret);
 }
 
 static bst_result make_audit_key(struct bst_state *state)
@@ -74,8 +73,10 @@ static bst_result make_server(struct bst_state *state, struct bst_pki *pki, cons
     BST_TRY(make_key(state->se, label, &key));
     BST_TRY(bst_se_key_public(state->se, key, &spki));
     /* A CSE is a client too: towards MEFs, other CSEs, and targets of notifications. */
-    struct bst_ca_order order = {.flavour = flavour, .name = bst_view(fqdn),
-                                 .role = BST_CERT_ANY_ROLE, .lifetime_us = CERTIFICATE_LIFE_US};
+    struct bst_ca_order order = {.flavour = flavour,
+                                 .name = bst_view(fqdn),
+                                 .role = BST_CERT_ANY_ROLE,
+                                 .lifetime_us = CERTIFICATE_LIFE_US};
     BST_TRY(bst_ca_issue(state, pki, &order, bst_buf_view(&spki), &pem));
     BST_TRY(bst_state_path(state->folder, file, path));
     return bst_file_write_atomic(path, bst_buf_view(&pem), 0644);
@@ -138,8 +139,10 @@ static bst_result admin_certificate(struct bst_state *state, struct bst_pki *pki
              config->cse.admin[0] == 'S' ? "" : config->cse.id, "/", config->cse.admin);
     BST_TRY(make_key(se, BST_PROFILE_KEY_TLS, &key));
     BST_TRY(bst_se_key_public(se, key, &spki));
-    struct bst_ca_order order = {.common_name = bst_view(config->cse.admin), .flavour = BST_CERT_AE,
-                                 .name = bst_view(name), .role = BST_CERT_ANY_ROLE,
+    struct bst_ca_order order = {.common_name = bst_view(config->cse.admin),
+                                 .flavour = BST_CERT_AE,
+                                 .name = bst_view(name),
+                                 .role = BST_CERT_ANY_ROLE,
                                  .lifetime_us = CERTIFICATE_LIFE_US};
     return bst_ca_issue(state, pki, &order, bst_buf_view(&spki), ret_pem);
 }
@@ -198,8 +201,9 @@ static bst_result make_config(struct bst_state *state, const struct bst_init_rep
     if (bst_file_exists(path)) {
         return BST_OK;
     }
-    bst_buf_adds(&text, "# Configuration of Bastide; 'bastide config reference' explains every option.\n"
-                        "# What is not here has its default.\n");
+    bst_buf_adds(&text,
+                 "# Configuration of Bastide; 'bastide config reference' explains every option.\n"
+                 "# What is not here has its default.\n");
     BST_TRY(bst_config_write_changed(&state->config, &text));
     BST_TRY(bst_file_write_atomic(path, bst_buf_view(&text), 0600));
     tell(report, "configuration", path);
@@ -224,7 +228,8 @@ static bst_result init_parts(struct bst_state *state, const struct bst_state_opt
     BST_TRY(bst_state_config(options, &state->config));
     BST_TRY(bst_state_path(state->folder, "se", path));
     if (bst_file_exists(path)) {
-        BST_FAIL(BST_E_EXISTS, "%s holds an initialisation that did not finish; remove the folder first",
+        BST_FAIL(BST_E_EXISTS,
+                 "%s holds an initialisation that did not finish; remove the folder first",
                  state->folder);
     }
     BST_TRY(make_folders(state->folder));
@@ -240,7 +245,8 @@ static bst_result init_parts(struct bst_state *state, const struct bst_state_opt
     return make_marker(state);
 }
 
-bst_result bst_state_init(const struct bst_state_options *options, const struct bst_init_report *report)
+bst_result bst_state_init(const struct bst_state_options *options,
+                          const struct bst_init_report *report)
 {
     if (bst_state_exists(options->folder)) {
         BST_FAIL(BST_E_EXISTS, "%s was initialised before; to begin anew, move it away first",

@@ -21,8 +21,11 @@ struct place {
 static bst_result place_of(struct bst_state *state, struct place *ret)
 {
     BST_TRY(bst_state_path(state->folder, "pki", ret->dir));
-    ret->config = (struct bst_pki_config){.se = state->se, .host = &state->file_host, .dir = ret->dir,
-                                          .name = "ca", .crl_lifetime_us = CRL_LIFE_US};
+    ret->config = (struct bst_pki_config){.se = state->se,
+                                          .host = &state->file_host,
+                                          .dir = ret->dir,
+                                          .name = "ca",
+                                          .crl_lifetime_us = CRL_LIFE_US};
     return BST_OK;
 }
 
@@ -76,16 +79,21 @@ static bst_result record_issue(const struct bst_state *state, const struct bst_c
     return record(state, &line);
 }
 
-bst_result bst_ca_issue(struct bst_state *state, struct bst_pki *pki, const struct bst_ca_order *order,
-                        struct bst_view spki, struct bst_buf *ret_pem)
+bst_result bst_ca_issue(struct bst_state *state, struct bst_pki *pki,
+                        const struct bst_ca_order *order, struct bst_view spki,
+                        struct bst_buf *ret_pem)
 {
     bst_auto(buf) pem = {0};
     struct bst_cert_san san = {.flavour = order->flavour, .name = order->name};
     struct bst_view name = order->common_name.len ? order->common_name : order->name;
     struct bst_pki_order made = {
         /* X.520: a common name has at most 64 characters; the name that counts is the other one. */
-        .common_name = name.len > 64 ? BST_VIEW("") : name, .names = &san, .n_names = 1,
-        .role = order->role, .begin_us = order->begin_us, .lifetime_us = order->lifetime_us,
+        .common_name = name.len > 64 ? BST_VIEW("") : name,
+        .names = &san,
+        .n_names = 1,
+        .role = order->role,
+        .begin_us = order->begin_us,
+        .lifetime_us = order->lifetime_us,
     };
     if (order->name.len >= BST_CERT_NAME_BYTES) {
         BST_FAIL(BST_E_TOO_LONG, "a name in a certificate has at most %d characters",
@@ -186,8 +194,8 @@ bst_result bst_ca_list(const struct bst_state *state, struct bst_issued **ret, s
 
 /* --- revoking ------------------------------------------------------------------------------- */
 
-static bst_result revoke_one(struct bst_state *state, struct bst_pki *pki, const struct bst_issued *item,
-                             int reason)
+static bst_result revoke_one(struct bst_state *state, struct bst_pki *pki,
+                             const struct bst_issued *item, int reason)
 {
     bst_auto(buf) line = {0};
     BST_TRY(bst_pki_revoke(pki, bst_view(item->serial), reason));
@@ -196,14 +204,15 @@ static bst_result revoke_one(struct bst_state *state, struct bst_pki *pki, const
     return record(state, &line);
 }
 
-bst_result bst_ca_revoke(struct bst_state *state, struct bst_pki *pki, struct bst_view which, int reason,
-                         size_t *ret_n)
+bst_result bst_ca_revoke(struct bst_state *state, struct bst_pki *pki, struct bst_view which,
+                         int reason, size_t *ret_n)
 {
     bst_auto_free struct bst_issued *items = NULL;
     size_t n, known = 0, revoked = 0;
     BST_TRY(bst_ca_list(state, &items, &n));
     for (size_t i = 0; i < n; i++) {
-        if (!bst_view_eq_nocase(bst_view(items[i].serial), which) && !bst_view_is(which, items[i].name)) {
+        if (!bst_view_eq_nocase(bst_view(items[i].serial), which) &&
+            !bst_view_is(which, items[i].name)) {
             continue;
         }
         known++;

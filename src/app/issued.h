@@ -1,5 +1,5 @@
-/* The project CA as the daemon and init use it: what it issued is on record by name, so that it can be
- * found again for revocation. */
+/* The project CA as the daemon and init use it: what it issued is on record by name, so that it can
+ * be found again for revocation. */
 #pragma once
 
 #include "app/state.h"
@@ -21,8 +21,9 @@ struct bst_ca_order {
     int64_t lifetime_us;
 };
 /** Issue, and put it on record before it is returned. `spki` is DER or PEM; appends PEM. */
-bst_result bst_ca_issue(struct bst_state *state, struct bst_pki *pki, const struct bst_ca_order *order,
-                        struct bst_view spki, struct bst_buf *ret_pem);
+bst_result bst_ca_issue(struct bst_state *state, struct bst_pki *pki,
+                        const struct bst_ca_order *order, struct bst_view spki,
+                        struct bst_buf *ret_pem);
 
 struct bst_issued {
     char serial[48];
@@ -34,5 +35,5 @@ struct bst_issued {
 bst_result bst_ca_list(const struct bst_state *state, struct bst_issued **ret, size_t *ret_n);
 /** Revoke by serial number or by name (all that carry it). *ret_n: how many.
  * @error BST_E_NOT_FOUND  the CA issued no such certificate */
-bst_result bst_ca_revoke(struct bst_state *state, struct bst_pki *pki, struct bst_view which, int reason,
-                         size_t *ret_n);
+bst_result bst_ca_revoke(struct bst_state *state, struct bst_pki *pki, struct bst_view which,
+                         int reason, size_t *ret_n);

@@ -29,7 +29,8 @@ static enum bst_log_format format_of(const struct bst_config *config)
     if (strcmp(format, "json") == 0) {
         return BST_LOG_JSON;
     }
-    if (strcmp(format, "journal") == 0 || (strcmp(format, "auto") == 0 && bst_journal_is_stderr())) {
+    if (strcmp(format, "journal") == 0 ||
+        (strcmp(format, "auto") == 0 && bst_journal_is_stderr())) {
         return BST_LOG_JOURNAL;
     }
     return BST_LOG_TEXT;

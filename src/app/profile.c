@@ -1,4 +1,5 @@
-/* Profiles of clients: one JSON file by a table of members, keys by label, TLS clients from both. */
+/* Profiles of clients: one JSON file by a table of members, keys by label, TLS clients from both.
+ */
 #include "app/profile.h"
 
 #include "codec/json.h"
@@ -16,10 +17,13 @@ static const struct {
     const char *name;
     size_t offset;
 } members[] = {
-#define MEMBER(m) {#m, offsetof(struct bst_profile, m)}
-    MEMBER(originator), MEMBER(sp_domain),   MEMBER(cse_id),   MEMBER(cse_name),
-    MEMBER(cse_address), MEMBER(cse_fqdn),   MEMBER(cse_psk),  MEMBER(mef_address),
-    MEMBER(mef_fqdn),   MEMBER(mef_psk),     MEMBER(tls_profile),
+#define MEMBER(m)                                                                                  \
+    {                                                                                              \
+#m, offsetof(struct bst_profile, m)                                                        \
+    }
+    MEMBER(originator),  MEMBER(sp_domain), MEMBER(cse_id),      MEMBER(cse_name),
+    MEMBER(cse_address), MEMBER(cse_fqdn),  MEMBER(cse_psk),     MEMBER(mef_address),
+    MEMBER(mef_fqdn),    MEMBER(mef_psk),   MEMBER(tls_profile),
 #undef MEMBER
 };
 #define MEMBERS (sizeof members / sizeof members[0])
@@ -64,7 +68,8 @@ bst_result bst_profile_init(struct bst_profile *ret, const char *folder)
     return BST_OK;
 }
 
-bst_result bst_profile_path(const struct bst_profile *profile, const char *name, char *out, size_t cap)
+bst_result bst_profile_path(const struct bst_profile *profile, const char *name, char *out,
+                            size_t cap)
 {
     int len = snprintf(out, cap, "%s/%s", profile->folder, name);
     return len < 0 || (size_t)len >= cap ? bst_error(BST_E_TOO_LONG) : BST_OK;
@@ -80,7 +85,8 @@ static bst_result read_kind(const yyjson_val *root, enum bst_profile_kind *ret)
             return BST_OK;
         }
     }
-    BST_FAIL(BST_E_VALUE, "kind '%.*s' is none of none, lab, psk, certificate", BST_VIEW_ARGS(text));
+    BST_FAIL(BST_E_VALUE, "kind '%.*s' is none of none, lab, psk, certificate",
+             BST_VIEW_ARGS(text));
 }
 
 static bst_result read_members(struct bst_view text, struct bst_profile *profile)
@@ -161,7 +167,8 @@ static bst_result psk_label(const char *identity, char out[BST_KEY_LABEL_MAX + 1
     return BST_OK;
 }
 
-bst_result bst_profile_add_psk(struct bst_se *se, const char *identity, const struct bst_secret *key)
+bst_result bst_profile_add_psk(struct bst_se *se, const char *identity,
+                               const struct bst_secret *key)
 {
     char label[BST_KEY_LABEL_MAX + 1];
     bst_key handle;
@@ -245,8 +252,13 @@ static bst_result tls_client(const struct bst_profile *profile, struct bst_se *s
     bst_auto(buf) pem = {0};
     struct bst_tls_client_config config = {
         .profile = bst_tls_profile_find(bst_view(tls_profile_name(profile, peer))),
-        .se = se, .trust = trust, .server_name = fqdn[0] ? fqdn : NULL, .expect = &expect,
-        .n_expect = fqdn[0] ? 1 : 0, .resume = true, .wall_us = bst_wall_us,
+        .se = se,
+        .trust = trust,
+        .server_name = fqdn[0] ? fqdn : NULL,
+        .expect = &expect,
+        .n_expect = fqdn[0] ? 1 : 0,
+        .resume = true,
+        .wall_us = bst_wall_us,
     };
     if (!config.profile) {
         BST_FAIL(BST_E_CONFIG, "there is no TLS profile '%s'", tls_profile_name(profile, peer));
@@ -268,8 +280,9 @@ bst_result bst_profile_tls(const struct bst_profile *profile, struct bst_se *se,
         return BST_OK;
     }
     if (peer == BST_PROFILE_CSE && profile->kind == BST_PROFILE_NONE) {
-        BST_FAIL(BST_E_CREDENTIAL, "this profile has no credential for the CSE yet: enrol it first, "
-                                   "as with 'bastide device enrol --profile %s'",
+        BST_FAIL(BST_E_CREDENTIAL,
+                 "this profile has no credential for the CSE yet: enrol it first, "
+                 "as with 'bastide device enrol --profile %s'",
                  profile->folder);
     }
     struct bst_trust *trust;

@@ -1,5 +1,5 @@
-/* A client's profile: a folder that says who it is, whom it talks to, and holds its keys in a secure
- * environment of its own. Devices, applications and the administrator have one each.
+/* A client's profile: a folder that says who it is, whom it talks to, and holds its keys in a
+ * secure environment of its own. Devices, applications and the administrator have one each.
  *
  *     DIR/profile.json   the members below        DIR/se/    keys
  *     DIR/ca.pem         trusted certificates     DIR/cert.pem  own certificate, if there is one */
@@ -34,8 +34,8 @@ struct bst_profile {
     char *cse_psk;              /* KpsaID or Key Identifier, kind PSK */
     char *mef_address;
     char *mef_fqdn;
-    char *mef_psk;              /* KpmID, for enrolment by pre-provisioned key; empty: by certificate */
-    char *tls_profile;          /* towards the CSE; empty: the default */
+    char *mef_psk;     /* KpmID, for enrolment by pre-provisioned key; empty: by certificate */
+    char *tls_profile; /* towards the CSE; empty: the default */
 };
 void bst_profile_clear(struct bst_profile *profile);
 /** All texts empty. The folder need not exist. */
@@ -45,12 +45,14 @@ bst_result bst_profile_load(const char *folder, struct bst_profile *ret);
 /** Makes the folder (0700) when it is not there. */
 bst_result bst_profile_save(const struct bst_profile *profile);
 /** Path of a file in the folder. */
-bst_result bst_profile_path(const struct bst_profile *profile, const char *name, char *out, size_t cap);
+bst_result bst_profile_path(const struct bst_profile *profile, const char *name, char *out,
+                            size_t cap);
 
 /** Open (and the first time make) the profile's secure environment. */
 bst_result bst_profile_se(const struct bst_profile *profile, struct bst_se **ret);
 /** Keep a pre-shared key under its identity. */
-bst_result bst_profile_add_psk(struct bst_se *se, const char *identity, const struct bst_secret *key);
+bst_result bst_profile_add_psk(struct bst_se *se, const char *identity,
+                               const struct bst_secret *key);
 
 enum bst_profile_peer { BST_PROFILE_CSE, BST_PROFILE_MEF };
 /** TLS client for one of the two peers, with this profile's credential for it. For kind LAB and the

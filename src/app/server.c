@@ -31,8 +31,8 @@ static bst_result open_store(struct bst_server *server)
 {
     char path[BST_PATH_MAX];
     BST_TRY(bst_state_path(server->state->folder, "store/cse.db", path));
-    return bst_store_open(
-        &(struct bst_store_config){.path = path, .schema = &bst_resource_schema}, &server->store);
+    return bst_store_open(&(struct bst_store_config){.path = path, .schema = &bst_resource_schema},
+                          &server->store);
 }
 
 static bst_result open_cse(struct bst_server *server)
@@ -55,18 +55,25 @@ static bst_result open_cse(struct bst_server *server)
     }
     bst_cse_notify_events(NULL, &server->events);
     return bst_cse_new(
-        &(struct bst_cse_config){
-            .store = server->store, .sp_id = bst_view(config->sp_domain),
-            .cse_id = bst_view(config->cse.id), .cse_name = bst_view(config->cse.name),
-            .admin = bst_view(config->cse.admin), .poa = poa, .n_poa = n_poa,
-            .open_base = server->options.lab, .open_aes = server->options.lab,
-            .check_subscription = config->cse.require_subscription,
-            .ri_key = (const uint8_t *)id_key.ptr,
-            .default_life_us = config->cse.default_life_s * BST_US_PER_S,
-            .max_life_us = config->cse.max_life_s * BST_US_PER_S,
-            .max_results = (uint32_t)config->cse.max_results, .audit = server->state->audit,
-            .events = &server->events, .bind_credential = server_bind,
-            .unbind_credential = server_unbind, .bind_ctx = server},
+        &(struct bst_cse_config){.store = server->store,
+                                 .sp_id = bst_view(config->sp_domain),
+                                 .cse_id = bst_view(config->cse.id),
+                                 .cse_name = bst_view(config->cse.name),
+                                 .admin = bst_view(config->cse.admin),
+                                 .poa = poa,
+                                 .n_poa = n_poa,
+                                 .open_base = server->options.lab,
+                                 .open_aes = server->options.lab,
+                                 .check_subscription = config->cse.require_subscription,
+                                 .ri_key = (const uint8_t *)id_key.ptr,
+                                 .default_life_us = config->cse.default_life_s * BST_US_PER_S,
+                                 .max_life_us = config->cse.max_life_s * BST_US_PER_S,
+                                 .max_results = (uint32_t)config->cse.max_results,
+                                 .audit = server->state->audit,
+                                 .events = &server->events,
+                                 .bind_credential = server_bind,
+                                 .unbind_credential = server_unbind,
+                                 .bind_ctx = server},
         &server->cse);
 }
 
@@ -240,7 +247,8 @@ static bool workers_settle(struct bst_server *server)
         bool busy = false;
         for (size_t i = 0; i < server->n_workers; i++) {
             struct server_worker *worker = &server->workers[i];
-            if (worker->loop && (worker->in_work > 0 || worker->sweeping)) {
+            bool cse_busy = worker->cse && bst_cse_worker_busy(worker->cse);
+            if (worker->loop && (worker->in_work > 0 || worker->sweeping || cse_busy)) {
                 bst_loop_run_once(worker->loop, 5);
                 busy = true;
             }
@@ -285,7 +293,8 @@ static bst_result add_front(struct server_worker *worker, enum front_kind kind, 
     struct bst_tls_server *tls = kind == FRONT_LAB   ? NULL
                                  : kind == FRONT_MEF ? server->mef_tls
                                                      : server->cse_tls;
-    BST_TRY(bst_http_server_new(worker->loop, take_fd, server->shared, tls, &handler, &front->http));
+    BST_TRY(
+        bst_http_server_new(worker->loop, take_fd, server->shared, tls, &handler, &front->http));
     worker->n_fronts++;
     return BST_OK;
 }
@@ -355,7 +364,8 @@ static bst_result serve_all(struct bst_server *server, struct listeners *all)
 {
     for (size_t i = 0; i < all->n; i++) {
         for (size_t w = 0; w < server->n_workers; w++) {
-            BST_TRY(add_front(&server->workers[w], all->items[i].kind, &all->items[i].bound.fds[w]));
+            BST_TRY(
+                add_front(&server->workers[w], all->items[i].kind, &all->items[i].bound.fds[w]));
         }
     }
     return BST_OK;
@@ -439,8 +449,8 @@ static bst_result write_ports(struct bst_server *server)
     bst_auto(buf) out = {0};
     char path[BST_PATH_MAX];
     const struct bst_server_ports *p = &server->ports;
-    bst_buf_addf(&out, "{\"cse\":\"%s\",\"mef\":\"%s\",\"lab\":\"%s\",\"metrics\":\"%s\"}\n", p->cse,
-                 p->mef, p->lab, p->metrics);
+    bst_buf_addf(&out, "{\"cse\":\"%s\",\"mef\":\"%s\",\"lab\":\"%s\",\"metrics\":\"%s\"}\n",
+                 p->cse, p->mef, p->lab, p->metrics);
     BST_TRY(bst_buf_check(&out));
     BST_TRY(bst_state_path(server->state->folder, "run/ports.json", path));
     return bst_file_write_atomic(path, bst_buf_view(&out), 0600);
@@ -451,8 +461,8 @@ static bst_result start_threads(struct bst_server *server)
     for (size_t i = 0; i < server->n_workers; i++) {
         char name[16];
         snprintf(name, sizeof name, "worker-%u", (unsigned)i % 1000);
-        BST_TRY(bst_thread_start(name, worker_thread, &server->workers[i],
-                                 &server->workers[i].thread));
+        BST_TRY(
+            bst_thread_start(name, worker_thread, &server->workers[i], &server->workers[i].thread));
     }
     return BST_OK;
 }

@@ -6,11 +6,11 @@
 struct bst_server;
 
 struct bst_server_options {
-    struct bst_state *state; /* borrowed; audit open */
+    struct bst_state *state;                       /* borrowed; audit open */
     const struct bst_state_options *configuration; /* read again at a reload; NULL: it stays */
-    bool verbose;            /* the log's level stays at debug */
-    bool lab;                /* plain HTTP on the loopback, originators taken as written */
-    unsigned lab_port;       /* 0: any */
+    bool verbose;                                  /* the log's level stays at debug */
+    bool lab;          /* plain HTTP on the loopback, originators taken as written */
+    unsigned lab_port; /* 0: any */
 };
 
 /** Where a running server answers, for people and tests: real ports. */
@@ -27,7 +27,8 @@ bst_result bst_server_new(const struct bst_server_options *options, struct bst_s
 void bst_server_free(struct bst_server **server);
 /** Listen and serve until SIGTERM or SIGINT, then drain. `ready` is called once it answers. */
 bst_result bst_server_run(struct bst_server *server,
-                          void (*ready)(void *ctx, const struct bst_server_ports *ports), void *ctx);
+                          void (*ready)(void *ctx, const struct bst_server_ports *ports),
+                          void *ctx);
 
 /** One administrative command, on a running server (through its socket) or on a stopped one.
  *

@@ -1,4 +1,5 @@
-/* Requests of the CSE's HTTP interfaces: from the message to the primitive, through the CSE, back. */
+/* Requests of the CSE's HTTP interfaces: from the message to the primitive, through the CSE, back.
+ */
 #include "app/server_priv.h"
 
 #include "bind/http/http_binding.h"
@@ -21,8 +22,8 @@ void server_front_answer(struct bst_http_exchange *x, const struct bst_m2m_respo
     struct bst_http_msg msg = {0};
     bst_result r = bst_http_from_response(rsp, accept, x->arena, &msg);
     if (bst_failed(r)) {
-        bst_log(BST_LOG_ERROR, "http.answer_failed", "an answer with status %d could not be written: %s",
-                rsp->rsc, bst_error_detail());
+        bst_log(BST_LOG_ERROR, "http.answer_failed",
+                "an answer with status %d could not be written: %s", rsp->rsc, bst_error_detail());
         bst_http_exchange_answer(x, 500, NULL, 0, (struct bst_view){0});
         return;
     }
@@ -117,9 +118,9 @@ static void audit_refusal(const struct request *r, struct bst_view reason)
 static void log_request(const struct request *r, struct bst_view reason)
 {
     bool denied = is_denial(r->call.rsp.rsc);
-    enum bst_log_level level = denied                      ? BST_LOG_INFO
+    enum bst_log_level level = denied                        ? BST_LOG_INFO
                                : r->call.rsp.rsc / 1000 == 5 ? BST_LOG_WARN
-                                                            : BST_LOG_DEBUG;
+                                                             : BST_LOG_DEBUG;
     if (!bst_log_enabled(level)) {
         return;
     }
@@ -133,11 +134,11 @@ static void log_request(const struct request *r, struct bst_view reason)
         {"reason", reason},
         {"clause", bst_view(refusal_clause(r))},
     };
-    bst_log_fields(level, denied                      ? "request.denied"
-                          : r->call.rsp.rsc >= 4000 ? "request.failed"
-                                                    : "request.done",
-                   fields,
-                   r->call.rsp.rsc >= 4000 ? 6 : 4, "%s", bst_m2m_op_name(r->call.req.op));
+    bst_log_fields(level,
+                   denied                    ? "request.denied"
+                   : r->call.rsp.rsc >= 4000 ? "request.failed"
+                                             : "request.done",
+                   fields, r->call.rsp.rsc >= 4000 ? 6 : 4, "%s", bst_m2m_op_name(r->call.req.op));
 }
 
 static void finish(struct request *r)

@@ -1,8 +1,9 @@
 /* Whose pre-shared key is this? Keys provisioned here are found at once; a Key Identifier of a
- * configured MEF is fetched from it, once for all who wait, while other connections go on. What a MEF
- * does not know is not asked again for a while. TS-0003 8.2.2.1, 8.3.5.2.8, 10.5.
+ * configured MEF is fetched from it, once for all who wait, while other connections go on. What a
+ * MEF does not know is not asked again for a while. TS-0003 8.2.2.1, 8.3.5.2.8, 10.5.
  *
- * Look-ups live on the worker's loop, fetches on the outside loop; the lock guards what both see. */
+ * Look-ups live on the worker's loop, fetches on the outside loop; the lock guards what both see.
+ */
 #include "app/server_priv.h"
 
 #include "bind/http/http_binding.h"
@@ -30,7 +31,7 @@ struct waiter {
 
 struct mef_peer {
     char *fqdn, *address;
-    const char *ca; /* configured file, or "" */
+    const char *ca;             /* configured file, or "" */
     struct bst_tls_client *tls; /* made at the first use; outside loop */
 };
 
@@ -120,8 +121,8 @@ static void drop_ended(struct server_keys *keys, struct bst_map *map, bool all)
 }
 
 /* With the lock. */
-static void keep(struct server_keys *keys, struct bst_map *map, size_t max, struct bst_view identity,
-                 bst_key key, int64_t life_us)
+static void keep(struct server_keys *keys, struct bst_map *map, size_t max,
+                 struct bst_view identity, bst_key key, int64_t life_us)
 {
     if (map->count >= max) {
         drop_ended(keys, map, false);
@@ -262,8 +263,13 @@ static bst_result mef_connect(struct bst_server *server, struct mef_peer *mef)
     bst_result r = bst_tls_client_new(
         &(struct bst_tls_client_config){
             .profile = bst_tls_profile_find(bst_view(server->config->tls.mef_profile)),
-            .se = server->state->se, .credential = &own, .trust = trust, .server_name = mef->fqdn,
-            .expect = &expect, .n_expect = 1, .wall_us = bst_wall_us},
+            .se = server->state->se,
+            .credential = &own,
+            .trust = trust,
+            .server_name = mef->fqdn,
+            .expect = &expect,
+            .n_expect = 1,
+            .wall_us = bst_wall_us},
         &mef->tls);
     bst_trust_drop(&trust);
     return r;
@@ -313,8 +319,9 @@ static void on_answer(void *user, bst_result result, const struct bst_http_msg *
     }
     char took[32];
     snprintf(took, sizeof took, "%lld", (long long)((bst_mono_us() - f->start_us) / 1000));
-    struct bst_log_field fields[] = {
-        {"identity", bst_view(f->identity)}, {"mef", bst_view(f->mef->fqdn)}, {"ms", bst_view(took)}};
+    struct bst_log_field fields[] = {{"identity", bst_view(f->identity)},
+                                     {"mef", bst_view(f->mef->fqdn)},
+                                     {"ms", bst_view(took)}};
     bst_log_fields(bst_failed(result) ? BST_LOG_WARN : BST_LOG_INFO, "key.fetched", fields, 3, "%s",
                    bst_failed(result) ? bst_error_detail() : "the key was fetched from its MEF");
     flight_end(f, result, key, life_us);
@@ -330,19 +337,25 @@ static bst_result fetch(struct flight *f)
     struct bst_view rest = bst_view(f->identity), relative;
     BST_TRY(mef_connect(server, f->mef));
     BST_TRY(bst_entity_self(&server->self, &self));
-    BST_TRY(bst_mef_client_new(
-        &(struct bst_mef_client_config){.self = server->self, .client_id = bst_entity_abs(&self),
-                                        .mef_fqdn = bst_view(f->mef->fqdn),
-                                        .admin_fqdn = server->self.sp_domain},
-        &f->client));
+    BST_TRY(
+        bst_mef_client_new(&(struct bst_mef_client_config){.self = server->self,
+                                                           .client_id = bst_entity_abs(&self),
+                                                           .mef_fqdn = bst_view(f->mef->fqdn),
+                                                           .admin_fqdn = server->self.sp_domain},
+                           &f->client));
     bst_view_cut(&rest, '@', &relative);
     /* SUID 22: a key for security associations, nothing else (TS-0003 12.3.2.3). */
-    BST_TRY(bst_mef_client_key_retrieve(f->client, relative, BST_SUID_MEF_KEY_SAEF, &f->arena, &req));
+    BST_TRY(
+        bst_mef_client_key_retrieve(f->client, relative, BST_SUID_MEF_KEY_SAEF, &f->arena, &req));
     BST_TRY(bst_http_from_request(&req, &f->arena, &msg));
     struct bst_http_call_spec spec = {
         .target = {.address = f->mef->address, .host = f->mef->fqdn, .tls = f->mef->tls},
-        .method = msg.method, .path = msg.target, .headers = msg.headers, .n_headers = msg.n_headers,
-        .body = msg.body, .timeout_ms = server->config->enrolment.lookup_ms,
+        .method = msg.method,
+        .path = msg.target,
+        .headers = msg.headers,
+        .n_headers = msg.n_headers,
+        .body = msg.body,
+        .timeout_ms = server->config->enrolment.lookup_ms,
     };
     return bst_http_client_call(server->outside.open, &spec, on_answer, f, &call);
 }
@@ -426,9 +439,10 @@ static bst_result begin_flight(struct server_keys *keys, const struct bst_tls_lo
     return BST_OK;
 }
 
-/* With the lock: wait for a key that is being fetched, or have it fetched. Those who wait for one fetch
- * are limited by the limits of connections. */
-static bst_result join(struct server_keys *keys, struct bst_tls_lookup *lookup, struct mef_peer *mef)
+/* With the lock: wait for a key that is being fetched, or have it fetched. Those who wait for one
+ * fetch are limited by the limits of connections. */
+static bst_result join(struct server_keys *keys, struct bst_tls_lookup *lookup,
+                       struct mef_peer *mef)
 {
     struct flight *f = bst_map_get(&keys->flights, lookup->identity);
     bool fresh = !f;
@@ -534,7 +548,8 @@ static bst_result add_mefs(struct server_keys *keys)
         bst_view_cut(&rest, ' ', &first);
         first = bst_view_from(first, strlen("https://"));
         if (bst_view_starts(first, BST_VIEW("0.0.0.0:"))) {
-            snprintf(dialled, sizeof dialled, "127.0.0.1:%.*s", BST_VIEW_ARGS(bst_view_from(first, 8)));
+            snprintf(dialled, sizeof dialled, "127.0.0.1:%.*s",
+                     BST_VIEW_ARGS(bst_view_from(first, 8)));
         } else if (bst_view_starts(first, BST_VIEW("[::]:"))) {
             snprintf(dialled, sizeof dialled, "[::1]:%.*s", BST_VIEW_ARGS(bst_view_from(first, 5)));
         } else {

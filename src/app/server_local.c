@@ -12,11 +12,29 @@
 /* --- metrics -------------------------------------------------------------------------------- */
 
 enum {
-    GAUGE_OPEN, GAUGE_IN_WORK, GAUGE_ACCEPTED, GAUGE_REFUSED_FULL, GAUGE_REFUSED_PEER,
-    GAUGE_HANDSHAKES, GAUGE_BAD_REQUESTS, GAUGE_TIMEOUTS, GAUGE_CLOSED_REVOKED, GAUGE_BYTES_IN,
-    GAUGE_BYTES_OUT, GAUGE_JOBS, GAUGE_FAILED_JOBS, GAUGE_BATCHES, GAUGE_LARGEST_BATCH,
-    GAUGE_CHECKPOINTS, GAUGE_WAITING, GAUGE_WAL_BYTES, GAUGE_WRITABLE, GAUGE_KEYS, GAUGE_UPTIME,
-    GAUGE_LAB, GAUGE_COUNT
+    GAUGE_OPEN,
+    GAUGE_IN_WORK,
+    GAUGE_ACCEPTED,
+    GAUGE_REFUSED_FULL,
+    GAUGE_REFUSED_PEER,
+    GAUGE_HANDSHAKES,
+    GAUGE_BAD_REQUESTS,
+    GAUGE_TIMEOUTS,
+    GAUGE_CLOSED_REVOKED,
+    GAUGE_BYTES_IN,
+    GAUGE_BYTES_OUT,
+    GAUGE_JOBS,
+    GAUGE_FAILED_JOBS,
+    GAUGE_BATCHES,
+    GAUGE_LARGEST_BATCH,
+    GAUGE_CHECKPOINTS,
+    GAUGE_WAITING,
+    GAUGE_WAL_BYTES,
+    GAUGE_WRITABLE,
+    GAUGE_KEYS,
+    GAUGE_UPTIME,
+    GAUGE_LAB,
+    GAUGE_COUNT
 };
 
 static const struct {
@@ -49,7 +67,8 @@ static const struct {
                              "Most units of writing in one commit."},
     [GAUGE_CHECKPOINTS] = {BST_METRIC_COUNTER, "bastide_store_checkpoints_total", "Checkpoints."},
     [GAUGE_WAITING] = {BST_METRIC_GAUGE, "bastide_store_waiting", "Units of writing that wait."},
-    [GAUGE_WAL_BYTES] = {BST_METRIC_GAUGE, "bastide_store_wal_bytes", "Size of the write-ahead log."},
+    [GAUGE_WAL_BYTES] = {BST_METRIC_GAUGE, "bastide_store_wal_bytes",
+                         "Size of the write-ahead log."},
     [GAUGE_WRITABLE] = {BST_METRIC_GAUGE, "bastide_store_writable",
                         "1 while the store takes writes; 0 after a failed write or fsync."},
     [GAUGE_KEYS] = {BST_METRIC_GAUGE, "bastide_se_keys", "Keys in the secure environment."},
@@ -137,7 +156,8 @@ void server_metrics_init(struct bst_server *server)
     m->handshakes_failed =
         counter("bastide_tls_handshakes_failed_total", "Failed TLS handshakes.", NULL);
     m->sessions = counter("bastide_sessions_total", "Security associations.", NULL);
-    m->notify_sent = counter("bastide_notifications_total", "Attempts to notify.", "result=\"sent\"");
+    m->notify_sent =
+        counter("bastide_notifications_total", "Attempts to notify.", "result=\"sent\"");
     m->notify_failed =
         counter("bastide_notifications_total", "Attempts to notify.", "result=\"failed\"");
     m->notify_refused =
@@ -226,8 +246,8 @@ static bst_result listen_one(struct bst_server *server, const char *address,
     struct bst_bound bound;
     BST_TRY(bst_bind(address, 1, &bound));
     *ret = bound.ip;
-    bst_result r = bst_http_server_new(server->loop, &bound.fds[0], server->local_shared, NULL, handler,
-                                       slot);
+    bst_result r =
+        bst_http_server_new(server->loop, &bound.fds[0], server->local_shared, NULL, handler, slot);
     bst_bound_clear(&bound);
     return r;
 }
@@ -240,7 +260,8 @@ static bst_result metrics_start(struct bst_server *server)
     if (server->config->metrics.listen[0] == '\0') {
         return BST_OK;
     }
-    BST_TRY(listen_one(server, server->config->metrics.listen, &handler, &server->metrics_http, &ip));
+    BST_TRY(
+        listen_one(server, server->config->metrics.listen, &handler, &server->metrics_http, &ip));
     bst_inet_format(&ip, true, address);
     snprintf(server->ports.metrics, sizeof server->ports.metrics, "http://%.40s/metrics", address);
     return BST_OK;

@@ -44,7 +44,8 @@ static bst_result session_who(struct server_front *front, const struct bst_net_p
     if (!server_still_trusted(front->worker->server, FRONT_MEF, peer)) {
         BST_FAIL(BST_E_BAD_CERT, "no longer trusted");
     }
-    /* Without it two sessions can share a master secret, and with it the exported keys (RFC 7627). */
+    /* Without it two sessions can share a master secret, and with it the exported keys (RFC 7627).
+     */
     if (!peer->tls->extended_master_secret) {
         BST_FAIL(BST_E_CREDENTIAL, "the session lacks the extended master secret");
     }
@@ -98,8 +99,10 @@ static void log_request(const struct mef_request *r)
     char rsc[16];
     snprintf(rsc, sizeof rsc, "%d", r->call.rsp.rsc);
     struct bst_log_field fields[] = {
-        {"peer", r->x->peer->address},      {"credential", bst_view(r->call.session->cred_id)},
-        {"to", r->call.req.to},             {"rsc", bst_view(rsc)},
+        {"peer", r->x->peer->address},
+        {"credential", bst_view(r->call.session->cred_id)},
+        {"to", r->call.req.to},
+        {"rsc", bst_view(rsc)},
         {"reason", good ? (struct bst_view){NULL, 0} : r->call.rsp.debug},
     };
     bst_log_fields(BST_LOG_INFO, good ? "mef.done" : "mef.refused", fields, good ? 4 : 5, "%s",

@@ -1,8 +1,8 @@
 /* The loop that talks to others: notifications over HTTP and HTTPS behind an allow list, and the
  * client side that fetches keys from MEFs. A slow target holds up nothing but itself.
  *
- * TS-0003 8.2.2.2: as a client the CSE proves itself, and the target must prove the AE or host of its
- * point of access. */
+ * TS-0003 8.2.2.2: as a client the CSE proves itself, and the target must prove the AE or host of
+ * its point of access. */
 #include "app/server_priv.h"
 
 #include "bind/http/http_binding.h"
@@ -28,7 +28,8 @@ static bool cidr_holds(struct bst_view entry, const struct bst_inet *ip)
     bool v6 = memchr(address.ptr, ':', address.len) != NULL;
     int len = snprintf(text, sizeof text, v6 ? "[%.*s]:0" : "%.*s:0", BST_VIEW_ARGS(address));
     if (len < 0 || (size_t)len >= sizeof text ||
-        bst_failed(bst_inet_parse(bst_view_of(text, (size_t)len), &net)) || net.family != ip->family) {
+        bst_failed(bst_inet_parse(bst_view_of(text, (size_t)len), &net)) ||
+        net.family != ip->family) {
         return false;
     }
     uint64_t max = net.family == 4 ? 32 : 128;
@@ -48,7 +49,8 @@ bool server_notify_allows_ip(const struct bst_config_texts *allow, const struct 
 {
     for (size_t i = 0; i < allow->n; i++) {
         struct bst_view entry = bst_view(allow->items[i]);
-        if (bst_view_is(entry, "*") && !(bst_inet_is_local_scope(ip) && !bst_inet_is_loopback(ip))) {
+        if (bst_view_is(entry, "*") &&
+            !(bst_inet_is_local_scope(ip) && !bst_inet_is_loopback(ip))) {
             return true;
         }
         if (cidr_holds(entry, ip)) {
@@ -78,7 +80,8 @@ static bool dial_filter(void *user, const struct bst_inet *ip)
 
 /* --- TLS towards targets -------------------------------------------------------------------- */
 
-/* [TS-0003 8.2.1] the second association, from the CSE to the AE, uses the credentials of the first. */
+/* [TS-0003 8.2.1] the second association, from the CSE to the AE, uses the credentials of the
+ * first. */
 struct proof {
     struct bst_view must_prove; /* absolute AE-ID, or the host of the URL */
     bool is_ae;
@@ -88,7 +91,8 @@ struct proof {
 };
 
 static bst_result find_proof(struct bst_server *server, const struct bst_notify_attempt *attempt,
-                             const struct bst_http_url *url, struct bst_arena *arena, struct proof *ret)
+                             const struct bst_http_url *url, struct bst_arena *arena,
+                             struct proof *ret)
 {
     struct bst_entity_id id;
     *ret = (struct proof){.must_prove = attempt->target_id.len ? attempt->target_id : url->host,
@@ -122,9 +126,14 @@ static bst_result new_target(struct bst_server *server, const struct proof *proo
     BST_TRY(server_trust_load(server, &trust));
     struct bst_tls_client_config config = {
         .profile = bst_tls_profile_find(bst_view(server->config->tls.profile)),
-        .se = server->state->se, .credential = &own, .trust = trust,
-        .server_name = bst_fqdn_valid(host) ? name : NULL, .expect = expect,
-        .n_expect = is_ae ? 1 : 2, .resume = true, .wall_us = bst_wall_us,
+        .se = server->state->se,
+        .credential = &own,
+        .trust = trust,
+        .server_name = bst_fqdn_valid(host) ? name : NULL,
+        .expect = expect,
+        .n_expect = is_ae ? 1 : 2,
+        .resume = true,
+        .wall_us = bst_wall_us,
     };
     if (proof->key) {
         config.credential = NULL;
@@ -200,8 +209,8 @@ static void sending_end(struct sending *s, bst_result result, int rsc)
                    1);
     if (bst_failed(result)) {
         struct bst_log_field field = {"url", s->attempt->url};
-        bst_log_fields(BST_LOG_INFO, "notify.failed", &field, 1, "%s: %s", bst_error_text(result.code),
-                       bst_error_detail());
+        bst_log_fields(BST_LOG_INFO, "notify.failed", &field, 1, "%s: %s",
+                       bst_error_text(result.code), bst_error_detail());
     }
     struct bst_notify_attempt *attempt = s->attempt;
     bst_arena_clear(&s->arena);
@@ -245,8 +254,12 @@ static bst_result start_call(struct sending *s)
     BST_TRY(bst_view_copy(url.authority, host, sizeof host));
     struct bst_http_call_spec spec = {
         .target = {.address = address, .host = host, .tls = tls},
-        .method = msg.method, .path = msg.target, .headers = msg.headers, .n_headers = msg.n_headers,
-        .body = msg.body, .timeout_ms = s->attempt->timeout_ms,
+        .method = msg.method,
+        .path = msg.target,
+        .headers = msg.headers,
+        .n_headers = msg.n_headers,
+        .body = msg.body,
+        .timeout_ms = s->attempt->timeout_ms,
     };
     return bst_http_client_call(named ? server->outside.open : server->outside.guarded, &spec,
                                 on_answer, s, &call);
@@ -329,7 +342,8 @@ static bst_result make(struct bst_server *server)
     BST_TRY(bst_http_client_new(
         outside->loop, &(struct bst_http_client_config){.filter = dial_filter, .ctx = server},
         &outside->guarded));
-    BST_TRY(bst_http_client_new(outside->loop, &(struct bst_http_client_config){0}, &outside->open));
+    BST_TRY(
+        bst_http_client_new(outside->loop, &(struct bst_http_client_config){0}, &outside->open));
     struct bst_notify_transport transport = {transport_send, server};
     struct bst_notify_limits limits = {.per_target = (unsigned)config->notify.queue,
                                        .tries = (unsigned)config->notify.attempts,

@@ -72,7 +72,8 @@ struct server_mef;
 struct bst_server {
     struct bst_state *state;
     const struct bst_config *_Atomic config; /* as it holds now; replaced whole */
-    struct bst_config *former[SERVER_FORMER_MAX]; /* still looked at by somebody; freed at the end */
+    struct bst_config
+        *former[SERVER_FORMER_MAX]; /* still looked at by somebody; freed at the end */
     size_t n_former;
     struct bst_server_options options;
     struct bst_self self; /* texts of the configuration */
@@ -120,12 +121,12 @@ void server_front_answer(struct bst_http_exchange *x, const struct bst_m2m_respo
 #define SESSION_RETIRED_MAX 8
 struct server_session {
     enum front_kind kind;
-    struct bst_mef_session mef;    /* FRONT_MEF; the rest is of the others */
+    struct bst_mef_session mef; /* FRONT_MEF; the rest is of the others */
     struct bst_association *assoc;
     struct bst_association *retired[SESSION_RETIRED_MAX]; /* still used by requests in work */
     size_t n_retired;
     struct bst_net_peer *peer;
-    uint64_t bindings;  /* generation at which the association was built */
+    uint64_t bindings; /* generation at which the association was built */
     size_t in_work;
 };
 bst_result server_session_begin(struct server_front *front, struct bst_net_peer *peer);
@@ -148,7 +149,8 @@ bst_result server_unbind(void *ctx, struct bst_store_conn *txn, struct bst_view 
 bst_result server_revocation(struct bst_store_conn *conn, struct bst_view cred_id, char *ret_reason,
                              size_t cap);
 /** Forbid a credential from now on and close its sessions. Blocks. */
-bst_result server_revoke(struct bst_server *server, struct bst_view cred_id, struct bst_view reason);
+bst_result server_revoke(struct bst_server *server, struct bst_view cred_id,
+                         struct bst_view reason);
 bst_result server_unrevoke(struct bst_server *server, struct bst_view cred_id);
 /** Close every session of a Credential-ID, at the CSE and at the MEF. */
 bst_result server_close_credential(struct bst_server *server, struct bst_view cred_id);
@@ -162,7 +164,8 @@ bst_result server_keys_new(struct bst_server *server, struct server_keys **ret);
 void server_keys_free(struct server_keys **keys);
 /** For the CSE's TLS endpoints. */
 struct bst_tls_identity_source server_keys_source(struct bst_server *server);
-/** The key of an identity, as far as it is at hand; 0 when a MEF would have to be asked. @thread any */
+/** The key of an identity, as far as it is at hand; 0 when a MEF would have to be asked. @thread
+ * any */
 bst_key server_keys_at_hand(struct server_keys *keys, struct bst_view identity);
 /** Forget keys fetched for an identity. */
 void server_keys_forget(struct server_keys *keys, struct bst_view identity);

@@ -328,7 +328,8 @@ static bst_result refuse_revoked(struct server_front *front, const struct bst_ne
     if (!assoc->cred_id[0]) {
         return BST_OK;
     }
-    BST_TRY(server_revocation(front->worker->reader, bst_view(assoc->cred_id), reason, sizeof reason));
+    BST_TRY(
+        server_revocation(front->worker->reader, bst_view(assoc->cred_id), reason, sizeof reason));
     if (!reason[0]) {
         return BST_OK;
     }
@@ -337,9 +338,13 @@ static bst_result refuse_revoked(struct server_front *front, const struct bst_ne
                                      {"reason", bst_view(reason)}};
     bst_log_fields(BST_LOG_WARN, "session.revoked", fields, 3, "a revoked credential was refused");
     struct bst_audit_event event = {
-        .event = "session.refused", .subject = bst_view(assoc->subject ? assoc->subject : ""),
-        .credential = bst_view(assoc->cred_id), .peer = peer->address, .decision = BST_VIEW("denied"),
-        .rule = BST_VIEW("credential is revoked"), .detail = bst_view(reason),
+        .event = "session.refused",
+        .subject = bst_view(assoc->subject ? assoc->subject : ""),
+        .credential = bst_view(assoc->cred_id),
+        .peer = peer->address,
+        .decision = BST_VIEW("denied"),
+        .rule = BST_VIEW("credential is revoked"),
+        .detail = bst_view(reason),
         .clause = BST_VIEW("TS-0003 8.2.1"),
     };
     BST_TRY(bst_audit_write(front->worker->server->state->audit, &event));
@@ -434,10 +439,15 @@ void server_handshake_failed(void *ctx, const struct bst_net_peer *peer,
     bst_log_fields(BST_LOG_INFO, "tls.handshake_failed", fields, sizeof fields / sizeof fields[0],
                    "handshake failed");
     struct bst_audit_event event = {
-        .event = "handshake.failed", .credential = why->identity, .peer = peer->address,
-        .op = bst_view(why->step ? why->step : ""), .target = why->server_name,
-        .decision = BST_VIEW("denied"), .rule = bst_view(why->remedy ? why->remedy : ""),
-        .clause = bst_view(why->clause ? why->clause : ""), .detail = bst_view(why->reason),
+        .event = "handshake.failed",
+        .credential = why->identity,
+        .peer = peer->address,
+        .op = bst_view(why->step ? why->step : ""),
+        .target = why->server_name,
+        .decision = BST_VIEW("denied"),
+        .rule = bst_view(why->remedy ? why->remedy : ""),
+        .clause = bst_view(why->clause ? why->clause : ""),
+        .detail = bst_view(why->reason),
     };
     if (bst_failed(bst_audit_write(front->worker->server->state->audit, &event))) {
         bst_log(BST_LOG_ERROR, "audit.write_failed", "a failed handshake was not recorded: %s",

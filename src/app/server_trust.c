@@ -1,5 +1,5 @@
-/* Certificates, CAs and CRLs of the listeners, the configuration, and their replacement while running:
- * on SIGHUP, when a file changes, and when the own CRL is renewed. */
+/* Certificates, CAs and CRLs of the listeners, the configuration, and their replacement while
+ * running: on SIGHUP, when a file changes, and when the own CRL is renewed. */
 #include "app/logging.h"
 #include "app/server_priv.h"
 
@@ -14,7 +14,8 @@ static enum bst_crl_policy crl_policy(const struct bst_config *config)
     if (strcmp(config->tls.crl_policy, "none") == 0) {
         return BST_CRL_OFF;
     }
-    return strcmp(config->tls.crl_policy, "required") == 0 ? BST_CRL_REQUIRE : BST_CRL_ALLOW_MISSING;
+    return strcmp(config->tls.crl_policy, "required") == 0 ? BST_CRL_REQUIRE
+                                                           : BST_CRL_ALLOW_MISSING;
 }
 
 static bst_result add_file(struct bst_server *server, const char *name, struct bst_trust *trust,
@@ -68,8 +69,8 @@ static bst_result credential(struct bst_server *server, const char *file, const 
     ret->chain_pem = bst_buf_view(pem);
     BST_TRY(bst_se_key_find(server->state->se, label, &ret->key));
     if (!ret->key) {
-        BST_FAIL(BST_E_NOT_FOUND, "the secure environment has no key '%s' for certificate %s", label,
-                 file);
+        BST_FAIL(BST_E_NOT_FOUND, "the secure environment has no key '%s' for certificate %s",
+                 label, file);
     }
     return BST_OK;
 }
@@ -110,12 +111,17 @@ static bst_result apply_cse(struct bst_server *server, struct bst_trust *trust)
     BST_TRY(server_own_credential(server, &pem, &own));
     own.server_name = server->cse_fqdn;
     BST_TRY(find_profile(server->config->tls.profile, &profile));
-    return apply(&server->cse_tls,
-                 &(struct bst_tls_server_config){
-                     .profile = profile, .se = server->state->se, .psk = &psk, .credentials = &own,
-                     .n_credentials = 1, .trust = trust,
-                     .ticket_lifetime_s = (uint32_t)server->config->tls.ticket_s,
-                     .wall_us = bst_wall_us, .resume_allowed = resume_allowed, .ctx = server});
+    return apply(&server->cse_tls, &(struct bst_tls_server_config){
+                                       .profile = profile,
+                                       .se = server->state->se,
+                                       .psk = &psk,
+                                       .credentials = &own,
+                                       .n_credentials = 1,
+                                       .trust = trust,
+                                       .ticket_lifetime_s = (uint32_t)server->config->tls.ticket_s,
+                                       .wall_us = bst_wall_us,
+                                       .resume_allowed = resume_allowed,
+                                       .ctx = server});
 }
 
 static bst_result apply_mef(struct bst_server *server, struct bst_trust *trust)
@@ -131,10 +137,13 @@ static bst_result apply_mef(struct bst_server *server, struct bst_trust *trust)
     own.server_name = server->mef_fqdn;
     BST_TRY(find_profile(server->config->tls.mef_profile, &profile));
     /* No tickets: every enrolment has its own export (TS-0003 10.3.1). */
-    return apply(&server->mef_tls,
-                 &(struct bst_tls_server_config){
-                     .profile = profile, .se = server->state->se, .psk = &psk, .credentials = &own,
-                     .n_credentials = 1, .trust = trust, .wall_us = bst_wall_us});
+    return apply(&server->mef_tls, &(struct bst_tls_server_config){.profile = profile,
+                                                                   .se = server->state->se,
+                                                                   .psk = &psk,
+                                                                   .credentials = &own,
+                                                                   .n_credentials = 1,
+                                                                   .trust = trust,
+                                                                   .wall_us = bst_wall_us});
 }
 
 static bst_result load(struct bst_server *server)
@@ -187,7 +196,8 @@ static bst_result reload_config(struct bst_server *server)
     BST_TRY(take_config(server, &fresh));
     fresh = (struct bst_config){0};
     if (waiting.len) {
-        bst_log(BST_LOG_WARN, "config.needs_restart", "changed, but in force only after a restart: %.*s",
+        bst_log(BST_LOG_WARN, "config.needs_restart",
+                "changed, but in force only after a restart: %.*s",
                 BST_VIEW_ARGS(bst_buf_view(&waiting)));
     }
     return BST_OK;
@@ -206,12 +216,14 @@ bst_result server_reload(struct bst_server *server)
     }
     bst_result r = reload_all(server);
     if (bst_failed(r)) {
-        bst_log(BST_LOG_ERROR, "server.reload_failed", "what is in use stays: %s", bst_error_detail());
+        bst_log(BST_LOG_ERROR, "server.reload_failed", "what is in use stays: %s",
+                bst_error_detail());
         return r;
     }
     BST_TRY(bst_http_close_where(server->shared, is_out, NULL, server));
     server_outside_forget(server);
-    bst_log(BST_LOG_INFO, "server.reloaded", "configuration, certificates, CAs and CRLs were read anew");
+    bst_log(BST_LOG_INFO, "server.reloaded",
+            "configuration, certificates, CAs and CRLs were read anew");
     struct bst_audit_event event = {.event = "server.reloaded", .decision = BST_VIEW("done")};
     return bst_audit_write(server->state->audit, &event);
 }
@@ -228,7 +240,8 @@ static bst_result watch_path(struct bst_server *server, const char *path)
     if (server->n_watches >= sizeof server->watches / sizeof server->watches[0]) {
         return BST_OK; /* SIGHUP still works */
     }
-    BST_TRY(bst_watch_new(server->loop, path, on_change, server, &server->watches[server->n_watches]));
+    BST_TRY(
+        bst_watch_new(server->loop, path, on_change, server, &server->watches[server->n_watches]));
     server->n_watches++;
     return BST_OK;
 }
@@ -248,7 +261,8 @@ static void renew_crl(void *user)
     bst_result r = server->pki ? bst_pki_crl_renew(server->pki) : BST_OK;
     pthread_mutex_unlock(&server->admin_lock);
     if (bst_failed(r)) {
-        bst_log(BST_LOG_ERROR, "pki.crl_failed", "no new CRL could be signed: %s", bst_error_detail());
+        bst_log(BST_LOG_ERROR, "pki.crl_failed", "no new CRL could be signed: %s",
+                bst_error_detail());
     }
 }
 

@@ -1,4 +1,5 @@
-/* Opening a state folder: lock, configuration, keys, audit trail. Files have mode 0600, folders 0700. */
+/* Opening a state folder: lock, configuration, keys, audit trail. Files have mode 0600, folders
+ * 0700. */
 #include "app/state_priv.h"
 
 #include "sys/clock.h"
@@ -134,8 +135,9 @@ struct bst_state *state_new(const char *folder)
 bst_result bst_state_open(const struct bst_state_options *options, struct bst_state **ret)
 {
     if (!bst_state_exists(options->folder)) {
-        BST_FAIL(BST_E_NOT_FOUND, "%s is not a state folder of Bastide; 'bastide init --state %s' makes "
-                                  "one",
+        BST_FAIL(BST_E_NOT_FOUND,
+                 "%s is not a state folder of Bastide; 'bastide init --state %s' makes "
+                 "one",
                  options->folder, options->folder);
     }
     umask(0077);

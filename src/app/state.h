@@ -20,7 +20,7 @@ struct bst_state {
     struct bst_se *se;
     struct bst_audit *audit;
     struct bst_audit_host audit_host; /* ctx is this state: it may not move */
-    struct bst_se_host file_host; /* of se and pki */
+    struct bst_se_host file_host;     /* of se and pki */
     bst_key audit_key;
     struct bst_append audit_file;
     char audit_file_name[32];
@@ -61,11 +61,13 @@ struct bst_init_report {
     void (*step)(void *ctx, const char *what, const char *where);
     void *ctx;
 };
-/** Make a state folder: keys, project CA, certificates of CSE and MEF, admin profile, configuration.
+/** Make a state folder: keys, project CA, certificates of CSE and MEF, admin profile,
+ * configuration.
  *
  * @error BST_E_EXISTS  the folder was initialised before
  */
-bst_result bst_state_init(const struct bst_state_options *options, const struct bst_init_report *report);
+bst_result bst_state_init(const struct bst_state_options *options,
+                          const struct bst_init_report *report);
 struct bst_profile;
 /** Fill in whom a client of this state talks to. */
 bst_result bst_state_profile_peers(const struct bst_config *config, struct bst_profile *ret);

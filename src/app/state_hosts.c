@@ -1,9 +1,10 @@
-/* The files, clock, digest and keys that the audit trail, the secure environment and the CA ask for. */
+/* The files, clock, digest and keys that the audit trail, the secure environment and the CA ask
+ * for. */
 #include "app/state_priv.h"
 
+#include "base/time.h"
 #include "crypto/digest.h"
 #include "crypto/pkey.h"
-#include "base/time.h"
 
 #include <stdio.h>
 
@@ -34,12 +35,14 @@ static bst_result audit_check(void *ctx, struct bst_view message, struct bst_vie
 }
 
 /* The head stands apart from the records. */
-static bst_result audit_path(const struct bst_state *state, const char *name, char out[BST_PATH_MAX])
+static bst_result audit_path(const struct bst_state *state, const char *name,
+                             char out[BST_PATH_MAX])
 {
     char folder[BST_PATH_MAX];
     bool head = strcmp(name, BST_AUDIT_HEAD) == 0;
     BST_TRY(bst_state_path(state->folder,
-                           head ? state->config.audit.head_folder : state->config.audit.folder, folder));
+                           head ? state->config.audit.head_folder : state->config.audit.folder,
+                           folder));
     return bst_state_path(folder, name, out);
 }
 
@@ -133,9 +136,16 @@ bst_result state_audit_open(struct bst_state *state)
 void state_hosts_fill(struct bst_state *state)
 {
     state->audit_host = (struct bst_audit_host){
-        .ctx = state, .wall_us = state_wall, .sha256 = audit_sha256, .sign = audit_sign,
-        .check = audit_check, .append = audit_append, .sync = audit_sync, .read = audit_read,
-        .replace = audit_replace, .remove = audit_remove,
+        .ctx = state,
+        .wall_us = state_wall,
+        .sha256 = audit_sha256,
+        .sign = audit_sign,
+        .check = audit_check,
+        .append = audit_append,
+        .sync = audit_sync,
+        .read = audit_read,
+        .replace = audit_replace,
+        .remove = audit_remove,
     };
     bst_se_host_file(&state->file_host, state_wall);
 }

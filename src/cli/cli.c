@@ -44,7 +44,8 @@ bst_result cli_number(const struct cli_call *call, const char *name, int64_t fal
 {
     const char *text = cli_value(call, name);
     int64_t number = fallback;
-    if (text && (bst_failed(bst_parse_i64(bst_view(text), &number)) || number < min || number > max)) {
+    if (text &&
+        (bst_failed(bst_parse_i64(bst_view(text), &number)) || number < min || number > max)) {
         BST_FAIL(BST_E_USAGE, "%s wants a number from %lld to %lld, not '%s'", name, (long long)min,
                  (long long)max, text);
     }
@@ -87,7 +88,8 @@ int cli_fail(const struct cli_call *call, bst_result result, const char *what)
     fprintf(call->err, "%s: %s: %s\n", call->path, what, why);
     if (call->json) {
         bst_auto(buf) out = {0};
-        bst_buf_addf(&out, "{\"error\":\"%s\",\"class\":\"%s\",\"what\":", bst_error_name(result.code),
+        bst_buf_addf(&out,
+                     "{\"error\":\"%s\",\"class\":\"%s\",\"what\":", bst_error_name(result.code),
                      bst_class_name(bst_error_class(result.code)));
         bst_buf_add_json(&out, bst_view(what));
         bst_buf_adds(&out, ",\"detail\":");
@@ -307,7 +309,8 @@ static int run_call(struct cli_call *call, int argc, char **argv, int first)
     return call->command->run(call);
 }
 
-static int run_command(const struct cli_command *command, int argc, char **argv, FILE *out, FILE *err)
+static int run_command(const struct cli_command *command, int argc, char **argv, FILE *out,
+                       FILE *err)
 {
     const char *args[CLI_ARGS_MAX];
     struct cli_given given[CLI_ARGS_MAX];

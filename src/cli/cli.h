@@ -9,13 +9,13 @@
 /** Exit codes, the same for every command; the table for people is in cli.c. */
 enum cli_exit {
     CLI_OK = 0,
-    CLI_FAILED = 1,      /* done, and the answer is no: a check, a verification, a test failed */
+    CLI_FAILED = 1, /* done, and the answer is no: a check, a verification, a test failed */
     CLI_USAGE = 2,
-    CLI_INPUT = 3,       /* a file, a configuration or a value is wrong */
-    CLI_DENIED = 4,      /* not authenticated, or not allowed */
+    CLI_INPUT = 3,  /* a file, a configuration or a value is wrong */
+    CLI_DENIED = 4, /* not authenticated, or not allowed */
     CLI_NOT_FOUND = 5,
-    CLI_CONFLICT = 6,    /* something is in the way, or in use */
-    CLI_IO = 7,          /* disk or network */
+    CLI_CONFLICT = 6, /* something is in the way, or in use */
+    CLI_IO = 7,       /* disk or network */
     CLI_INTERNAL = 8,
 };
 
@@ -35,7 +35,7 @@ struct cli_command {
     const char *summary; /* one line, without a full stop */
     const char *text;    /* paragraphs separated by an empty line, or NULL */
     const struct cli_option *options;
-    const char *example; /* one or more lines that work */
+    const char *example;               /* one or more lines that work */
     int (*run)(struct cli_call *call); /* NULL when there are words under it */
     const struct cli_command *words;
 };
@@ -53,7 +53,7 @@ struct cli_call {
     struct cli_given {
         const struct cli_option *option;
         const char *value;
-    } *given;
+    } * given;
     size_t n_given;
     FILE *out, *err;
 };
@@ -66,8 +66,8 @@ const char *cli_value_at(const struct cli_call *call, const char *name, size_t n
 /** Value of an option as a number in a range, `fallback` when it was not given. */
 bst_result cli_number(const struct cli_call *call, const char *name, int64_t fallback, int64_t min,
                       int64_t max, int64_t *ret);
-/** Say on standard error what failed, with the thread's detail, and give the exit code of its class.
- * With --json the same as an object on standard output. */
+/** Say on standard error what failed, with the thread's detail, and give the exit code of its
+ * class. With --json the same as an object on standard output. */
 int cli_fail(const struct cli_call *call, bst_result result, const char *what);
 /** The same for a wrong use: shows how the command is called. */
 int cli_usage(const struct cli_call *call, const char *format, ...)

@@ -224,14 +224,15 @@ bst_result cli_man_page(struct bst_buf *ret)
     man_options(ret, cli_global_options);
     bst_buf_adds(ret, ".Sh COMMANDS\n");
     man_commands(ret);
-    bst_buf_adds(ret, ".Sh ENVIRONMENT\n.Bl -tag -width Ds\n.It Ev BASTIDE_STATE\n"
-                      "State folder, where no\n.Fl -state\nis given.\n"
-                      ".It Ev CREDENTIALS_DIRECTORY\n"
-                      "Where the service manager keeps the credentials that the configuration names.\n"
-                      ".El\n"
-                      ".Sh FILES\n.Bl -tag -width Ds\n.It Pa /etc/bastide/bastide.yaml\n"
-                      "Configuration.\n.It Pa /var/lib/bastide\nState folder.\n.El\n"
-                      ".Sh EXIT STATUS\n.Bl -tag -width Ds -compact\n");
+    bst_buf_adds(ret,
+                 ".Sh ENVIRONMENT\n.Bl -tag -width Ds\n.It Ev BASTIDE_STATE\n"
+                 "State folder, where no\n.Fl -state\nis given.\n"
+                 ".It Ev CREDENTIALS_DIRECTORY\n"
+                 "Where the service manager keeps the credentials that the configuration names.\n"
+                 ".El\n"
+                 ".Sh FILES\n.Bl -tag -width Ds\n.It Pa /etc/bastide/bastide.yaml\n"
+                 "Configuration.\n.It Pa /var/lib/bastide\nState folder.\n.El\n"
+                 ".Sh EXIT STATUS\n.Bl -tag -width Ds -compact\n");
     for (size_t i = 0; i < sizeof exits / sizeof exits[0]; i++) {
         bst_buf_addf(ret, ".It %d\n%s\n", (int)exits[i].code, exits[i].text);
     }

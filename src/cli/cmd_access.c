@@ -148,8 +148,11 @@ static const struct cli_option certificate_options[] = {
 static int certificate(struct cli_call *call)
 {
     struct cli_provision wish = {
-        .stem = cli_value(call, "--ae-id"), .folder = cli_value(call, "--out"), .certificate = true,
-        .from = cli_value(call, "--valid-from"), .until = cli_value(call, "--valid-until"),
+        .stem = cli_value(call, "--ae-id"),
+        .folder = cli_value(call, "--out"),
+        .certificate = true,
+        .from = cli_value(call, "--valid-from"),
+        .until = cli_value(call, "--valid-until"),
     };
     if (call->n_args != 1 || !wish.folder) {
         return cli_usage(call, "a name and --out DIR are needed");
@@ -159,7 +162,8 @@ static int certificate(struct cli_call *call)
     if (bst_failed(r)) {
         return cli_fail(call, r, "no profile was made");
     }
-    fprintf(call->out, call->json ? "{\"profile\":\"%s\"}\n" : "%s: a profile with an AE-ID certificate\n",
+    fprintf(call->out,
+            call->json ? "{\"profile\":\"%s\"}\n" : "%s: a profile with an AE-ID certificate\n",
             wish.folder);
     return CLI_OK;
 }
@@ -170,8 +174,9 @@ static void print_certificates(struct cli_call *call, yyjson_val *answer)
     yyjson_arr_iter_init(bst_json_get(answer, "certificates"), &iter);
     for (yyjson_val *c; (c = yyjson_arr_iter_next(&iter));) {
         const char *revoked = cli_text(c, "revoked");
-        fprintf(call->out, "%s  %-6s %-44s ends %s%s%s\n", cli_text(c, "serial"), cli_text(c, "flavour"),
-                cli_text(c, "name"), cli_text(c, "ends"), revoked[0] ? "  REVOKED " : "", revoked);
+        fprintf(call->out, "%s  %-6s %-44s ends %s%s%s\n", cli_text(c, "serial"),
+                cli_text(c, "flavour"), cli_text(c, "name"), cli_text(c, "ends"),
+                revoked[0] ? "  REVOKED " : "", revoked);
     }
 }
 
@@ -191,8 +196,9 @@ static int revoke_certificate(struct cli_call *call)
 {
     bst_auto(buf) args = {0};
     if (call->n_args != 1) {
-        return cli_usage(call, "a serial number or a name is needed, as 'bastide access certificates' "
-                               "shows them");
+        return cli_usage(call,
+                         "a serial number or a name is needed, as 'bastide access certificates' "
+                         "shows them");
     }
     cli_arg(&args, "which", call->args[0]);
     return cli_admin_print(call, "revoke-certificate", &args, print_revoked_certificates);

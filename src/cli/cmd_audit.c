@@ -7,14 +7,15 @@ static void print_report(struct cli_call *call, const struct bst_audit_report *r
 {
     if (call->json) {
         bst_auto(buf) out = {0};
-        bst_buf_addf(&out,
-                     "{\"whole\":%s,\"first\":%llu,\"last\":%llu,\"checkpoints\":%llu,\"repairs\":%llu,"
-                     "\"after_head\":%llu,\"bad_entry\":%llu,\"bad_line\":%u,\"bad_file\":\"%s\","
-                     "\"reason\":",
-                     r->reason[0] ? "false" : "true", (unsigned long long)r->first,
-                     (unsigned long long)r->last, (unsigned long long)r->checkpoints,
-                     (unsigned long long)r->repairs, (unsigned long long)r->after_head,
-                     (unsigned long long)r->bad_entry, r->bad_line, r->bad_file);
+        bst_buf_addf(
+            &out,
+            "{\"whole\":%s,\"first\":%llu,\"last\":%llu,\"checkpoints\":%llu,\"repairs\":%llu,"
+            "\"after_head\":%llu,\"bad_entry\":%llu,\"bad_line\":%u,\"bad_file\":\"%s\","
+            "\"reason\":",
+            r->reason[0] ? "false" : "true", (unsigned long long)r->first,
+            (unsigned long long)r->last, (unsigned long long)r->checkpoints,
+            (unsigned long long)r->repairs, (unsigned long long)r->after_head,
+            (unsigned long long)r->bad_entry, r->bad_line, r->bad_file);
         bst_buf_add_json(&out, bst_view(r->reason));
         bst_buf_addc(&out, '}');
         cli_print(call, &out);
@@ -25,8 +26,9 @@ static void print_report(struct cli_call *call, const struct bst_audit_report *r
                 (unsigned long long)r->bad_entry, r->reason);
         return;
     }
-    fprintf(call->out, "whole: records %llu to %llu, %llu signed checkpoints, %llu explained repairs, "
-                       "%llu records newer than the head\n",
+    fprintf(call->out,
+            "whole: records %llu to %llu, %llu signed checkpoints, %llu explained repairs, "
+            "%llu records newer than the head\n",
             (unsigned long long)r->first, (unsigned long long)r->last,
             (unsigned long long)r->checkpoints, (unsigned long long)r->repairs,
             (unsigned long long)r->after_head);
@@ -85,10 +87,10 @@ static void print_record(struct cli_call *call, struct bst_view line)
         fprintf(call->out, "%.*s\n", (int)line.len, line.ptr);
         return;
     }
-    static const char *const shown[] = {"subject", "credential", "peer", "op", "target", "decision",
-                                        "detail", "rule", "clause"};
-    fprintf(call->out, "%lld %s %s", (long long)yyjson_get_sint(bst_json_get(r, "n")), cli_text(r, "t"),
-            cli_text(r, "event"));
+    static const char *const shown[] = {"subject",  "credential", "peer", "op",    "target",
+                                        "decision", "detail",     "rule", "clause"};
+    fprintf(call->out, "%lld %s %s", (long long)yyjson_get_sint(bst_json_get(r, "n")),
+            cli_text(r, "t"), cli_text(r, "event"));
     for (size_t i = 0; i < sizeof shown / sizeof shown[0]; i++) {
         const char *value = cli_text(r, shown[i]);
         if (value[0]) {
@@ -104,7 +106,8 @@ static void print_record(struct cli_call *call, struct bst_view line)
 
 static bst_result read_trail(const char *folder, struct bst_buf *ret)
 {
-    /* The newest files: the trail rotates at some MiB, so that these hold more than anyone reads. */
+    /* The newest files: the trail rotates at some MiB, so that these hold more than anyone reads.
+     */
     unsigned newest = 0;
     char name[32], path[BST_PATH_MAX];
     for (unsigned n = 1; n < 1000000; n++) {
@@ -169,8 +172,9 @@ static const struct cli_command words[] = {
         .name = "verify",
         .args = "",
         .summary = "Check the chain, the signatures and the end of the audit trail",
-        .text = "Names the first record that is wrong. Works while a server runs. Exit code 1 when the "
-                "trail is not whole.",
+        .text =
+            "Names the first record that is wrong. Works while a server runs. Exit code 1 when the "
+            "trail is not whole.",
         .example = "bastide audit verify --state /var/lib/bastide",
         .run = verify,
     },

@@ -7,12 +7,15 @@
 
 static const struct cli_option given_options[] = {
     {"--recipient", "FILE", "Public key (PEM, EC P-256) of who may open it.", false},
-    {"--passphrase-file", "FILE", "File with a passphrase, mode 0600; without it and without a recipient "
-                                  "it is asked for.", false},
+    {"--passphrase-file", "FILE",
+     "File with a passphrase, mode 0600; without it and without a recipient "
+     "it is asked for.",
+     false},
     {0},
 };
 
-static bst_result take_snapshot(struct cli_call *call, char folder[BST_PATH_MAX], int64_t *ret_generation)
+static bst_result take_snapshot(struct cli_call *call, char folder[BST_PATH_MAX],
+                                int64_t *ret_generation)
 {
     bst_auto(buf) args = {0};
     bst_auto(buf) text = {0};
@@ -71,7 +74,8 @@ static int run(struct cli_call *call)
     if (bst_failed(r)) {
         return cli_fail(call, r, "the backup cannot be read back");
     }
-    fprintf(call->out, call->json ? "{\"file\":\"%s\",\"generation\":%lld}\n" : "%s: generation %lld\n",
+    fprintf(call->out,
+            call->json ? "{\"file\":\"%s\",\"generation\":%lld}\n" : "%s: generation %lld\n",
             call->args[0], (long long)info.generation);
     return CLI_OK;
 }
@@ -80,7 +84,8 @@ const struct cli_command cmd_backup = {
     .name = "backup",
     .args = "FILE",
     .summary = "Copy the state of a running or stopped server into one encrypted file",
-    .text = "The file holds resources, keys, certificates, configuration and the administrator's profile, "
+    .text = "The file holds resources, keys, certificates, configuration and the administrator's "
+            "profile, "
             "but not the audit trail. It is encrypted to a recipient's public key, or under a "
             "passphrase (Argon2id), never under the state key. The server goes on meanwhile.\n\n"
             "A key pair for backups: openssl genpkey -algorithm EC -pkeyopt "

@@ -130,15 +130,15 @@ static bst_result probe_run(struct bst_tls_client *client, const char *address, 
     return r;
 }
 
-static bst_result profile_client(const struct cli_call *call, const char *folder, struct bst_se **se,
-                                 struct bst_tls_client **ret)
+static bst_result profile_client(const struct cli_call *call, const char *folder,
+                                 struct bst_se **se, struct bst_tls_client **ret)
 {
     bst_auto(profile) profile = {0};
     const char *peer = cli_value(call, "--peer");
     BST_TRY(bst_profile_load(folder, &profile));
     BST_TRY(bst_profile_se(&profile, se));
-    return bst_profile_tls(&profile, *se,
-                           peer && strcmp(peer, "mef") == 0 ? BST_PROFILE_MEF : BST_PROFILE_CSE, ret);
+    return bst_profile_tls(
+        &profile, *se, peer && strcmp(peer, "mef") == 0 ? BST_PROFILE_MEF : BST_PROFILE_CSE, ret);
 }
 
 /* Without a credential: how far the server goes with a stranger. */
@@ -162,8 +162,12 @@ static bst_result plain_client(const struct cli_call *call, const char *host, st
     if (!bst_failed(r)) {
         r = bst_tls_client_new(
             &(struct bst_tls_client_config){.profile = bst_tls_profile_find(BST_VIEW("onem2m")),
-                                            .se = *se, .trust = trust, .server_name = name,
-                                            .expect = &expect, .n_expect = 1, .wall_us = bst_wall_us},
+                                            .se = *se,
+                                            .trust = trust,
+                                            .server_name = name,
+                                            .expect = &expect,
+                                            .n_expect = 1,
+                                            .wall_us = bst_wall_us},
             ret);
     }
     bst_trust_drop(&trust);
@@ -197,9 +201,11 @@ static int doctor_tls(struct cli_call *call)
     if (bst_failed(cli_number(call, "--timeout-ms", 10000, 100, 600000, &timeout_ms))) {
         return cli_usage(call, "%s", bst_error_detail());
     }
-    snprintf(host, sizeof host, "%.*s", (int)(strrchr(call->args[0], ':') - call->args[0]), call->args[0]);
+    snprintf(host, sizeof host, "%.*s", (int)(strrchr(call->args[0], ':') - call->args[0]),
+             call->args[0]);
     const char *folder = cli_value(call, "--profile");
-    bst_result r = folder ? profile_client(call, folder, &se, &client) : plain_client(call, host, &se, &client);
+    bst_result r = folder ? profile_client(call, folder, &se, &client)
+                          : plain_client(call, host, &se, &client);
     if (!bst_failed(r)) {
         r = probe_run(client, call->args[0], timeout_ms, &report, &open);
     }
@@ -231,8 +237,8 @@ static void finding(struct checkup *c, bool good, const char *what, const char *
     va_end(ap);
     c->bad += !good;
     if (c->call->json) {
-        bst_buf_addf(&c->json, "%s{\"check\":\"%s\",\"good\":%s,\"text\":", c->json.len ? "," : "", what,
-                     good ? "true" : "false");
+        bst_buf_addf(&c->json, "%s{\"check\":\"%s\",\"good\":%s,\"text\":", c->json.len ? "," : "",
+                     what, good ? "true" : "false");
         bst_buf_add_json(&c->json, bst_view(text));
         bst_buf_addc(&c->json, '}');
     } else {
@@ -251,7 +257,9 @@ static bool check_config(struct checkup *c, struct bst_config *config)
     cli_state_options(c->call, NULL, 0, &sets);
     bst_result r = bst_state_config(&sets.options, config);
     finding(c, !bst_failed(r), "configuration", "%s",
-            bst_failed(r) ? why(r) : config->file ? config->file : "defaults");
+            bst_failed(r)  ? why(r)
+            : config->file ? config->file
+                           : "defaults");
     return !bst_failed(r);
 }
 
@@ -322,7 +330,8 @@ static int doctor_state(struct cli_call *call)
     struct checkup c = {.call = call};
     bst_auto(config) config = {0};
     if (!bst_state_exists(call->state)) {
-        finding(&c, false, "state folder", "%s was not initialised; 'bastide init' does it", call->state);
+        finding(&c, false, "state folder", "%s was not initialised; 'bastide init' does it",
+                call->state);
     } else if (check_config(&c, &config)) {
         check_modes(&c);
         check_certificate(&c, config.cse.certificate);

@@ -3,7 +3,8 @@
 
 static const struct cli_option given_options[] = {
     {"--domain", "DOMAIN", "Domain of the M2M service provider (default acme.example.com).", false},
-    {"--set", "NAME=VALUE", "Set an option; it goes into the configuration file that is made.", true},
+    {"--set", "NAME=VALUE", "Set an option; it goes into the configuration file that is made.",
+     true},
     {0},
 };
 
@@ -53,9 +54,10 @@ const struct cli_command cmd_init = {
     .name = "init",
     .args = "",
     .summary = "Make a state folder: keys, project CA, certificates, administrator, configuration",
-    .text = "The folder gets a software secure environment, the key of the project CA (P-256) in it, "
-            "certificates for the CSE and the MEF, a profile for the administrator in DIR/admin, and "
-            "a configuration file. Nothing is overwritten.",
+    .text =
+        "The folder gets a software secure environment, the key of the project CA (P-256) in it, "
+        "certificates for the CSE and the MEF, a profile for the administrator in DIR/admin, and "
+        "a configuration file. Nothing is overwritten.",
     .options = given_options,
     .example = "bastide init --state /var/lib/bastide --domain example.com",
     .run = run,

@@ -6,7 +6,8 @@
 static const struct cli_option provision_options[] = {
     {"--out", "DIR", "Folder of the new client profile.", false},
     {"--ae-id", "STEM", "AE-ID-Stem of the device (default: C and the name).", false},
-    {"--certificate", NULL, "Give it an AE-ID certificate in place of a pre-provisioned key.", false},
+    {"--certificate", NULL, "Give it an AE-ID certificate in place of a pre-provisioned key.",
+     false},
     {"--valid-from", "TIME", "Begin of the certificate, YYYYMMDDTHHMMSS in UTC.", false},
     {"--valid-until", "TIME", "End of the certificate.", false},
     {0},
@@ -15,9 +16,12 @@ static const struct cli_option provision_options[] = {
 static int provision(struct cli_call *call)
 {
     struct cli_provision wish = {
-        .stem = cli_value(call, "--ae-id"), .folder = cli_value(call, "--out"),
-        .certificate = cli_has(call, "--certificate"), .enrol = true,
-        .from = cli_value(call, "--valid-from"), .until = cli_value(call, "--valid-until"),
+        .stem = cli_value(call, "--ae-id"),
+        .folder = cli_value(call, "--out"),
+        .certificate = cli_has(call, "--certificate"),
+        .enrol = true,
+        .from = cli_value(call, "--valid-from"),
+        .until = cli_value(call, "--valid-until"),
     };
     if (call->n_args != 1) {
         return cli_usage(call, "name the device");
@@ -65,7 +69,8 @@ static void print_keys(struct cli_call *call, yyjson_val *answer)
     yyjson_arr_iter_init(bst_json_get(answer, "keys"), &iter);
     for (yyjson_val *k; (k = yyjson_arr_iter_next(&iter));) {
         fprintf(call->out, "%s  SUID %d  from %s  ends %s\n", cli_text(k, "key"),
-                (int)yyjson_get_int(bst_json_get(k, "suid")), cli_text(k, "source"), cli_text(k, "ends"));
+                (int)yyjson_get_int(bst_json_get(k, "suid")), cli_text(k, "source"),
+                cli_text(k, "ends"));
     }
 }
 
@@ -102,9 +107,10 @@ static const struct cli_command words[] = {
         .name = "provision",
         .args = "NAME",
         .summary = "Let a new client in, and write its profile folder",
-        .text = "The client gets a pre-provisioned key (KpmID NAME@MEF, TS-0003 8.3.2.1) or an AE-ID "
-                "certificate (8.3.2.2). The key goes into the secure environment of the profile and "
-                "into that of the MEF, nowhere else.",
+        .text =
+            "The client gets a pre-provisioned key (KpmID NAME@MEF, TS-0003 8.3.2.1) or an AE-ID "
+            "certificate (8.3.2.2). The key goes into the secure environment of the profile and "
+            "into that of the MEF, nowhere else.",
         .options = provision_options,
         .example = "bastide mef provision thermo --out ./thermo\n"
                    "bastide mef provision pump --certificate --out ./pump",
@@ -128,7 +134,8 @@ static const struct cli_command words[] = {
         .name = "revoke",
         .args = "CREDENTIAL-ID",
         .summary = "Shut a client out, with all keys that it registered",
-        .text = "Its registrations and keys go at once; sessions at the MEF and security associations at "
+        .text = "Its registrations and keys go at once; sessions at the MEF and security "
+                "associations at "
                 "the CSE by these keys are closed.",
         .options = revoke_options,
         .example = "bastide mef revoke 10-thermo@mef.acme.example.com --reason stolen",

@@ -1,4 +1,5 @@
-/* bastide restore: put a backup in the place of the present state, after saying what that undoes. */
+/* bastide restore: put a backup in the place of the present state, after saying what that undoes.
+ */
 #include "app/backup.h"
 #include "base/time.h"
 #include "cli/common.h"
@@ -9,7 +10,8 @@
 
 static const struct cli_option given_options[] = {
     {"--identity", "FILE", "Private key of the recipient (PEM), mode 0600.", false},
-    {"--passphrase-file", "FILE", "File with the passphrase, mode 0600; without it it is asked for.", false},
+    {"--passphrase-file", "FILE",
+     "File with the passphrase, mode 0600; without it it is asked for.", false},
     {"--yes", NULL, "Do it without asking.", false},
     {0},
 };
@@ -43,7 +45,8 @@ static bst_result unpack(struct cli_call *call, const char *file, const char *fo
     } else {
         const char *identity_file = cli_value(call, "--identity");
         if (!identity_file) {
-            BST_FAIL(BST_E_USAGE, "this backup is for a recipient: give its private key with --identity");
+            BST_FAIL(BST_E_USAGE,
+                     "this backup is for a recipient: give its private key with --identity");
         }
         BST_TRY(load_identity(identity_file, &identity));
         key.recipient = identity;
@@ -65,7 +68,8 @@ static bool agreed(struct cli_call *call)
     return fgets(answer, sizeof answer, stdin) && strcmp(answer, "yes\n") == 0;
 }
 
-static void tell(struct cli_call *call, const char *file, const struct bst_buf *undone, const char *kept)
+static void tell(struct cli_call *call, const char *file, const struct bst_buf *undone,
+                 const char *kept)
 {
     struct bst_backup_info info = {0};
     if (bst_failed(bst_backup_info(file, &info))) {
@@ -149,9 +153,11 @@ const struct cli_command cmd_restore = {
     .name = "restore",
     .args = "FILE",
     .summary = "Put a backup in the place of the state of a stopped server",
-    .text = "First says what that would undo: revocations that the backup does not know, resources made "
-            "since, counters. Then asks, unless --yes is given. The state before is kept aside in the "
-            "folder. The generation number is raised above both.",
+    .text =
+        "First says what that would undo: revocations that the backup does not know, resources "
+        "made "
+        "since, counters. Then asks, unless --yes is given. The state before is kept aside in the "
+        "folder. The generation number is raised above both.",
     .options = given_options,
     .example = "bastide restore --state /var/lib/bastide --identity backup.key bastide.backup",
     .run = run,

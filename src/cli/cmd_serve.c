@@ -9,7 +9,8 @@
 
 static const struct cli_option given_options[] = {
     {"--lab", "PORT",
-     "Laboratory: plain HTTP on 127.0.0.1:PORT only (0: any port), originators taken as written. The "
+     "Laboratory: plain HTTP on 127.0.0.1:PORT only (0: any port), originators taken as written. "
+     "The "
      "state folder is made when it is empty.",
      false},
     {"--set", "NAME=VALUE", "Set one option of the configuration.", true},
@@ -30,16 +31,16 @@ static void ready(void *ctx, const struct bst_server_ports *ports)
                 "CSE      %s\nmetrics  %s\nready\n",
                 ports->lab, ports->metrics);
     } else {
-        fprintf(call->out, "CSE      %s\nMEF      %s\nmetrics  %s\nadmin    %s\nready\n", ports->cse,
-                ports->mef[0] ? ports->mef : "none", ports->metrics, ports->admin);
+        fprintf(call->out, "CSE      %s\nMEF      %s\nmetrics  %s\nadmin    %s\nready\n",
+                ports->cse, ports->mef[0] ? ports->mef : "none", ports->metrics, ports->admin);
     }
     fflush(call->out);
 }
 
 /* The fixed facts of a laboratory, whatever a configuration says. */
-static const char *const lab_sets[] = {"sp-domain=acme.example.com", "cse.id=/id-in",
-                                       "cse.name=cse-in", "cse.admin=CAdmin", "mef.enabled=false",
-                                       "metrics.listen=127.0.0.1:0"};
+static const char *const lab_sets[] = {
+    "sp-domain=acme.example.com", "cse.id=/id-in",     "cse.name=cse-in",
+    "cse.admin=CAdmin",           "mef.enabled=false", "metrics.listen=127.0.0.1:0"};
 
 static bst_result lab_state(const struct bst_state_options *options)
 {
@@ -82,8 +83,10 @@ static int run(struct cli_call *call)
     if (bst_failed(r)) {
         return cli_fail(call, r, "the state folder could not be opened");
     }
-    struct bst_server_options options = {.state = state, .configuration = &sets.options,
-                                         .verbose = call->verbose, .lab = lab,
+    struct bst_server_options options = {.state = state,
+                                         .configuration = &sets.options,
+                                         .verbose = call->verbose,
+                                         .lab = lab,
                                          .lab_port = (unsigned)port};
     r = serve(call, &options);
     int code = bst_failed(r) ? cli_fail(call, r, "the server ended") : CLI_OK;
@@ -95,12 +98,13 @@ const struct cli_command cmd_serve = {
     .name = "serve",
     .args = "",
     .summary = "Serve CSE and MEF until SIGTERM",
-    .text = "Prints the addresses and the line 'ready' once it answers. SIGHUP reads certificates, CAs "
-            "and revocation lists anew, and so does a change of their files. SIGTERM lets requests in "
-            "work end, within five seconds.\n\n"
-            "With --lab everything is fixed for test suites: CSE-ID /id-in, CSE name cse-in, "
-            "administrator CAdmin, SP domain acme.example.com; a request without X-M2M-RVI is one of "
-            "Release 1.",
+    .text =
+        "Prints the addresses and the line 'ready' once it answers. SIGHUP reads certificates, CAs "
+        "and revocation lists anew, and so does a change of their files. SIGTERM lets requests in "
+        "work end, within five seconds.\n\n"
+        "With --lab everything is fixed for test suites: CSE-ID /id-in, CSE name cse-in, "
+        "administrator CAdmin, SP domain acme.example.com; a request without X-M2M-RVI is one of "
+        "Release 1.",
     .options = given_options,
     .example = "bastide serve --state /var/lib/bastide\nbastide serve --state /tmp/lab --lab 8080",
     .run = run,

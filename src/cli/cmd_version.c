@@ -26,8 +26,9 @@ static int run(struct cli_call *call)
     if (cli_has(call, "--completion")) {
         return print_made(call, cli_completion);
     }
-    fprintf(call->out, call->json ? "{\"version\":\"%s\",\"releases\":[\"2a\",\"3\",\"4\"]}\n"
-                                  : "bastide %s (oneM2M releases 2a, 3, 4)\n",
+    fprintf(call->out,
+            call->json ? "{\"version\":\"%s\",\"releases\":[\"2a\",\"3\",\"4\"]}\n"
+                       : "bastide %s (oneM2M releases 2a, 3, 4)\n",
             BST_VERSION);
     return CLI_OK;
 }

@@ -5,7 +5,7 @@ extern const struct cli_command cmd_init, cmd_serve, cmd_demo, cmd_device, cmd_r
     cmd_audit, cmd_mef, cmd_config, cmd_backup, cmd_restore, cmd_doctor, cmd_bench, cmd_version;
 
 const struct cli_command *const cli_commands[] = {
-    &cmd_init,   &cmd_serve,   &cmd_demo,   &cmd_device, &cmd_request,
-    &cmd_access, &cmd_audit,   &cmd_mef,    &cmd_config, &cmd_backup,
-    &cmd_restore, &cmd_doctor, &cmd_bench,  &cmd_version, NULL,
+    &cmd_init,    &cmd_serve,  &cmd_demo,  &cmd_device,  &cmd_request,
+    &cmd_access,  &cmd_audit,  &cmd_mef,   &cmd_config,  &cmd_backup,
+    &cmd_restore, &cmd_doctor, &cmd_bench, &cmd_version, NULL,
 };

@@ -74,7 +74,8 @@ bst_result cli_passphrase(const char *file, bool twice, struct bst_secret *ret)
     }
     FILE *tty = fopen("/dev/tty", "r+");
     if (!tty) {
-        BST_FAIL(BST_E_USAGE, "there is no terminal to ask for a passphrase; use --passphrase-file");
+        BST_FAIL(BST_E_USAGE,
+                 "there is no terminal to ask for a passphrase; use --passphrase-file");
     }
     setvbuf(tty, NULL, _IONBF, 0);
     bst_result r = ask(tty, "Passphrase: ", ret);

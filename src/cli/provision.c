@@ -1,5 +1,6 @@
-/* A client profile: the key is made in the profile's own secure environment or goes straight into it,
- * and its counterpart to MEF or CA. TS-0003 8.3.2.1 (pre-provisioned key), 8.3.2.2 (certificate). */
+/* A client profile: the key is made in the profile's own secure environment or goes straight into
+ * it, and its counterpart to MEF or CA. TS-0003 8.3.2.1 (pre-provisioned key), 8.3.2.2
+ * (certificate). */
 #include "cli/provision.h"
 
 #include "app/backup.h"

@@ -10,8 +10,6 @@
 #include "obs/metrics.h"
 
 #define SETS_MAX 64
-/* Members of a group that an originator is looked for among. */
-#define GROUP_MAX 4096
 
 static void policy_free(struct bst_cse_policy *policy)
 {
@@ -87,26 +85,50 @@ static bst_result policy_get(struct bst_cse_op *op, struct bst_view name,
     return BST_OK;
 }
 
-/* The originator among the members of a group: its AE or, by text, its identifier. */
-static bst_result is_member(struct bst_cse_op *op, struct bst_view member,
-                            const struct bst_originator *who, bool *ret)
+/* How an originator may stand in a list of members: by its identifier in any form, or, an AE, by any
+ * address of its resource. Everything is looked up once; members are then compared as text. */
+struct names {
+    const struct bst_originator *who;
+    struct bst_view stem, path; /* path: structured, behind the CSEBase's name; empty: no AE here */
+};
+
+static bst_result names_of(struct bst_cse_op *op, const struct bst_originator *who, struct names *ret)
 {
-    struct bst_entity_id id;
-    *ret = !bst_failed(bst_entity_parse(&op->cse->self, member, &id)) &&
-           bst_view_eq(bst_entity_abs(&id), bst_entity_abs(&who->id));
-    if (*ret || who->id.kind == BST_ENTITY_CSE) {
+    struct bst_cse_res *ae;
+    *ret = (struct names){.who = who, .stem = bst_entity_last(&who->id)};
+    if (who->id.kind == BST_ENTITY_CSE) {
         return BST_OK;
     }
-    struct bst_cse_res *res;
-    BST_TRY(bst_cse_find(op, member, &res));
-    *ret = res && res->row.ty == BST_TY_AE && bst_view_eq(res->ri, bst_entity_last(&who->id));
+    BST_TRY(bst_cse_find(op, ret->stem, &ae));
+    if (ae && ae->row.ty == BST_TY_AE) {
+        ret->path = ae->row.name; /* AEs are children of the CSEBase */
+    }
     return BST_OK;
+}
+
+static bool is_member(struct bst_cse_op *op, struct bst_view member, const struct names *names)
+{
+    struct bst_entity_id id;
+    struct bst_m2m_address a;
+    if (!bst_failed(bst_entity_parse(&op->cse->self, member, &id)) &&
+        bst_view_eq(bst_entity_abs(&id), bst_entity_abs(&names->who->id))) {
+        return true;
+    }
+    if (!names->path.len || bst_failed(bst_m2m_address_parse(member, &a)) ||
+        !bst_m2m_address_is_local(&a, op->cse->self.sp_domain, op->cse->csi)) {
+        return false;
+    }
+    bool structured = a.n_seg == 2 && (bst_view_eq(a.seg[0], op->cse->config.cse_name) ||
+                                       bst_view_is(a.seg[0], "-"));
+    return structured ? bst_view_eq(a.seg[1], names->path)
+                      : a.n_seg == 1 && bst_view_eq(a.seg[0], names->stem);
 }
 
 static bst_result group_has(struct bst_cse_op *op, struct bst_view group_id,
                             const struct bst_originator *who, enum bst_membership *ret)
 {
     struct bst_cse_res *group;
+    struct names names;
     yyjson_val *members, *member;
     size_t index, count;
     *ret = BST_MEMBER_UNREACHABLE;
@@ -114,15 +136,11 @@ static bst_result group_has(struct bst_cse_op *op, struct bst_view group_id,
     if (!group || group->row.ty != BST_TY_GRP) {
         return BST_OK;
     }
-    *ret = BST_MEMBER_NO;
+    BST_TRY(names_of(op, who, &names));
     BST_TRY(bst_cse_attr(op, group, "mid", &members));
+    *ret = BST_MEMBER_NO;
     yyjson_arr_foreach(members, index, count, member) {
-        bool found = false;
-        if (index >= GROUP_MAX) {
-            break;
-        }
-        BST_TRY(is_member(op, bst_json_view(member), who, &found));
-        if (found) {
+        if (is_member(op, bst_json_view(member), &names)) {
             *ret = BST_MEMBER_YES;
             break;
         }
@@ -130,12 +148,17 @@ static bst_result group_has(struct bst_cse_op *op, struct bst_view group_id,
     return BST_OK;
 }
 
+/* A look-up that failed, or took too many steps, is no answer: the operation ends with it. */
 static enum bst_membership group_lookup(void *ctx, struct bst_view group_id,
                                         const struct bst_originator *who)
 {
-    enum bst_membership membership;
-    bst_result r = group_has(ctx, group_id, who, &membership);
-    return bst_failed(r) ? BST_MEMBER_UNREACHABLE : membership;
+    struct bst_cse_op *op = ctx;
+    enum bst_membership membership = BST_MEMBER_UNREACHABLE;
+    bst_result r = group_has(op, group_id, who, &membership);
+    if (bst_failed(r)) {
+        op->lookup = r;
+    }
+    return membership;
 }
 
 /* The resource whose acpi, selfPrivileges or creator decides. */
@@ -218,6 +241,7 @@ static bst_result decide(struct bst_cse_op *op, const struct bst_access_request 
 {
     BST_TRY(collect(op, self, g));
     bst_access_decide(g->sets, g->n, request, ret);
+    BST_TRY(op->lookup);
     if (ret->permit || g->acpi || g->by->rules->governor == BST_GOVERN_SELF) {
         return BST_OK;
     }

@@ -19,7 +19,7 @@ static bst_result insert_base(struct bst_cse *cse, struct bst_store_conn *conn, 
                           .lt = now_us};
     BST_TRY(bst_resource_insert(conn, &row, &cse->base_id));
     BST_TRY(bst_alias_set(conn, cse->base_ri, cse->base_id));
-    return bst_kv_put(conn, NS, BST_VIEW("id"), cse->csi);
+    return bst_kv_put(conn, NS, BST_VIEW("id"), bst_entity_abs(&cse->own.id));
 }
 
 static bst_result insert_policy(struct bst_cse *cse, struct bst_store_conn *conn, const char *name,
@@ -68,9 +68,24 @@ static bst_result check_owner(struct bst_cse *cse, struct bst_store_conn *conn)
     bool found;
     bst_arena_init(&arena, 0);
     bst_result r = bst_kv_get(conn, NS, BST_VIEW("id"), &arena, &id, &found);
-    if (!bst_failed(r) && found && !bst_view_eq(id, cse->csi)) {
+    if (!bst_failed(r) && found && !bst_view_eq(id, bst_entity_abs(&cse->own.id))) {
         r = bst_error_detailed(BST_E_CONFIG, "the store belongs to CSE %.*s, not to %.*s",
-                               BST_VIEW_ARGS(id), BST_VIEW_ARGS(cse->csi));
+                               BST_VIEW_ARGS(id), BST_VIEW_ARGS(bst_entity_abs(&cse->own.id)));
+    }
+    bst_arena_clear(&arena);
+    return r;
+}
+
+/* Addresses were handed out under the name that the CSEBase has. */
+static bst_result check_name(struct bst_cse *cse, struct bst_store_conn *conn)
+{
+    struct bst_arena arena;
+    struct bst_row row;
+    bst_arena_init(&arena, 0);
+    bst_result r = bst_resource_find(conn, cse->base_id, &arena, &row);
+    if (!bst_failed(r) && !bst_view_eq(row.name, cse->config.cse_name)) {
+        r = bst_error_detailed(BST_E_CONFIG, "the CSEBase of this store is named %.*s, not %.*s",
+                               BST_VIEW_ARGS(row.name), BST_VIEW_ARGS(cse->config.cse_name));
     }
     bst_arena_clear(&arena);
     return r;
@@ -86,6 +101,7 @@ static bst_result find_or_insert(struct bst_cse *cse, struct bst_store_conn *con
         BST_TRY(insert_base(cse, conn, bst_wall_us()));
         BST_TRY(insert_base_policy(cse, conn));
     }
+    BST_TRY(check_name(cse, conn));
     BST_TRY(bst_resource_find_name(conn, cse->base_id, BST_VIEW(ADMIN_POLICY_NAME), NULL, &row));
     if (!row.id) {
         BST_TRY(insert_policy(cse, conn, ADMIN_POLICY_NAME, "", &row.id));

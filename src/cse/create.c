@@ -21,7 +21,8 @@ static bst_result check_type(struct bst_cse_op *op, struct bst_cse_draft *draft)
                  draft->type->name);
     }
     if (!bst_m2m_child_allowed(parent->type, op->req->ty)) {
-        BST_FAIL(BST_E_CHILD_TYPE, "a resource of type %s cannot be a child of one of type %s",
+        /* [TS-0004 7.4.8.2.1] what cannot be watched has a status of its own */
+        BST_FAIL(op->req->ty == BST_TY_SUB ? BST_E_NOT_SUBSCRIBABLE : BST_E_CHILD_TYPE, "a resource of type %s cannot be a child of one of type %s",
                  draft->type->name, parent->type->name);
     }
     return BST_OK;

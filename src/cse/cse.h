@@ -124,6 +124,9 @@ void bst_cse_free(struct bst_cse **cse);
 bst_result bst_cse_worker_new(struct bst_cse *cse, struct bst_loop *loop,
                               struct bst_cse_worker **ret);
 void bst_cse_worker_free(struct bst_cse_worker **worker);
+/** Operations are under way, also such whose call was answered already: loop and worker must stay.
+ * @thread the worker's loop, or after it has ended */
+bool bst_cse_worker_busy(const struct bst_cse_worker *worker);
 
 /** Take a request from outside through all steps of TS-0004 7.2.2.2.
  *

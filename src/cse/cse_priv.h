@@ -52,6 +52,8 @@ struct bst_cse_worker {
     struct bst_cse_cache cache;
     struct bst_list waits; /* operations whose time has not come */
     unsigned n_waits;
+    size_t in_work; /* operations that are not over, answered ones included */
+    size_t later;   /* non-blocking requests among them */
 };
 
 /** A resource in memory. What is found out about it later lives in the same arena. */
@@ -126,6 +128,7 @@ struct bst_cse_op {
     int rcn;
     struct bst_originator who;
     struct bst_ip ip;
+    bst_result lookup; /* of a look-up inside a decision, whose callback cannot fail */
     struct bst_cse_target target;
     struct bst_cse_content content;
     struct bst_registration_grant grant; /* registration of an AE */
@@ -283,6 +286,7 @@ struct bst_cse_walk {
                         void *above, void **ret_below);
     unsigned max_level;
     bool stop;
+    unsigned visited;
     void *user;
 };
 bst_result bst_cse_walk(struct bst_cse_walk *walk, struct bst_cse_res *root, void *above);

@@ -188,6 +188,9 @@ bool bst_cse_may_have_children(const struct bst_cse_res *res)
     return false;
 }
 
+/* Rows that the answer to a DELETE looks at: the other writers wait meanwhile. */
+#define WRITER_ROWS 10000
+
 /* Each level has its own memory, given back row by row, so that a walk over a million resources needs
  * no more than one over a few. */
 static bst_result walk_level(struct bst_cse_walk *walk, struct bst_cse_res *parent, unsigned level,
@@ -198,6 +201,11 @@ static bst_result walk_row(struct bst_cse_walk *walk, const struct bst_row *row,
 {
     struct bst_cse_res *res;
     void *below = above;
+    if (walk->op->writing && ++walk->visited > WRITER_ROWS) {
+        walk->stop = true;
+        walk->op->call->rsp.cnst = 1;
+        return BST_OK;
+    }
     BST_TRY(bst_cse_res_new(walk->op, row, parent, &res));
     BST_TRY(walk->visit(walk, res, level, above, &below));
     if (below && !walk->stop && level < walk->max_level && bst_cse_may_have_children(res)) {

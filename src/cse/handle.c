@@ -56,6 +56,7 @@ static void begin_run(struct bst_cse_op *op, struct bst_store_conn *conn, struct
     op->verify = NULL;
     op->granted = op->policies_changed = op->hand_over = op->later = op->early = false;
     op->registered = op->deregistered = (struct bst_view){0};
+    op->lookup = BST_OK;
     memset(op->memo, 0, sizeof op->memo);
     bst_buf_clear(&op->out);
     op->call->rsp = (struct bst_m2m_response){0};
@@ -108,7 +109,12 @@ static void fill_common(struct bst_cse_op *op)
     rsp->rqi = op->req->rqi;
     rsp->rvi = op->req->rvi;
     rsp->vsi = op->req->vsi;
-    if (bst_m2m_is_r1(op->req)) {
+    char *now = bst_arena_alloc(op->arena, BST_M2M_TIME_LEN + 1);
+    if (now) {
+        bst_m2m_time_format(bst_wall_us(), now);
+        rsp->ot = bst_view_of(now, BST_M2M_TIME_LEN);
+    }
+    if (!op->req->rvi.ptr) {
         rsp->rsc = bst_m2m_r1_rsc(rsp->rsc);
     }
 }
@@ -147,6 +153,7 @@ static void complete(struct bst_cse_op *op)
     bst_buf_clear(&op->out);
     bst_cse_cache_clear(&op->own_cache);
     call->op = NULL;
+    op->worker->in_work--;
     call->done(call);
 }
 
@@ -318,7 +325,13 @@ static struct bst_cse_op *op_new(struct bst_cse_worker *worker, struct bst_cse_c
     }
     bst_cse_op_init(op, worker->cse, call);
     op->worker = worker;
+    worker->in_work++;
     return op;
+}
+
+bool bst_cse_worker_busy(const struct bst_cse_worker *worker)
+{
+    return worker->in_work > 0;
 }
 
 void bst_cse_start(struct bst_cse_op *op)

@@ -9,6 +9,10 @@ enum { STATUS_COMPLETED = 1, STATUS_FAILED = 2, STATUS_PENDING = 3 };
 
 /* How long a result stays that nobody said anything about (Result Persistence). */
 #define PERSISTENCE_US (INT64_C(600) * BST_US_PER_S)
+/* And at most: it costs no privilege to leave one. */
+#define PERSISTENCE_MAX_US (INT64_C(86400) * BST_US_PER_S)
+/* Requests that go on without a connection, on one loop. */
+#define LATER_MAX 1000
 
 struct later {
     struct bst_cse_worker *worker;
@@ -23,6 +27,7 @@ struct later {
 
 static void later_free(struct later *l)
 {
+    l->worker->later--;
     bst_arena_clear(&l->arena);
     bst_free(l);
 }
@@ -85,7 +90,11 @@ static bst_result request_content(struct later *l, yyjson_val *primitive, struct
 {
     const struct bst_m2m_request *req = &l->call.req;
     char et[BST_M2M_TIME_LEN + 1];
-    bst_m2m_time_format(req->rp.text.ptr ? req->rp.us : bst_wall_us() + PERSISTENCE_US, et);
+    int64_t now_us = bst_wall_us(), until_us = now_us + PERSISTENCE_US;
+    if (req->rp.text.ptr) {
+        until_us = req->rp.us < now_us + PERSISTENCE_MAX_US ? req->rp.us : now_us + PERSISTENCE_MAX_US;
+    }
+    bst_m2m_time_format(until_us, et);
     bst_buf_addf(out, "{\"m2m:req\":{\"et\":\"%s\",\"op\":%d,\"tg\":", et, (int)req->op);
     bst_buf_add_json(out, req->to);
     bst_buf_adds(out, ",\"org\":");
@@ -255,10 +264,14 @@ static bst_result prepare(struct later *l, struct bst_cse_op *op)
 
 bst_result bst_cse_do_later(struct bst_cse_op *op)
 {
+    if (op->worker->later >= LATER_MAX) {
+        BST_FAIL(BST_E_BUSY, "too many non-blocking requests are under way: ask again, or block");
+    }
     struct later *l = bst_alloc(sizeof *l);
     BST_ENSURE(l, BST_E_NOMEM);
     bst_arena_init(&l->arena, 0);
     l->worker = op->worker;
+    l->worker->later++;
     l->who = op->who;
     l->asked = op;
     bst_result r = prepare(l, op);

@@ -110,7 +110,8 @@ bst_result bst_cse_check_subscription(struct bst_cse_op *op)
 {
     struct bst_ae_registration registration;
     bst_cse_registration(op, &registration);
-    if (op->who.id.len && op->who.id.kind == BST_ENTITY_CSE) {
+    if (op->who.id.len && (op->who.id.kind == BST_ENTITY_CSE ||
+                           bst_view_eq(bst_entity_last(&op->who.id), op->cse->base_ri))) {
         /* [TS-0004 7.4.5.2.1, 7.3.2.1] a CSE registers no AE, and speaks within an association only */
         BST_FAIL(BST_E_ASSOCIATION_REQUIRED, "From names a CSE: an AE registers itself");
     }

@@ -69,8 +69,12 @@ static bool has_ae(void *ctx, const struct bst_entity_id *id)
     if (cse.len && !bst_view_eq(cse, bst_entity_abs(&op->cse->own.id))) {
         return false;
     }
-    return !bst_failed(bst_resource_find_alias(op->conn, bst_entity_last(id), NULL, &row)) &&
-           row.ty == BST_TY_AE;
+    bst_result r = bst_resource_find_alias(op->conn, bst_entity_last(id), NULL, &row);
+    if (bst_failed(r)) {
+        op->lookup = r;
+        return false;
+    }
+    return row.ty == BST_TY_AE;
 }
 
 static bool has_cse(void *ctx, struct bst_view abs_cse_id)
@@ -101,7 +105,9 @@ static bst_result check_originator(struct bst_cse_op *op)
         op->who = *op->call->proved_as;
         return BST_OK;
     }
-    return bst_originator_verify(&check, &op->who);
+    bst_result r = bst_originator_verify(&check, &op->who);
+    BST_TRY(op->lookup);
+    return r;
 }
 
 static bst_result check_validity(struct bst_cse_op *op)
@@ -155,7 +161,9 @@ static bst_result check_virtual(struct bst_cse_op *op)
 {
     enum bst_m2m_op what = op->req->op;
     if (by_position(&op->target) && what != BST_OP_RETRIEVE && what != BST_OP_DELETE) {
-        BST_FAIL(BST_E_OPERATION, "%s is not possible on <latest> and <oldest>: address the container",
+        bool watch = what == BST_OP_CREATE && op->req->ty == BST_TY_SUB;
+        BST_FAIL(watch ? BST_E_NOT_SUBSCRIBABLE : BST_E_OPERATION,
+                 "%s is not possible on <latest> and <oldest>: address the container",
                  bst_m2m_op_name(what));
     }
     return BST_OK;

@@ -1,5 +1,6 @@
-/* Writing the audit trail: chaining, checkpoints, rotation, merging of equal denials, and the repair
- * of what a crash left torn. Writes reach the file at once and the disk at the next flush. */
+/* Writing the audit trail: chaining, checkpoints, rotation, merging of equal denials, and the
+ * repair of what a crash left torn. Writes reach the file at once and the disk at the next flush.
+ */
 #include "obs/audit_priv.h"
 
 #include "base/map.h"
@@ -350,9 +351,9 @@ static struct merged *merged_new(const struct bst_audit_event *e, int64_t now)
     m->event = *e;
     size_t needed = 0;
     struct bst_view *const views[] = {
-        &m->event.subject, &m->event.credential, &m->event.peer,   &m->event.op,
-        &m->event.target,  &m->event.decision,   &m->event.rule,   &m->event.clause,
-        &m->event.detail,
+        &m->event.subject, &m->event.credential, &m->event.peer,
+        &m->event.op,      &m->event.target,     &m->event.decision,
+        &m->event.rule,    &m->event.clause,     &m->event.detail,
     };
     for (size_t i = 0; i < fields; i++) {
         needed += views[i]->len > AUDIT_FIELD_MAX ? AUDIT_FIELD_MAX : views[i]->len;

@@ -8,8 +8,9 @@
 
 /** One decision. Empty views are left out of the record. */
 struct bst_audit_event {
-    const char *event;          /* dotted id: "access.denied", "credential.revoked", "key.released" */
-    struct bst_view subject;    /* who it claims or proved to be: originator, admin, credential owner */
+    const char *event; /* dotted id: "access.denied", "credential.revoked", "key.released" */
+    struct bst_view
+        subject; /* who it claims or proved to be: originator, admin, credential owner */
     struct bst_view credential; /* identifier of the credential, never its value */
     struct bst_view peer;       /* address */
     struct bst_view op;
@@ -33,7 +34,8 @@ struct bst_audit_host {
     bst_result (*check)(void *ctx, struct bst_view message, struct bst_view signature);
     bst_result (*append)(void *ctx, const char *name, struct bst_view bytes);
     bst_result (*sync)(void *ctx, const char *name);
-    bst_result (*read)(void *ctx, const char *name, struct bst_buf *ret); /* BST_E_NOT_FOUND: absent */
+    bst_result (*read)(void *ctx, const char *name,
+                       struct bst_buf *ret); /* BST_E_NOT_FOUND: absent */
     bst_result (*replace)(void *ctx, const char *name, struct bst_view bytes); /* atomic, durable */
     bst_result (*remove)(void *ctx, const char *name);
 };
@@ -44,7 +46,7 @@ struct bst_audit_config {
     unsigned keep_files;               /* oldest are removed beyond this, 0: keep all */
     unsigned checkpoint_entries;       /* 0: 256 */
     int64_t checkpoint_us;             /* 0: 60 s */
-    int64_t merge_us;                  /* equal denials within this become one counted record, 0: 10 s */
+    int64_t merge_us; /* equal denials within this become one counted record, 0: 10 s */
 };
 
 struct bst_audit;
@@ -59,23 +61,23 @@ void bst_audit_close(struct bst_audit **audit);
 /** Append one record. NULL audit: nothing happens, so that tools may go without a trail.
  * @thread any; does not wait for the disk */
 bst_result bst_audit_write(struct bst_audit *audit, const struct bst_audit_event *event);
-/** Write what was merged, checkpoint when due, make all durable, then move the head. The owner calls
- * it every second and may wait for the disk here. */
+/** Write what was merged, checkpoint when due, make all durable, then move the head. The owner
+ * calls it every second and may wait for the disk here. */
 bst_result bst_audit_flush(struct bst_audit *audit);
 
 /** What a verification found. */
 struct bst_audit_report {
-    uint64_t first, last;  /* numbers of the first and last record seen, 0 none */
-    uint64_t checkpoints;  /* signatures that were right */
-    uint64_t repairs;      /* torn lines that a marked record explains */
-    uint64_t after_head;   /* records newer than the head: written just before a crash */
-    uint64_t bad_entry;    /* number of the first record that is wrong, 0 none */
+    uint64_t first, last; /* numbers of the first and last record seen, 0 none */
+    uint64_t checkpoints; /* signatures that were right */
+    uint64_t repairs;     /* torn lines that a marked record explains */
+    uint64_t after_head;  /* records newer than the head: written just before a crash */
+    uint64_t bad_entry;   /* number of the first record that is wrong, 0 none */
     char bad_file[32];
-    unsigned bad_line;     /* in that file, from 1 */
-    char reason[160];      /* in words; "" when the trail is whole */
+    unsigned bad_line; /* in that file, from 1 */
+    char reason[160];  /* in words; "" when the trail is whole */
 };
-/** Walk the whole trail. OK with a reason in the report when it is not whole; a failure only when it
- * could not be read. */
+/** Walk the whole trail. OK with a reason in the report when it is not whole; a failure only when
+ * it could not be read. */
 bst_result bst_audit_verify(const struct bst_audit_host *host, struct bst_audit_report *ret_report);
 /** Name of the n-th file of a trail, n from 1: "audit-000001.jsonl". */
 void bst_audit_file_name(unsigned n, char out[32]);

@@ -3,7 +3,8 @@
 
 #include "obs/audit.h"
 
-/* {"h":"<64 hex>",<rest>} where h = SHA-256(h of the record before || rest), rest to the line's end. */
+/* {"h":"<64 hex>",<rest>} where h = SHA-256(h of the record before || rest), rest to the line's
+ * end. */
 #define AUDIT_PREFIX "{\"h\":\""
 #define AUDIT_PREFIX_LEN 6
 #define AUDIT_HEX_LEN (2 * BST_AUDIT_HASH_LEN)
@@ -28,14 +29,14 @@ struct audit_head {
 /** Walk through the files of a trail. */
 struct audit_walk {
     const struct bst_audit_host *host;
-    struct audit_mark mark;  /* the last good record */
-    bool started;            /* mark is known */
-    unsigned file;           /* number of the file being read */
+    struct audit_mark mark; /* the last good record */
+    bool started;           /* mark is known */
+    unsigned file;          /* number of the file being read */
     unsigned line;
-    size_t tail_at;          /* in the file: end of the last good record */
-    bool bad;                /* what follows tail_at is not a record */
+    size_t tail_at; /* in the file: end of the last good record */
+    bool bad;       /* what follows tail_at is not a record */
     bool check_signatures;
-    struct audit_head head;  /* the record it names must be met as it was */
+    struct audit_head head; /* the record it names must be met as it was */
     struct bst_audit_report report;
 };
 

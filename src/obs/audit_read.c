@@ -57,7 +57,7 @@ static bool take_hash(struct bst_view *v, uint8_t out[BST_AUDIT_HASH_LEN])
 /* One line taken apart as far as the chain needs it. */
 struct record {
     uint8_t hash[BST_AUDIT_HASH_LEN];
-    struct bst_view rest;    /* what the hash covers */
+    struct bst_view rest; /* what the hash covers */
     uint64_t n;
     struct bst_view event;
     struct bst_view members; /* what follows the event */
@@ -193,8 +193,8 @@ static bst_result record_walk(struct audit_walk *walk, struct bst_view line, boo
     return BST_OK;
 }
 
-/* Whether the line at `at` is a repair that names exactly the bytes between the last good record and
- * itself. */
+/* Whether the line at `at` is a repair that names exactly the bytes between the last good record
+ * and itself. */
 static bst_result repair_fits(struct audit_walk *walk, struct bst_view data, size_t at,
                               struct bst_view line, bool *ret)
 {
@@ -207,8 +207,8 @@ static bst_result repair_fits(struct audit_walk *walk, struct bst_view data, siz
         return BST_OK;
     }
     struct bst_view v = r.members;
-    if (!skip(&v, ",\"bytes\":") || !take_number(&v, ',', &bytes) ||
-        bytes != at - walk->tail_at || !skip(&v, "\"sha256\":\"") || !take_hash(&v, named)) {
+    if (!skip(&v, ",\"bytes\":") || !take_number(&v, ',', &bytes) || bytes != at - walk->tail_at ||
+        !skip(&v, "\"sha256\":\"") || !take_hash(&v, named)) {
         return BST_OK;
     }
     struct bst_view torn = bst_view_of(data.ptr + walk->tail_at, at - walk->tail_at);

@@ -242,7 +242,8 @@ static bool may_write(const char *event)
 }
 
 static void log_message(enum bst_log_level level, const char *event,
-                        const struct bst_log_field *fields, size_t n, const char *format, va_list ap)
+                        const struct bst_log_field *fields, size_t n, const char *format,
+                        va_list ap)
 {
     char message[LOG_LINE_MAX];
     int len = vsnprintf(message, sizeof message, format, ap);

@@ -14,7 +14,8 @@ struct bst_log_field {
  *
  * Never give it a secret: there is no way to print a struct bst_secret, keep it so.
  *
- * @param event   dotted lower-case id that does not change with the wording ("tls.handshake_failed")
+ * @param event   dotted lower-case id that does not change with the wording
+ * ("tls.handshake_failed")
  * @thread any; keeps the thread's error detail
  */
 void bst_log(enum bst_log_level level, const char *event, const char *format, ...)
@@ -38,7 +39,7 @@ struct bst_log_setup {
     void *ctx;
     int64_t (*wall_us)(void); /* NULL: the C library's clock */
     unsigned burst;           /* lines of one event in a window, 0: 200 */
-    int64_t window_us;        /* 0: 10 s; what exceeds the burst is counted, then told in one line */
+    int64_t window_us; /* 0: 10 s; what exceeds the burst is counted, then told in one line */
 };
 /** Replace the set-up; safe while other threads log. */
 void bst_log_configure(const struct bst_log_setup *setup);

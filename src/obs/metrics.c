@@ -10,7 +10,7 @@
 #define METRIC_COLLECTORS 16
 
 /* Upper bounds of the histogram buckets in microseconds: 50 us to 10 s. */
-static const int64_t bounds_us[] = {50,    100,   250,    500,    1000,   2500,   5000,    10000,
+static const int64_t bounds_us[] = {50,    100,   250,    500,    1000,   2500,    5000,    10000,
                                     25000, 50000, 100000, 250000, 500000, 1000000, 10000000};
 #define METRIC_BUCKETS (sizeof bounds_us / sizeof bounds_us[0])
 
@@ -18,7 +18,7 @@ struct bst_metric {
     struct bst_metric *next;
     enum bst_metric_kind kind;
     char *name, *help, *labels;
-    atomic_int_least64_t value; /* histograms: the sum in us */
+    atomic_int_least64_t value;    /* histograms: the sum in us */
     atomic_int_least64_t *buckets; /* METRIC_BUCKETS, then +Inf */
 };
 

@@ -10,9 +10,9 @@ struct bst_metric;
 /** Find or make a series. Keep the pointer: it stays valid as long as the process.
  *
  * @param name    Prometheus name with its unit, e.g. "bastide_requests_total"
- * @param labels  ready-made label list such as `op="create",result="2001"`, or NULL. Never built from
- *                what a peer sent: the number of series is limited, and what exceeds it shares one
- *                series that is not shown.
+ * @param labels  ready-made label list such as `op="create",result="2001"`, or NULL. Never built
+ * from what a peer sent: the number of series is limited, and what exceeds it shares one series
+ * that is not shown.
  * @thread any; takes a lock, so not on the hot path
  */
 struct bst_metric *bst_metric_get(enum bst_metric_kind kind, const char *name, const char *help,

@@ -300,6 +300,34 @@ static void end_transaction(struct bst_store *store, bool committed)
     }
 }
 
+/* With the lock: the first `max` jobs of the queue, or NULL. */
+static struct bst_store_job *dequeue(struct bst_store *store, unsigned max)
+{
+    struct job_queue *queue = &store->queue;
+    struct bst_store_job *head = queue->head, *last = NULL;
+    for (unsigned n = 0; queue->head && n < max; n++) {
+        last = queue->head;
+        queue->head = last->next;
+        queue->count--;
+    }
+    if (last) {
+        last->next = NULL;
+    }
+    return last ? head : NULL;
+}
+
+/* What came while the batch ran goes with it: a commit costs the same for all. */
+static struct bst_store_job *late_comers(struct bst_store *store, unsigned n)
+{
+    if (n >= store->config.batch_max) {
+        return NULL;
+    }
+    pthread_mutex_lock(&store->lock);
+    struct bst_store_job *head = dequeue(store, store->config.batch_max - n);
+    pthread_mutex_unlock(&store->lock);
+    return head;
+}
+
 /* Run jobs from `job` on in one transaction, as many as its fate allows, and tell their owners.
  * Returns the first that has not run. */
 static struct bst_store_job *run_transaction(struct bst_store *store, struct bst_store_job *first,
@@ -316,8 +344,11 @@ static struct bst_store_job *run_transaction(struct bst_store *store, struct bst
     unsigned n = 0;
     while (job && !bst_failed(r)) {
         r = run_job(store, job);
-        job = job->next;
         n++;
+        if (!job->next && !bst_failed(r)) {
+            job->next = late_comers(store, n);
+        }
+        job = job->next;
     }
     if (!bst_failed(r)) {
         r = run_idle(store, idle_rows);
@@ -361,16 +392,7 @@ static struct bst_store_job *take(struct bst_store *store, bool *ret_end)
         pthread_cond_wait(&store->work, &store->lock);
         store->sleeping = false;
     }
-    struct job_queue *queue = &store->queue;
-    struct bst_store_job *head = queue->head, *last = NULL;
-    for (unsigned n = 0; queue->head && n < store->config.batch_max; n++) {
-        last = queue->head;
-        queue->head = last->next;
-        queue->count--;
-    }
-    if (last) {
-        last->next = NULL;
-    }
+    struct bst_store_job *head = dequeue(store, store->config.batch_max);
     *ret_end = !head && store->closing;
     pthread_mutex_unlock(&store->lock);
     return head;

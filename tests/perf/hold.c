@@ -8,9 +8,12 @@
 #include <unistd.h>
 
 
+/* Handshakes at a time. A call that finds no free connection opens one, hence a client for each round. */
+enum { AT_ONCE = 50, MAX_ROUNDS = 2000 };
+
 struct holding {
     struct cli_client client;
-    struct bst_http_client *http;
+    struct bst_http_client *rounds[MAX_ROUNDS];
     struct bst_http_call_spec spec;
     size_t opened, failed;
 };
@@ -27,13 +30,15 @@ static void answered(void *user, bst_result result, const struct bst_http_msg *r
     }
 }
 
-/* A call that finds no free connection opens one: so, as many calls at once as connections. */
-static void open_round(struct holding *h, size_t n)
+static void open_round(struct holding *h, struct bst_http_client **http, size_t n)
 {
+    const struct bst_http_client_config config = {
+        .connections = n, .connections_per_target = n, .idle_ms = 600000};
     struct bst_http_call *call;
     size_t until = h->opened + n;
+    must(bst_http_client_new(h->client.loop, &config, http), "client");
     for (size_t i = 0; i < n; i++) {
-        must(bst_http_client_call(h->http, &h->spec, answered, h, &call), "call");
+        must(bst_http_client_call(*http, &h->spec, answered, h, &call), "call");
     }
     while (h->opened < until) {
         (void)bst_loop_run_once(h->client.loop, -1);
@@ -65,22 +70,23 @@ int main(int argc, char **argv)
     struct bst_arena arena;
     uint64_t n;
     char byte;
-    if (argc != 4 || bst_failed(bst_parse_u64(bst_view(argv[3]), &n)) || n < 1 || n > 100000) {
+    if (argc != 4 || bst_failed(bst_parse_u64(bst_view(argv[3]), &n)) || n < 1 || n > AT_ONCE * MAX_ROUNDS) {
         fprintf(stderr, "usage: %s PROFILE ADDRESS CONNECTIONS\n", argv[0]);
         return 2;
     }
     bst_arena_init(&arena, 0);
     must(cli_client_open(argv[1], &h.client), argv[1]);
-    const struct bst_http_client_config config = {
-        .connections = n, .connections_per_target = n, .idle_ms = 600000};
-    must(bst_http_client_new(h.client.loop, &config, &h.http), "client");
     fill_spec(&h, argv[2], &arena);
-    open_round(&h, n);
+    for (size_t round = 0; h.opened < n; round++) {
+        open_round(&h, &h.rounds[round], n - h.opened < AT_ONCE ? n - h.opened : AT_ONCE);
+    }
     printf("%zu connections, %zu failed\n", h.opened, h.failed);
     fflush(stdout);
     while (read(STDIN_FILENO, &byte, 1) > 0) {
     }
-    bst_http_client_free(&h.http);
+    for (size_t round = 0; round < MAX_ROUNDS; round++) {
+        bst_http_client_free(&h.rounds[round]);
+    }
     cli_client_close(&h.client);
     bst_arena_clear(&arena);
     return h.failed > 0;

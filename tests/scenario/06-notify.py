@@ -154,6 +154,7 @@ def a_missing_instance_is_an_event(lab):
 def what_cannot_be_watched_is_said(lab):
     lab.cnt("cse-in/n", "plain", fr="Cn")
     lab.cin("cse-in/n/plain", "x", fr="Cn")
+    expect(subscribe(lab, "cse-in/n/plain/la", "s", "/id-in/Cn"), 5203)
     expect(subscribe(lab, lab.get("cse-in/n/plain/la", "Cn").root("m2m:cin")["ri"], "s", "/id-in/Cn"), 5203)
     expect(subscribe(lab, "cse-in/n/plain", "s", "/id-in/Cn", enc={"net": [6]}), 5001)
     expect(subscribe(lab, "cse-in/n/plain", "s", "/id-in/Cn", enc={"net": [3], "chty": [2]}), 4000)

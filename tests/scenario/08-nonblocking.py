@@ -123,7 +123,7 @@ def a_request_resource_is_the_cses(lab):
     a = expect(lab.get("cse-in/r?rt=1", "Cr"), 1001)
     uri = a.root("m2m:uri")
     result(lab, uri, "Cr")
-    expect(lab.put(uri, "m2m:req", {"lbl": ["x"]}, fr="Cr"), 4005)
+    expect(lab.put(uri, "m2m:req", {"lbl": ["x"]}, fr="Cr"), 4000)
 
 
 lab.main()

@@ -181,9 +181,9 @@ def broken_trust_material_changes_nothing(site):
     with open(site.ca.cert) as f:
         good = f.read()
     for bad in ("", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "garbage\0\n", good[:200]):
-        before = site.log_text().count("trust.reload_failed")
+        before = site.log_text().count("server.reload_failed")
         replace(site.ca.cert, bad)
-        wait_for("the failure in the log", lambda: site.log_text().count("trust.reload_failed") > before)
+        wait_for("the failure in the log", lambda: site.log_text().count("server.reload_failed") > before)
         assert served(lambda: site.by_cert(pair), "Cgood")
     replace(site.ca.cert, good)
     expect(witness.get("cse-in/w5", "Cw5"), OK)

@@ -264,7 +264,7 @@ def a_mef_that_does_not_answer_holds_up_only_who_waits_for_it(site):
             t.start()
         wait_for("the CSE to dial", lambda: dead.accepted)
         slowest, n = 0, 0
-        while any(t.is_alive() for t in threads) and n < 2000:
+        while any(t.is_alive() for t in threads):
             begin = time.monotonic()
             expect(quick.get("cse-in/quick", "Cquick"), OK)
             slowest, n = max(slowest, time.monotonic() - begin), n + 1
@@ -279,7 +279,7 @@ def a_mef_that_does_not_answer_holds_up_only_who_waits_for_it(site):
         for name, (p, took) in results.items():
             assert not p.served and p.alert, (name, p)
             assert took < 8, (name, took)
-        eq(len(dead.accepted), 2)  # two identities, two flights
+        assert len(dead.accepted) <= 2, "two identities are two flights, whoever waits for them"
         # A wrong key and a silent MEF look the same.
         wrong = own.probe("-psk_identity", f"quick@{DOMAIN}", "-psk", "aa" * 32, "-tls1_2")
         eq(results["a"][0].alert, wrong.alert)

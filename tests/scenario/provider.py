@@ -322,9 +322,9 @@ class Probe:
 
 
 class Site:
-    def __init__(self, settings=(), extra_ca=True, mef=True):
+    def __init__(self, settings=(), extra_ca=True, mef=True, state=None):
         self.dir = tempfile.mkdtemp(prefix="bastide-site-")
-        self.state = os.path.join(self.dir, "sp")
+        self.state = state or os.path.join(self.dir, "sp")
         self.settings = list(settings)
         self.cse_port, self.mef_port, self.metrics_port = free_port(), free_port(), free_port()
         self.process = None

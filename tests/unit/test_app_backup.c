@@ -1,6 +1,7 @@
-/* app/backup: what is packed comes out again, for the right key only, and nothing changed or cut off. */
-#include "support/test.h"
+/* app/backup: what is packed comes out again, for the right key only, and nothing changed or cut
+ * off. */
 #include "support/state_folder.h"
+#include "support/test.h"
 
 static bst_result make_folder(struct state_folder *f, const char *name, size_t big)
 {
@@ -127,8 +128,9 @@ static void another_key_opens_nothing(void **state)
                BST_E_USAGE);
     assert_ok(bst_backup_pack(in, state_folder_path(f, "b2", file),
                               &(struct bst_backup_lock){.passphrase = &k.passphrase}, 1));
-    assert_err(bst_backup_unpack(file, &(struct bst_backup_key){.passphrase = &other.passphrase}, out),
-               BST_E_SE_PIN);
+    assert_err(
+        bst_backup_unpack(file, &(struct bst_backup_key){.passphrase = &other.passphrase}, out),
+        BST_E_SE_PIN);
     assert_false(bst_file_exists(out));
     keys_clear(&k);
     keys_clear(&other);
@@ -145,16 +147,19 @@ static void every_changed_byte_and_every_cut_is_noticed(void **state)
     state_folder_path(f, "in", in);
     state_folder_path(f, "out", out);
     state_folder_path(f, "b", file);
-    assert_ok(bst_backup_pack(in, file, &(struct bst_backup_lock){.recipient = bst_buf_view(&k.spki)}, 1));
+    assert_ok(bst_backup_pack(in, file,
+                              &(struct bst_backup_lock){.recipient = bst_buf_view(&k.spki)}, 1));
     assert_ok(bst_file_read(file, 1 << 20, &whole));
     for (size_t at = 0; at < whole.len; at += at < 500 ? 13 : 9001) {
         whole.ptr[at] ^= 1;
         assert_ok(bst_file_write_atomic(file, bst_buf_view(&whole), 0600));
-        assert_true(bst_failed(bst_backup_unpack(file, &(struct bst_backup_key){.recipient = k.pkey}, out)));
+        assert_true(bst_failed(
+            bst_backup_unpack(file, &(struct bst_backup_key){.recipient = k.pkey}, out)));
         assert_false(bst_file_exists(out));
         whole.ptr[at] ^= 1;
         assert_ok(bst_file_write_atomic(file, bst_view_of(whole.ptr, at), 0600));
-        assert_true(bst_failed(bst_backup_unpack(file, &(struct bst_backup_key){.recipient = k.pkey}, out)));
+        assert_true(bst_failed(
+            bst_backup_unpack(file, &(struct bst_backup_key){.recipient = k.pkey}, out)));
         assert_false(bst_file_exists(out));
     }
     keys_clear(&k);
@@ -171,7 +176,8 @@ static void an_existing_file_or_folder_is_not_overwritten(void **state)
     state_folder_path(f, "in", in);
     assert_ok(bst_backup_pack(in, state_folder_path(f, "b", file), &lock, 1));
     assert_err(bst_backup_pack(in, file, &lock, 1), BST_E_EXISTS);
-    assert_err(bst_backup_unpack(file, &(struct bst_backup_key){.recipient = k.pkey}, in), BST_E_EXISTS);
+    assert_err(bst_backup_unpack(file, &(struct bst_backup_key){.recipient = k.pkey}, in),
+               BST_E_EXISTS);
     keys_clear(&k);
 }
 
@@ -186,8 +192,8 @@ static void a_failed_write_leaves_no_file(void **state)
     state_folder_path(f, "b", file);
     for (long n = 1; n < 100; n++) {
         bst_file_fail_at(n);
-        bst_result r =
-            bst_backup_pack(in, file, &(struct bst_backup_lock){.recipient = bst_buf_view(&k.spki)}, 1);
+        bst_result r = bst_backup_pack(
+            in, file, &(struct bst_backup_lock){.recipient = bst_buf_view(&k.spki)}, 1);
         bst_file_fail_at(0);
         if (!bst_failed(r)) {
             keys_clear(&k);
@@ -201,7 +207,8 @@ static void a_failed_write_leaves_no_file(void **state)
 
 /* --- a whole state --------------------------------------------------------------------------- */
 
-static bst_result admin(struct state_folder *f, const char *op, const char *args, struct bst_buf *ret)
+static bst_result admin(struct state_folder *f, const char *op, const char *args,
+                        struct bst_buf *ret)
 {
     ret->len = 0;
     return bst_admin_call(&f->options, op, bst_view(args), ret);
@@ -213,7 +220,8 @@ static void snapshot_of(struct state_folder *f, char out[512])
     assert_ok(admin(f, "snapshot", "{}", &answer));
     char *from = memmem(answer.ptr, answer.len, "/run/snapshot-", 14);
     assert_non_null(from);
-    snprintf(out, 512, "%s/run/snapshot-%.*s", f->state, (int)strspn(from + 14, "0123456789"), from + 14);
+    snprintf(out, 512, "%s/run/snapshot-%.*s", f->state, (int)strspn(from + 14, "0123456789"),
+             from + 14);
 }
 
 static void a_restore_tells_what_it_undoes_and_raises_the_generation(void **state)
@@ -223,8 +231,10 @@ static void a_restore_tells_what_it_undoes_and_raises_the_generation(void **stat
     bst_auto(buf) undone = {0};
     char older[512], kept[BST_PATH_MAX];
     snapshot_of(f, older);
-    assert_ok(admin(f, "revoke", "{\"credential\":\"12-k@mef.example.com\",\"reason\":\"lost\"}", &answer));
-    assert_ok(admin(f, "revoke-certificate", "{\"which\":\"//acme.example.com/id-in/CAdmin\"}", &answer));
+    assert_ok(admin(f, "revoke", "{\"credential\":\"12-k@mef.example.com\",\"reason\":\"lost\"}",
+                    &answer));
+    assert_ok(
+        admin(f, "revoke-certificate", "{\"which\":\"//acme.example.com/id-in/CAdmin\"}", &answer));
     assert_ok(bst_backup_undo(f->state, older, &undone));
     assert_non_null(memmem(undone.ptr, undone.len, "credential 12-k@mef.example.com", 31));
     assert_non_null(memmem(undone.ptr, undone.len, "id-in/CAdmin would be forgotten", 31));
@@ -239,7 +249,8 @@ static void a_restore_tells_what_it_undoes_and_raises_the_generation(void **stat
 }
 
 #define EMPTY(name) cmocka_unit_test_setup_teardown(name, state_folder_setup, state_folder_teardown)
-#define MADE(name) cmocka_unit_test_setup_teardown(name, state_folder_setup_made, state_folder_teardown)
+#define MADE(name)                                                                                 \
+    cmocka_unit_test_setup_teardown(name, state_folder_setup_made, state_folder_teardown)
 
 int main(void)
 {

@@ -72,7 +72,8 @@ static void a_doubled_key_is_refused(void **state)
 {
     refused("workers: 1\nworkers: 2\n", "t.yaml:2:1", "given before");
     refused("cse:\n  name: a\n  name: a\n", "t.yaml:3:3", "given before");
-    refused("cse:\n  name: a\nmef:\n  enabled: true\ncse:\n  admin: b\n", "t.yaml:5:1", "given before");
+    refused("cse:\n  name: a\nmef:\n  enabled: true\ncse:\n  admin: b\n", "t.yaml:5:1",
+            "given before");
     refused("enrolment:\n  servers:\n    - fqdn: a.example\n      fqdn: b.example\n", "t.yaml:4:7",
             "given before");
 }
@@ -152,7 +153,8 @@ static void nul_inside_is_refused(void **state)
 {
     struct bst_config config = {0};
     static const char text[] = "sp-domain: \"a\\0b\"\n";
-    assert_err(bst_config_read(BST_VIEW("cse: {name: \"a\\0b\"}"), "t.yaml", &config), BST_E_CONFIG);
+    assert_err(bst_config_read(BST_VIEW("cse: {name: \"a\\0b\"}"), "t.yaml", &config),
+               BST_E_CONFIG);
     assert_err(bst_config_read(bst_view(text), "t.yaml", &config), BST_E_CONFIG);
 }
 
@@ -183,8 +185,8 @@ static void rules_between_values_hold(void **state)
     assert_ok(bst_config_set(&config, BST_VIEW("tls.profile=none-such")));
     assert_err(bst_config_check(&config), BST_E_CONFIG);
     bst_auto(config) servers = {0};
-    assert_ok(bst_config_read(BST_VIEW("enrolment: {servers: [{address: '192.0.2.1:1'}]}"), "t.yaml",
-                              &servers));
+    assert_ok(bst_config_read(BST_VIEW("enrolment: {servers: [{address: '192.0.2.1:1'}]}"),
+                              "t.yaml", &servers));
     assert_err(bst_config_check(&servers), BST_E_CONFIG);
 }
 
@@ -194,8 +196,9 @@ static void what_is_shown_can_be_read_again(void **state)
     bst_auto(config) again = {0};
     bst_auto(buf) shown = {0};
     bst_auto(buf) twice = {0};
-    assert_ok(bst_config_read(BST_VIEW("cse: {name: other}\nenrolment: {servers: [{fqdn: a.example}]}"),
-                              "t.yaml", &config));
+    assert_ok(
+        bst_config_read(BST_VIEW("cse: {name: other}\nenrolment: {servers: [{fqdn: a.example}]}"),
+                        "t.yaml", &config));
     assert_ok(bst_config_show(&config, false, &shown));
     /* Defaults that stand for "not given" are the one thing that cannot be written. */
     assert_ok(bst_config_read(bst_buf_view(&shown), "u.yaml", &again));
@@ -222,7 +225,8 @@ static void a_reload_takes_what_can_change_at_once(void **state)
     bst_auto(config) running = {0};
     bst_auto(config) fresh = {0};
     bst_auto(buf) waiting = {0};
-    assert_ok(bst_config_read(BST_VIEW("workers: 2\ncse: {listen: ['a:1'], name: x}\n"), "t.yaml", &running));
+    assert_ok(bst_config_read(BST_VIEW("workers: 2\ncse: {listen: ['a:1'], name: x}\n"), "t.yaml",
+                              &running));
     assert_ok(bst_config_read(BST_VIEW("workers: 3\ncse: {listen: ['a:2'], name: y}\n"
                                        "notify: {allow: [10.0.0.0/8]}\nlog: {level: debug}\n"),
                               "t.yaml", &fresh));

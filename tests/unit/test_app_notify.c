@@ -28,8 +28,9 @@ static void networks_hold_their_addresses(void **state)
 
 static void what_is_no_network_allows_nothing(void **state)
 {
-    static const char *const broken[] = {"", "/", "10.1.0.0/33", "10.1.0.0/-1", "10.1.0.0/x", "10.1/16",
-                                         "::/129", "example.com", "10.1.0.0/16/8"};
+    static const char *const broken[] = {
+        "",        "/",      "10.1.0.0/33", "10.1.0.0/-1",  "10.1.0.0/x",
+        "10.1/16", "::/129", "example.com", "10.1.0.0/16/8"};
     for (size_t i = 0; i < sizeof broken / sizeof broken[0]; i++) {
         assert_false(allows(broken[i], "10.1.2.3:80"));
         assert_false(allows(broken[i], "[::1]:80"));
@@ -48,7 +49,7 @@ static void a_star_is_every_address_but_those_of_the_link(void **state)
 
 static void names_are_allowed_one_by_one(void **state)
 {
-    char *items[2] = {(char *)(uintptr_t)"*", (char *)(uintptr_t)"App.example.com"};
+    char *items[2] = {(char *)(uintptr_t) "*", (char *)(uintptr_t) "App.example.com"};
     struct bst_config_texts list = {items, 2};
     assert_true(server_notify_allows_name(&list, BST_VIEW("app.EXAMPLE.com")));
     assert_false(server_notify_allows_name(&list, BST_VIEW("evil.example.com")));

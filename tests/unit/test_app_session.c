@@ -1,13 +1,14 @@
-/* app/server_session: what a credential stands for is durable, follows registrations on live sessions,
- * and ends with a revocation. */
-#include "support/test.h"
+/* app/server_session: what a credential stands for is durable, follows registrations on live
+ * sessions, and ends with a revocation. */
 #include "support/state_folder.h"
+#include "support/test.h"
 
 #include "app/server_priv.h"
 #include "store/resource.h"
 
 struct world {
     struct state_folder *folder;
+    struct bst_config config;
     struct bst_server server;
     struct server_worker worker;
     struct server_front front;
@@ -25,11 +26,14 @@ static void world_open(struct world *w)
                                    .schema = &bst_resource_schema},
         &w->server.store));
     w->server.state = &state;
+    assert_ok(bst_config_init(&w->config));
+    w->server.config = &w->config;
     w->server.self = (struct bst_self){BST_VIEW("acme.example.com"), BST_VIEW("id-in")};
     w->worker = (struct server_worker){.server = &w->server};
     assert_ok(bst_store_reader(w->server.store, &w->worker.reader));
     w->front = (struct server_front){.worker = &w->worker, .kind = FRONT_CSE};
-    w->tls = (struct bst_tls_peer){.kind = BST_TLS_AUTH_PSK, .identity = BST_VIEW("k1@mef.example.com")};
+    w->tls =
+        (struct bst_tls_peer){.kind = BST_TLS_AUTH_PSK, .identity = BST_VIEW("k1@mef.example.com")};
     w->peer = (struct bst_net_peer){.address = BST_VIEW("192.0.2.1:7"), .tls = &w->tls};
 }
 
@@ -37,6 +41,7 @@ static void world_close(struct world *w)
 {
     bst_store_reader_close(&w->worker.reader);
     bst_store_close(&w->server.store);
+    bst_config_clear(&w->config);
 }
 
 static int world_setup(void **state)
@@ -173,6 +178,26 @@ static void identities_from_a_certificate_are_not_recorded(void **state)
     end(w);
 }
 
+static void a_credential_registers_one_ae_and_takes_nobody_elses(void **state)
+{
+    struct world *w = *state;
+    struct bst_association *assoc = begin(w);
+    assert_err(bst_store_run(w->server.store, change_run, &(struct change){w, assoc, "CAdmin"}),
+               BST_E_NOT_AUTHENTICATED);
+    assert_ok(server_certified(&w->server, BST_VIEW("//acme.example.com/id-in/Cpump")));
+    assert_err(bst_store_run(w->server.store, change_run, &(struct change){w, assoc, "Cpump"}),
+               BST_E_NOT_AUTHENTICATED);
+    assert_ok(bst_store_run(w->server.store, change_run, &(struct change){w, assoc, "Cthermo"}));
+    assert_err(bst_store_run(w->server.store, change_run, &(struct change){w, assoc, "Csecond"}),
+               BST_E_NOT_AUTHENTICATED);
+    end(w);
+    w->tls.identity = BST_VIEW("k2@mef.example.com");
+    assoc = begin(w);
+    assert_err(bst_store_run(w->server.store, change_run, &(struct change){w, assoc, "Cthermo"}),
+               BST_E_NOT_AUTHENTICATED);
+    end(w);
+}
+
 static void a_revoked_credential_gets_no_session(void **state)
 {
     struct world *w = *state;
@@ -218,6 +243,7 @@ int main(void)
         WORLD(live_sessions_follow_registrations_and_their_end),
         WORLD(a_pipelining_peer_cannot_keep_what_no_longer_holds),
         WORLD(identities_from_a_certificate_are_not_recorded),
+        WORLD(a_credential_registers_one_ae_and_takes_nobody_elses),
         WORLD(a_revoked_credential_gets_no_session),
         WORLD(an_unusable_identity_gets_no_session),
         WORLD(a_laboratory_proves_nothing),

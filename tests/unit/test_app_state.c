@@ -1,6 +1,7 @@
-/* app/state, app/init, app/issued, app/profile: folders that survive, are refused, and are locked. */
-#include "support/test.h"
+/* app/state, app/init, app/issued, app/profile: folders that survive, are refused, and are locked.
+ */
 #include "support/state_folder.h"
+#include "support/test.h"
 
 #include "app/issued.h"
 #include "app/profile.h"
@@ -9,9 +10,10 @@
 static void init_makes_what_a_server_needs(void **state)
 {
     struct state_folder *f = *state;
-    static const char *const made[] = {"s/state.json", "s/bastide.yaml", "s/pki/ca.crt", "s/pki/ca.crl",
-                                       "s/pki/cse.pem", "s/pki/mef.pem", "s/store/id.key", "s/audit.pub",
-                                       "s/admin/profile.json", "s/admin/cert.pem", "s/se/state.key"};
+    static const char *const made[] = {"s/state.json",     "s/bastide.yaml", "s/pki/ca.crt",
+                                       "s/pki/ca.crl",     "s/pki/cse.pem",  "s/pki/mef.pem",
+                                       "s/store/id.key",   "s/audit.pub",    "s/admin/profile.json",
+                                       "s/admin/cert.pem", "s/se/state.key"};
     char path[512];
     assert_false(bst_state_exists(f->state));
     assert_ok(bst_state_init(&f->options, NULL));
@@ -60,8 +62,8 @@ static void a_wrong_configuration_keeps_a_folder_closed(void **state)
     struct state_folder *f = *state;
     struct bst_state *opened = NULL;
     char path[512];
-    assert_ok(bst_file_write_atomic(state_folder_path(f, "s/bastide.yaml", path), BST_VIEW("wrokers: 1\n"),
-                                    0600));
+    assert_ok(bst_file_write_atomic(state_folder_path(f, "s/bastide.yaml", path),
+                                    BST_VIEW("wrokers: 1\n"), 0600));
     assert_err(bst_state_open(&f->options, &opened), BST_E_CONFIG);
     assert_non_null(strstr(bst_error_detail(), "bastide.yaml:1:1"));
     /* and the lock is free again */
@@ -96,7 +98,8 @@ static void a_changed_audit_record_is_named(void **state)
     struct bst_audit_event e = {.event = "test.event", .decision = BST_VIEW("done")};
     assert_ok(bst_audit_write(opened->audit, &e));
     bst_state_close(&opened);
-    assert_ok(bst_file_read(state_folder_path(f, "s/audit/audit-000001.jsonl", path), 1 << 20, &trail));
+    assert_ok(
+        bst_file_read(state_folder_path(f, "s/audit/audit-000001.jsonl", path), 1 << 20, &trail));
     char *at = memmem(trail.ptr, trail.len, "done", 4);
     assert_non_null(at);
     memcpy(at, "gone", 4);
@@ -142,15 +145,20 @@ static void profiles_are_written_and_read_again(void **state)
 static void broken_profiles_are_refused(void **state)
 {
     struct state_folder *f = *state;
-    static const char *const broken[] = {"", "{", "[]", "{}", "{\"kind\":1}", "{\"kind\":\"some\"}",
+    static const char *const broken[] = {"",
+                                         "{",
+                                         "[]",
+                                         "{}",
+                                         "{\"kind\":1}",
+                                         "{\"kind\":\"some\"}",
                                          "{\"kind\":\"psk\",\"cse_id\":7}",
                                          "{\"kind\":\"psk\",\"kind\":\"psk\"}"};
     bst_auto(profile) profile = {0};
     char folder[512], path[512];
     assert_ok(bst_dir_make(state_folder_path(f, "p", folder), 0700));
     for (size_t i = 0; i < sizeof broken / sizeof broken[0]; i++) {
-        assert_ok(bst_file_write_atomic(state_folder_path(f, "p/profile.json", path), bst_view(broken[i]),
-                                        0600));
+        assert_ok(bst_file_write_atomic(state_folder_path(f, "p/profile.json", path),
+                                        bst_view(broken[i]), 0600));
         assert_true(bst_failed(bst_profile_load(folder, &profile)));
         assert_null(profile.folder);
     }
@@ -220,7 +228,8 @@ static void init_fails_cleanly_wherever_a_write_fails(void **state)
 }
 
 #define EMPTY(name) cmocka_unit_test_setup_teardown(name, state_folder_setup, state_folder_teardown)
-#define MADE(name) cmocka_unit_test_setup_teardown(name, state_folder_setup_made, state_folder_teardown)
+#define MADE(name)                                                                                 \
+    cmocka_unit_test_setup_teardown(name, state_folder_setup_made, state_folder_teardown)
 
 int main(void)
 {

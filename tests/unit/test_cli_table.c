@@ -14,7 +14,7 @@ static struct said run_words(const char *const *words)
     int argc = 0;
     size_t out_len, err_len;
     struct said said = {0};
-    argv[argc++] = (char *)(uintptr_t)"bastide";
+    argv[argc++] = (char *)(uintptr_t) "bastide";
     for (size_t i = 0; words[i]; i++) {
         argv[argc++] = (char *)(uintptr_t)words[i];
     }
@@ -58,15 +58,18 @@ static void wrong_words_are_told_with_the_nearest(void **state)
 
 static void values_come_after_the_option_or_after_an_equals_sign(void **state)
 {
-    expect(RUN("config", "show", "--state", "/nonexistent", "--set", "workers=3"), CLI_OK, "workers: 3", "");
-    expect(RUN("config", "show", "--state=/nonexistent", "--set=workers=4"), CLI_OK, "workers: 4", "");
-    expect(RUN("config", "check", "--state", "/nonexistent", "--", "--odd"), CLI_NOT_FOUND, "", "--odd");
+    expect(RUN("config", "show", "--state", "/nonexistent", "--set", "workers=3"), CLI_OK,
+           "workers: 3", "");
+    expect(RUN("config", "show", "--state=/nonexistent", "--set=workers=4"), CLI_OK, "workers: 4",
+           "");
+    expect(RUN("config", "check", "--state", "/nonexistent", "--", "--odd"), CLI_NOT_FOUND, "",
+           "--odd");
 }
 
 static void failures_are_objects_with_json(void **state)
 {
-    expect(RUN("config", "check", "--json", "--set", "workers=x"), CLI_INPUT, "\"error\":\"CONFIG\"",
-           "workers");
+    expect(RUN("config", "check", "--json", "--set", "workers=x"), CLI_INPUT,
+           "\"error\":\"CONFIG\"", "workers");
     expect(RUN("config", "check", "--json", "--state", "/nonexistent"), CLI_OK, "{\"ok\":true", "");
 }
 

@@ -201,6 +201,15 @@ static void a_group_admits_its_members(void **state)
                                 "'rn':'bygroup-c','acpi':['cse-in/owner/bygroup']"));
     assert_rsc(2000, cse_retrieve(f, "Cfriend", "cse-in/owner/bygroup-c"));
     assert_rsc(4103, cse_retrieve(f, "Cstranger", "cse-in/owner/bygroup-c"));
+    static const char *const forms[] = {"Cfriend", "/id-in/Cfriend", "-/friend", "/id-in/cse-in/friend",
+                                        "//acme.example.com/id-in/Cfriend"};
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+        char members[80];
+        snprintf(members, sizeof members, "'mid':['%s']", forms[i]);
+        assert_rsc(2004, cse_update(f, "Cowner", "cse-in/owner/friends", "grp", members));
+        assert_rsc(2000, cse_retrieve(f, "Cfriend", "cse-in/owner/bygroup-c"));
+        assert_rsc(4103, cse_retrieve(f, "Cstranger", "cse-in/owner/bygroup-c"));
+    }
     assert_rsc(2004, cse_update(f, "Cowner", "cse-in/owner/friends", "grp", "'mid':['Cstranger']"));
     assert_rsc(4103, cse_retrieve(f, "Cfriend", "cse-in/owner/bygroup-c"));
     assert_rsc(2000, cse_retrieve(f, "Cstranger", "cse-in/owner/bygroup-c"));
@@ -298,6 +307,17 @@ static void the_default_holds_for_every_type(void **state)
     }
 }
 
+static void a_custodian_stands_in_for_the_creator(void **state)
+{
+    struct cse_fixture *f = *state;
+    assert_rsc(2001, cse_create(f, "Cowner", "cse-in/owner", "cnt", "'rn':'kept','cstn':'Cfriend','lbl':['kept']"));
+    assert_rsc(2000, cse_retrieve(f, "Cfriend", "cse-in/owner/kept"));
+    assert_rsc(4103, cse_retrieve(f, "Cowner", "cse-in/owner/kept"));
+    assert_rsc(2000, cse_query(f, "Cfriend", "cse-in/owner", "'fc':{'fu':1,'lbl':['kept']}"));
+    assert_int_equal(cse_count(f, "m2m:uril"), 1);
+    assert_rsc(2002, cse_delete(f, "Cfriend", "cse-in/owner/kept"));
+}
+
 static void an_instance_follows_its_container(void **state)
 {
     struct cse_fixture *f = *state;
@@ -327,6 +347,7 @@ int main(void)
         cmocka_unit_test(an_unproved_originator_is_not_authenticated),
         cmocka_unit_test(an_address_range_is_compared_with_the_peer),
         cmocka_unit_test(the_default_holds_for_every_type),
+        cmocka_unit_test(a_custodian_stands_in_for_the_creator),
         cmocka_unit_test(an_instance_follows_its_container),
         cmocka_unit_test(the_base_policy_is_open_or_careful),
     };

@@ -13,7 +13,6 @@ static void a_stem_is_taken_as_given(void **state)
     assert_string_equal(cse_text(f, "m2m:ae/pi"), "id-in");
     assert_string_equal(cse_text(f, "m2m:ae/ct"), cse_text(f, "m2m:ae/lt"));
     assert_true(strlen(cse_text(f, "m2m:ae/et")) > 0);
-    assert_true(bst_view_is(f->rsp.content_location, "/id-in/Cown"));
 }
 
 static void a_stem_of_the_wanted_kind_is_assigned(void **state)
@@ -72,6 +71,26 @@ static void what_a_registration_must_have(void **state)
     }
 }
 
+static void a_cse_registers_no_ae(void **state)
+{
+    struct cse_fixture *f = *state;
+    assert_rsc(4107, cse_create(f, "/id-in", "cse-in", "ae", AE));
+    assert_rsc(4107, cse_create(f, "/id-other", "cse-in", "ae", AE));
+}
+
+static void release_4_knows_no_small_r(void **state)
+{
+    struct cse_fixture *f = *state;
+    f->rvi = "4";
+    assert_rsc(4000, cse_create(f, "C", "cse-in", "ae", "'api':'r.x','rr':true,'srv':['4']"));
+    assert_rsc(2001, cse_create(f, "C", "cse-in", "ae", "'api':'R.x','rr':true,'srv':['4']"));
+    assert_rsc(2000, cse_retrieve(f, "CAdmin", "cse-in"));
+    assert_string_equal(cse_text(f, "m2m:cb/ctm"), "20260101T000000,000000");
+    f->rvi = "3";
+    assert_rsc(2000, cse_retrieve(f, "CAdmin", "cse-in"));
+    assert_null(cse_at(f, "m2m:cb/ctm"));
+}
+
 static void an_ae_belongs_under_the_cse_base(void **state)
 {
     struct cse_fixture *f = *state;
@@ -100,8 +119,11 @@ static void release_1_needs_and_sees_no_supported_releases(void **state)
 static void an_unknown_release_is_refused(void **state)
 {
     struct cse_fixture *f = *state;
-    f->rvi = "99";
-    assert_rsc(4001, cse_retrieve(f, "CAdmin", "cse-in"));
+    static const char *const others[] = {"99", "1", "2", "5", "x"};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        f->rvi = others[i];
+        assert_rsc(4001, cse_retrieve(f, "CAdmin", "cse-in"));
+    }
     f->rvi = "2a";
     assert_rsc(2000, cse_retrieve(f, "CAdmin", "cse-in"));
     f->rvi = "4";
@@ -214,6 +236,8 @@ int main(void)
         cmocka_unit_test(an_assigned_stem_owns_its_resource),
         cmocka_unit_test(a_second_registration_is_refused),
         cmocka_unit_test(what_a_registration_must_have),
+        cmocka_unit_test(a_cse_registers_no_ae),
+        cmocka_unit_test(release_4_knows_no_small_r),
         cmocka_unit_test(an_ae_belongs_under_the_cse_base),
         cmocka_unit_test(release_1_needs_and_sees_no_supported_releases),
         cmocka_unit_test(an_unknown_release_is_refused),

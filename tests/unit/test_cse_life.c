@@ -108,6 +108,13 @@ static void a_store_of_another_cse_is_refused(void **state)
     struct bst_cse_config config = f->config;
     config.cse_id = BST_VIEW("/id-other");
     assert_err(bst_cse_new(&config, &other), BST_E_CONFIG);
+    config.cse_id = BST_VIEW("/id-in");
+    config.sp_id = BST_VIEW("other.example.com");
+    assert_err(bst_cse_new(&config, &other), BST_E_CONFIG);
+    config.sp_id = BST_VIEW("acme.example.com");
+    config.cse_name = BST_VIEW("renamed");
+    assert_err(bst_cse_new(&config, &other), BST_E_CONFIG);
+    config.cse_name = BST_VIEW("cse-in");
     config.cse_id = BST_VIEW("no-slash");
     assert_err(bst_cse_new(&config, &other), BST_E_CONFIG);
     config.cse_id = BST_VIEW("/id-in");
@@ -241,6 +248,40 @@ static void counters_and_limits_hold_under_a_crowd(void **state)
     assert_int_equal(cse_count(f, "m2m:cnt/m2m:cin"), 50);
 }
 
+/* ---- Operation Execution Time ---- */
+
+static void an_operation_waits_for_its_time(void **state)
+{
+    struct cse_fixture *f = *state;
+    int64_t now = bst_wall_us();
+    struct racer r = {0}, late = {0};
+    int left = 1, left_late = 1;
+    cse_register(f, "Cwait", "wait");
+    assert_rsc(4000, cse_send(f, "Cwait", "'op':2,'to':'cse-in/wait','oet':'20260102T000000','rqet':'20260101T120000'"));
+    assert_rsc(4000, cse_send(f, "Cwait", "'op':2,'to':'cse-in/wait','oet':'20260102T000000','rset':'20260101T120000'"));
+    assert_rsc(4000, cse_send(f, "Cwait", "'op':2,'to':'cse-in/wait','rqet':'20260103T000000','rset':'20260102T000000'"));
+    launch(f, &r, &left, "{'op':1,'to':'cse-in/wait','fr':'Cwait','rqi':'1','rvi':'3','ty':3,"
+                         "'oet':'20260101T000002','pc':{'m2m:cnt':{'rn':'later'}}}");
+    launch(f, &late, &left_late, "{'op':2,'to':'cse-in/wait','fr':'Cwait','rqi':'1','rvi':'3','oet':'20270101T000000'}");
+    cse_settle(f);
+    assert_int_equal(left, 1);
+    assert_rsc(4004, cse_retrieve(f, "Cwait", "cse-in/wait/later"));
+    bst_clock_fake_us(now + 3 * BST_US_PER_S);
+    while (left) {
+        bst_loop_run_once(f->loop, 1000);
+    }
+    assert_int_equal(r.call.rsp.rsc, 2001);
+    assert_rsc(2000, cse_retrieve(f, "Cwait", "cse-in/wait/later"));
+    assert_int_equal(left_late, 1);
+    bst_clock_fake_us(now);
+    cse_stop(f); /* what still waits is answered */
+    assert_int_equal(left_late, 0);
+    assert_int_equal(late.call.rsp.rsc, 5000);
+    bst_arena_clear(&r.arena);
+    bst_arena_clear(&late.arena);
+    cse_start(f);
+}
+
 /* ---- failures ---- */
 
 static bst_result refuse(void *ctx, struct bst_cse_op *op, const struct bst_cse_event *first)
@@ -326,6 +367,7 @@ int main(void)
         cmocka_unit_test(a_deleted_administrators_policy_comes_back),
         cmocka_unit_test(one_name_is_given_once),
         cmocka_unit_test(counters_and_limits_hold_under_a_crowd),
+        cmocka_unit_test(an_operation_waits_for_its_time),
         cmocka_unit_test(a_failure_late_in_the_transaction_undoes_it_all),
         cmocka_unit_test(running_out_of_memory_is_an_answer),
     };

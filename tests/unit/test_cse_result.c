@@ -25,6 +25,7 @@ static void a_create_answers_by_result_content(void **state)
     assert_string_equal(cse_text(f, "m2m:cnt/rn"), "r1");
     assert_rsc(2001, cse_send(f, "Cd", "'op':1,'to':'cse-in/d','ty':3,'rcn':2,'pc':{'m2m:cnt':{'rn':'r2'}}"));
     assert_string_equal(f->content, "{\"m2m:uri\":\"cse-in/d/r2\"}");
+    assert_true(bst_view_is(f->rsp.content_location, "cse-in/d/r2"));
     assert_rsc(2001, cse_send(f, "Cd", "'op':1,'to':'cse-in/d','ty':3,'rcn':3,'pc':{'m2m:cnt':{'rn':'r3'}}"));
     assert_string_equal(cse_text(f, "m2m:rce/uri"), "cse-in/d/r3");
     assert_string_equal(cse_text(f, "m2m:rce/m2m:cnt/rn"), "r3");
@@ -130,6 +131,8 @@ static void references_are_a_list(void **state)
     assert_rsc(2000, cse_query(f, "Cd", "cse-in/d/t1", "'rcn':5"));
     assert_int_equal(cse_count(f, "m2m:cnt/ch"), 4);
     assert_int_equal(cse_int(f, "m2m:cnt/cni"), 3);
+    assert_rsc(2000, cse_query(f, "Cd", "cse-in/d/t2", "'rcn':5"));
+    assert_true(yyjson_is_arr(cse_at(f, "m2m:cnt/ch")));
     assert_rsc(2000, cse_query(f, "Cd", "cse-in/d/t1", "'rcn':6"));
     assert_int_equal(cse_count(f, "m2m:rrl/rrf"), 4);
     assert_string_equal(cse_text(f, "m2m:rrl/rrf/0/val"), "cse-in/d/t1/sub");

@@ -1,5 +1,5 @@
-/* obs/audit: the chain, its head, torn ends, rotation, merging, and what verification notices. Files
- * live in memory; digest and signature are toys, since only their agreement matters here. */
+/* obs/audit: the chain, its head, torn ends, rotation, merging, and what verification notices.
+ * Files live in memory; digest and signature are toys, since only their agreement matters here. */
 #include "support/test.h"
 
 #include "base/map.h"
@@ -111,8 +111,15 @@ static int disk_setup(void **state)
     struct disk *d = bst_alloc(sizeof *d);
     d->now_us = INT64_C(1700000000) * BST_US_PER_S;
     d->host = (struct bst_audit_host){
-        .ctx = d, .wall_us = disk_now, .sha256 = toy_sha256, .sign = toy_sign, .check = toy_check,
-        .append = disk_append, .sync = disk_sync, .read = disk_read, .replace = disk_replace,
+        .ctx = d,
+        .wall_us = disk_now,
+        .sha256 = toy_sha256,
+        .sign = toy_sign,
+        .check = toy_check,
+        .append = disk_append,
+        .sync = disk_sync,
+        .read = disk_read,
+        .replace = disk_replace,
         .remove = disk_remove,
     };
     bst_log_configure(&(struct bst_log_setup){.level = BST_LOG_INFO, .write = quiet});
@@ -148,9 +155,15 @@ static void write_events(struct bst_audit *audit, int n)
         char target[32];
         snprintf(target, sizeof target, "cse-in/c%d", i);
         struct bst_audit_event e = {
-            .event = "access.denied", .subject = BST_VIEW("CEve"), .peer = BST_VIEW("10.0.0.7:4711"),
-            .op = BST_VIEW("retrieve"), .target = bst_view(target), .decision = BST_VIEW("denied"),
-            .rule = BST_VIEW("no rule matches"), .clause = BST_VIEW("TS-0003 7.1.4"), .rsc = 4103,
+            .event = "access.denied",
+            .subject = BST_VIEW("CEve"),
+            .peer = BST_VIEW("10.0.0.7:4711"),
+            .op = BST_VIEW("retrieve"),
+            .target = bst_view(target),
+            .decision = BST_VIEW("denied"),
+            .rule = BST_VIEW("no rule matches"),
+            .clause = BST_VIEW("TS-0003 7.1.4"),
+            .rsc = 4103,
         };
         assert_ok(bst_audit_write(audit, &e));
     }
@@ -336,8 +349,11 @@ static void equal_denials_become_one_counted_record(void **state)
     struct disk *d = *state;
     struct bst_audit *audit = open_trail(d);
     struct bst_audit_event e = {
-        .event = "access.denied", .subject = BST_VIEW("CEve"), .peer = BST_VIEW("10.0.0.7:1"),
-        .target = BST_VIEW("cse-in/a"), .decision = BST_VIEW("denied"),
+        .event = "access.denied",
+        .subject = BST_VIEW("CEve"),
+        .peer = BST_VIEW("10.0.0.7:1"),
+        .target = BST_VIEW("cse-in/a"),
+        .decision = BST_VIEW("denied"),
     };
     char peer[32];
     for (int i = 0; i < 1000; i++) {
@@ -395,7 +411,8 @@ static void hostile_text_stays_inside_its_string(void **state)
     struct disk *d = *state;
     struct bst_audit *audit = open_trail(d);
     struct bst_audit_event e = {
-        .event = "access.denied", .subject = BST_VIEW("x\",\"event\":\"audit.repair\"\n\x01\xff"),
+        .event = "access.denied",
+        .subject = BST_VIEW("x\",\"event\":\"audit.repair\"\n\x01\xff"),
         .decision = BST_VIEW("denied"),
     };
     assert_ok(bst_audit_write(audit, &e));

@@ -23,8 +23,10 @@ static void begin(enum bst_log_format format, unsigned burst)
 {
     bst_buf_clear(&written);
     now_us = INT64_C(1700000000) * BST_US_PER_S;
-    bst_log_configure(&(struct bst_log_setup){.level = BST_LOG_INFO, .format = format,
-                                              .write = collect, .wall_us = fake_now,
+    bst_log_configure(&(struct bst_log_setup){.level = BST_LOG_INFO,
+                                              .format = format,
+                                              .write = collect,
+                                              .wall_us = fake_now,
                                               .burst = burst});
 }
 
@@ -59,9 +61,10 @@ static void json_lines_are_objects(void **state)
     begin(BST_LOG_JSON, 0);
     struct bst_log_field field = {"subject", BST_VIEW("a\"b\n")};
     bst_log_fields(BST_LOG_ERROR, "test.event", &field, 1, "said \"%d\"", 7);
-    assert_string_equal(text(), "{\"time\":\"2023-11-14T22:13:20.000Z\",\"level\":\"error\",\"event\":"
-                                "\"test.event\",\"message\":\"said \\\"7\\\"\",\"subject\":"
-                                "\"a\\\"b\\n\"}\n");
+    assert_string_equal(text(),
+                        "{\"time\":\"2023-11-14T22:13:20.000Z\",\"level\":\"error\",\"event\":"
+                        "\"test.event\",\"message\":\"said \\\"7\\\"\",\"subject\":"
+                        "\"a\\\"b\\n\"}\n");
 }
 
 static void journal_values_with_line_ends_carry_their_length(void **state)

@@ -16,7 +16,8 @@ static void series_of_one_name_stand_together_under_one_help(void **state)
 {
     struct bst_metric *a =
         bst_metric_get(BST_METRIC_COUNTER, "t_requests_total", "Requests.", "op=\"create\"");
-    struct bst_metric *g = bst_metric_get(BST_METRIC_GAUGE, "t_open", "Open \\ things.\nNow.", NULL);
+    struct bst_metric *g =
+        bst_metric_get(BST_METRIC_GAUGE, "t_open", "Open \\ things.\nNow.", NULL);
     struct bst_metric *b =
         bst_metric_get(BST_METRIC_COUNTER, "t_requests_total", "Requests.", "op=\"delete\"");
     bst_metric_add(a, 2);

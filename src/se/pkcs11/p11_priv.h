@@ -1,0 +1,174 @@
+/* Inside the PKCS#11 backend: address, token with its sessions, objects, words for return values.
+ *
+ * What is kept where: a key is an ordinary PKCS#11 key object that other software can use too. What
+ * PKCS#11 has no attribute for (owner, SUID, expiry, exact uses) is in a private data object beside
+ * it that cannot be modified, found by the key's CKA_ID. It is on the token and not in a file so
+ * that a cloned or moved token brings it along, and so that there is no second state to lose. Who
+ * has the PIN can delete it: then the key is one without owner and expiry, as one made by another
+ * program; what the token enforces by itself (CKA_SIGN, CKA_EXTRACTABLE...) stays. */
+#pragma once
+
+#include "base/map.h"
+#include "se/backend.h"
+
+#include <p11-kit/p11-kit.h>
+#include <p11-kit/pkcs11.h>
+
+#include <pthread.h>
+
+#define P11_SESSIONS_MAX 16
+#define P11_ID_BYTES 16
+#define P11_ID_MAX 64
+#define P11_RETRY_US INT64_C(1000000) /* between attempts to reach a token that is gone */
+
+/* ---- address ---- */
+
+struct p11_address {
+    void *uri; /* P11KitUri */
+    char token[256];                       /* how messages name it */
+    char module_path[1024], module_name[128];
+    char pin_source[1100]; /* "file:PATH", "credential:NAME", "" */
+    bool fallback;         /* software does what the token cannot */
+};
+/** RFC 7512, without "pkcs11:". */
+bst_result p11_address_parse(struct bst_view text, struct p11_address *ret);
+void p11_address_clear(struct p11_address *address);
+bool p11_address_fits(const struct p11_address *address, const CK_TOKEN_INFO *info);
+
+/* ---- mechanisms ---- */
+
+enum p11_mech {
+    P11_EC_GEN,
+    P11_ECDSA,
+    P11_ED_GEN,
+    P11_EDDSA,
+    P11_SECRET_GEN,
+    P11_HMAC,
+    P11_AES_GEN,
+    P11_GCM,
+    P11_ECDH,
+    P11_MECHS,
+};
+struct p11_mech_fact {
+    CK_MECHANISM_TYPE type;
+    const char *name;
+    CK_FLAGS needs;
+};
+extern const struct p11_mech_fact p11_mechs[P11_MECHS];
+
+/* ---- token ---- */
+
+struct p11 {
+    struct bst_se_backend base;
+    const struct bst_se_host *host;
+    struct p11_address address;
+    CK_FUNCTION_LIST **modules; /* one, or all that the machine has; NULL at the end */
+    bool all_modules;
+    CK_FUNCTION_LIST *module;   /* that has the token */
+    CK_SLOT_ID slot;
+    char name[160], evidence[320];
+    unsigned can; /* bits 1 << enum p11_mech */
+    pthread_mutex_t lock; /* guards what follows */
+    pthread_cond_t changed;
+    bool up, connecting, pin_refused;
+    uint32_t generation; /* counts connections: handles of an earlier one are void */
+    int64_t next_try_us;
+    size_t busy, open, max, idle;
+    CK_SESSION_HANDLE sessions[P11_SESSIONS_MAX];
+    CK_TOKEN_INFO info;
+};
+
+/** A session that a call holds. */
+struct p11_call {
+    struct p11 *p;
+    CK_FUNCTION_LIST *f;
+    CK_SESSION_HANDLE session;
+    uint32_t generation;
+    int attempt;
+};
+
+bst_result p11_token_open(struct p11 *p);
+void p11_token_close(struct p11 *p);
+/** Run a call with a session. When the token turns out to be gone it is looked for, logged in to,
+ * and the call made once more; so a call must stand being repeated. */
+bst_result p11_run(struct p11 *p, CK_RV (*run)(struct p11_call *call, void *arg), void *arg,
+                   const char *what);
+/** Protection level and what it rests on. */
+int p11_level(const CK_SLOT_INFO *slot, const CK_TOKEN_INFO *token, char *evidence, size_t cap);
+/** What the flags of the token say of its PIN, "" when nothing. */
+const char *p11_pin_words(CK_FLAGS flags);
+/** Text of a blank-padded field. */
+struct bst_view p11_text(const unsigned char *field, size_t len);
+
+static inline bool p11_can(const struct p11 *p, enum p11_mech mech)
+{
+    return p->can >> mech & 1;
+}
+/** Refuse what the token has no mechanism for, by its name. */
+bst_result p11_need(const struct p11 *p, enum p11_mech mech, const char *what);
+
+/* ---- words ---- */
+
+/** The failure in words: what the token said, what it means, what to do. */
+bst_result p11_fail(const struct p11 *p, CK_RV rv, const char *what);
+/** The session or the token is not there any more: worth another attempt. */
+bool p11_rv_gone(CK_RV rv);
+
+/* ---- encodings ---- */
+
+/** CKA_EC_PARAMS of a type of pair. */
+struct bst_view p11_ec_params(enum bst_key_type type);
+bool p11_ec_type(struct bst_view params, enum bst_key_type *ret);
+/** SubjectPublicKeyInfo of a public point, which may have a DER wrapping. */
+bst_result p11_spki(enum bst_key_type type, struct bst_view point, struct bst_buf *ret);
+/** The point in a SubjectPublicKeyInfo. */
+struct bst_view p11_spki_point(enum bst_key_type type, struct bst_view spki);
+/** r || s as DER. */
+bst_result p11_ecdsa_der(struct bst_view raw, uint8_t out[112], size_t *ret_len);
+
+/* ---- objects ---- */
+
+enum p11_part {
+    P11_PRIVATE,
+    P11_PUBLIC,
+    P11_MAC,   /* secret key for HMAC, or one that is only read */
+    P11_AES,   /* secret key for AES-256-GCM */
+    P11_VALUE, /* data object: bytes of a key that software works with */
+    P11_RECORD,
+    P11_PARTS,
+};
+
+struct p11_object {
+    struct bst_se_object base;
+    uint8_t id[P11_ID_MAX];
+    size_t id_len, value_len; /* of a symmetric key, without the padding */
+    bool soft;                /* its bytes are in a data object, software works with them */
+    /* Handles by part, of one connection; guarded by the token's lock. */
+    uint32_t generation;
+    CK_OBJECT_HANDLE handles[P11_PARTS];
+    /* label and owner follow */
+};
+bst_result p11_object_new(const struct bst_key_attrs *attrs, struct p11_object **ret);
+/** Handle of one part of a key: remembered, or looked for by CKA_ID. */
+CK_RV p11_part(struct p11_call *call, struct p11_object *object, enum p11_part part,
+               CK_OBJECT_HANDLE *ret);
+/** Make the token's objects for a key: from a value (symmetric bytes, PKCS#8), or new ones. */
+bst_result p11_make(struct p11 *p, struct p11_object *object, const struct bst_secret *value);
+CK_RV p11_unmake(struct p11_call *call, struct p11_object *object);
+/** Every key on the token, to `found`. */
+bst_result p11_scan(struct p11 *p, bst_result (*found)(void *ctx, struct bst_se_object *take),
+                    void *ctx);
+/** BST_E_EXISTS when a key on the token has this label. */
+bst_result p11_label_free(struct p11 *p, const char *label);
+/** Handles of all objects that fit, as an array in a buffer. */
+CK_RV p11_find_all(struct p11_call *call, CK_ATTRIBUTE *template, CK_ULONG n, struct bst_buf *ret);
+/** One attribute, appended. CKR_OK with nothing when the object does not have it. */
+CK_RV p11_attribute(struct p11_call *call, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type,
+                    struct bst_buf *ret);
+
+/* The record of a key, in its data object. */
+bst_result p11_record_put(const struct p11_object *object, struct bst_buf *ret);
+/** @error BST_E_CORRUPT  not a record of this version */
+bst_result p11_record_read(struct bst_view record, struct p11_object **ret);
+#define P11_APP_RECORD "bastide key"
+#define P11_APP_VALUE "bastide key value"
