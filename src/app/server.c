@@ -247,7 +247,7 @@ static bool workers_settle(struct bst_server *server)
         bool busy = false;
         for (size_t i = 0; i < server->n_workers; i++) {
             struct server_worker *worker = &server->workers[i];
-            bool cse_busy = worker->cse && bst_cse_worker_busy(worker->cse);
+            bool cse_busy = worker->cse && !bst_cse_worker_settle(worker->cse);
             if (worker->loop && (worker->in_work > 0 || worker->sweeping || cse_busy)) {
                 bst_loop_run_once(worker->loop, 5);
                 busy = true;

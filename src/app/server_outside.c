@@ -231,6 +231,9 @@ static void on_answer(void *user, bst_result result, const struct bst_http_msg *
     if (!bst_failed(result)) {
         result = bst_http_to_response(response, &s->arena, &rsp);
     }
+    if (!bst_failed(result) && rsp.rqi.len && !bst_view_eq(rsp.rqi, s->attempt->req.rqi)) {
+        result = bst_error_detailed(BST_E_SYNTAX, "the answer is one to another request");
+    }
     sending_end(s, result, rsp.rsc);
 }
 

@@ -194,6 +194,7 @@ struct bst_arena_block {
 };
 
 #define ARENA_BLOCK 4000
+#define ARENA_KEEP (4 * ARENA_BLOCK)
 
 void bst_arena_init(struct bst_arena *arena, size_t limit_bytes)
 {
@@ -213,22 +214,33 @@ void bst_arena_clear(struct bst_arena *arena)
 
 void bst_arena_reset(struct bst_arena *arena)
 {
-    struct bst_arena_block *last = arena->blocks;
-    if (!last) {
-        return;
+    struct bst_arena_block *best = NULL, *block = arena->blocks;
+    while (block) {
+        struct bst_arena_block *next = block->next, *worse = block;
+        if (block->bytes <= ARENA_KEEP && (!best || block->bytes > best->bytes)) {
+            worse = best;
+            best = block;
+        }
+        bst_free(worse);
+        block = next;
     }
-    while (last->next) {
-        struct bst_arena_block *next = last->next;
-        bst_free(last);
-        last = next;
+    if (best) {
+        best->next = NULL;
     }
-    if (last->bytes > 4 * ARENA_BLOCK) {
-        bst_free(last);
-        last = NULL;
-    }
-    arena->blocks = last;
+    arena->blocks = best;
     arena->used = 0;
-    arena->total = last ? last->bytes : 0;
+    arena->total = best ? best->bytes : 0;
+}
+
+/* Blocks grow, so that requests of usual size soon fit into the one that is kept. */
+static size_t block_room(const struct bst_arena *arena, size_t bytes)
+{
+    size_t room = arena->blocks ? arena->blocks->bytes * 2 : ARENA_BLOCK;
+    room = room > ARENA_KEEP ? ARENA_KEEP : room;
+    if (arena->limit && arena->total + room > arena->limit) {
+        room = ARENA_BLOCK;
+    }
+    return bytes > room ? bytes : room;
 }
 
 void *bst_arena_alloc(struct bst_arena *arena, size_t bytes)
@@ -238,7 +250,7 @@ void *bst_arena_alloc(struct bst_arena *arena, size_t bytes)
     }
     bytes = (bytes + 15) & ~(size_t)15;
     if (!arena->blocks || arena->blocks->bytes - arena->used < bytes) {
-        size_t room = bytes > ARENA_BLOCK ? bytes : ARENA_BLOCK;
+        size_t room = block_room(arena, bytes);
         if (arena->limit && arena->total + room > arena->limit) {
             return NULL;
         }

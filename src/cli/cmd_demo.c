@@ -405,14 +405,14 @@ static void crash(struct demo *d)
         if (bst_process_wait(&device, 25, &status).code != BST_E_TIMEOUT) {
             break;
         }
-        text.len = 0;
+        bst_buf_clear(&text);
         (void)bst_failed(bst_file_read(receipts, 64 << 20, &text));
     }
     bool killed = !bst_failed(bst_process_signal(&d->server, SIGKILL)) &&
                   !bst_failed(bst_process_wait(&d->server, 5000, &status));
     bool ended = device.pid == 0 || !bst_failed(bst_process_wait(&device, 40000, &status));
     check(d, started && killed && ended, "", "the server is killed with SIGKILL in the middle of a burst");
-    text.len = 0;
+    bst_buf_clear(&text);
     (void)bst_failed(bst_file_read(receipts, 64 << 20, &text));
     size_t acknowledged = count_lines(&text);
     check(d, start_server(d), "", "and started again on the same state");

@@ -124,9 +124,10 @@ void bst_cse_free(struct bst_cse **cse);
 bst_result bst_cse_worker_new(struct bst_cse *cse, struct bst_loop *loop,
                               struct bst_cse_worker **ret);
 void bst_cse_worker_free(struct bst_cse_worker **worker);
-/** Operations are under way, also such whose call was answered already: loop and worker must stay.
- * @thread the worker's loop, or after it has ended */
-bool bst_cse_worker_busy(const struct bst_cse_worker *worker);
+/** Before bst_cse_worker_free(): end what waits for its time. False while operations are under way, also
+ * such whose call was answered already: run the loop on and ask again.
+ * @thread the worker's loop, or any after that has ended */
+bool bst_cse_worker_settle(struct bst_cse_worker *worker);
 
 /** Take a request from outside through all steps of TS-0004 7.2.2.2.
  *

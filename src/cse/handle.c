@@ -329,9 +329,10 @@ static struct bst_cse_op *op_new(struct bst_cse_worker *worker, struct bst_cse_c
     return op;
 }
 
-bool bst_cse_worker_busy(const struct bst_cse_worker *worker)
+bool bst_cse_worker_settle(struct bst_cse_worker *worker)
 {
-    return worker->in_work > 0;
+    bst_cse_waits_cancel(worker);
+    return worker->in_work == 0;
 }
 
 void bst_cse_start(struct bst_cse_op *op)

@@ -14,7 +14,7 @@ struct field {
 };
 static const struct field FIELDS[7] = {
     {"second", 0, 59}, {"minute", 0, 59},     {"hour", 0, 23},      {"day of month", 1, 31},
-    {"month", 1, 12},  {"day of week", 0, 6}, {"year", 1970, 9999},
+    {"month", 1, 12},  {"day of week", 0, 6}, {"year", 2000, 9999},
 };
 enum { YEAR = 6 };
 

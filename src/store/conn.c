@@ -186,6 +186,7 @@ void conn_close(struct bst_store_conn **slot)
             bst_free(q);
         }
     }
+    memo_free(&conn->memo);
     sqlite3_finalize(conn->open_savepoint);
     sqlite3_close_v2(conn->db);
     bst_free(conn);
@@ -250,6 +251,7 @@ void bst_store_share_views(struct bst_store_conn *reader, struct bst_loop *loop)
 {
     reader->turns = loop;
     reader->turn_end.run = turn_ended;
+    reader->memo = memo_new();
 }
 
 static bst_result open_view(struct bst_store_conn *reader, uint64_t commits)
@@ -345,13 +347,12 @@ static bst_result before_write(struct bst_store_conn *conn)
     return BST_OK;
 }
 
-/* NULL, and why, on failure. */
+/* NULL on failure, and why unless memory ran out. */
 static struct bst_query *prepare(struct bst_store_conn *conn, const struct bst_sql *sql,
                                  bst_result *ret_why)
 {
     struct bst_query *q = bst_alloc(sizeof *q);
     if (!q) {
-        *ret_why = bst_error(BST_E_NOMEM);
         return NULL;
     }
     int rc = sqlite3_prepare_v3(conn->db, sql->text, -1, SQLITE_PREPARE_PERSISTENT, &q->stmt, NULL);
@@ -378,9 +379,8 @@ bst_result bst_sql_begin(struct bst_store_conn *conn, const struct bst_sql *sql,
     if (!q) {
         bst_result why = BST_OK;
         q = prepare(conn, sql, &why);
-        if (!q) {
-            return why;
-        }
+        BST_TRY(why);
+        BST_ENSURE(q, BST_E_NOMEM);
     }
     if (conn->view_open && !conn->in_view && conn->in_use == 0) {
         close_view(conn); /* who asks without a view wants what is committed now */

@@ -69,6 +69,52 @@ bst_result bst_row_copy(const struct bst_row *row, struct bst_arena *arena, stru
     return BST_OK;
 }
 
+/* Rows that many requests begin with: containers by name, and their latest instances. */
+struct row_key {
+    char bytes[128];
+    size_t len;
+};
+
+/* len 0: too long a name to be worth it. */
+static struct row_key row_key(char kind, int64_t pi, int64_t ty, struct bst_view name)
+{
+    struct row_key key = {.len = 0};
+    if (name.len <= sizeof key.bytes - 1 - 2 * sizeof pi) {
+        key.bytes[0] = kind;
+        memcpy(key.bytes + 1, &pi, sizeof pi);
+        memcpy(key.bytes + 1 + sizeof pi, &ty, sizeof ty);
+        if (name.len) {
+            memcpy(key.bytes + 1 + 2 * sizeof pi, name.ptr, name.len);
+        }
+        key.len = 1 + 2 * sizeof pi + name.len;
+    }
+    return key;
+}
+
+static bool recall_row(struct bst_store_conn *conn, const struct row_key *key, struct bst_arena *arena,
+                       struct bst_row *ret, bst_result *ret_result)
+{
+    struct bst_view value;
+    if (!arena || !key->len || !bst_store_recall(conn, bst_view_of(key->bytes, key->len), &value)) {
+        return false;
+    }
+    struct bst_row row;
+    memcpy(&row, value.ptr, sizeof row);
+    row.name.ptr = value.ptr + sizeof row;
+    row.body.ptr = row.name.ptr + row.name.len;
+    *ret_result = bst_row_copy(&row, arena, ret);
+    return true;
+}
+
+static void remember_row(struct bst_store_conn *conn, const struct row_key *key, struct bst_arena *arena,
+                         const struct bst_row *row)
+{
+    if (arena && key->len && row->id) {
+        const struct bst_view parts[] = {bst_view_of(row, sizeof *row), row->name, row->body};
+        bst_store_remember(conn, bst_view_of(key->bytes, key->len), parts, 3);
+    }
+}
+
 /* One row or none, from a query with its parameters bound. */
 static bst_result read_one(struct bst_store_conn *conn, struct bst_query *q,
                            struct bst_arena *arena, struct bst_row *ret)
@@ -104,11 +150,18 @@ bst_result bst_resource_find_name(struct bst_store_conn *conn, int64_t pi, struc
 {
     static const struct bst_sql sql = {"SELECT " ROW_COLUMNS
                                        " FROM resource WHERE pi=? AND name=?"};
+    const struct row_key key = row_key('n', pi, 0, name);
     bst_auto_query *q = NULL;
+    bst_result r;
+    if (recall_row(conn, &key, arena, ret, &r)) {
+        return r;
+    }
     BST_TRY(bst_sql_begin(conn, &sql, &q));
     bst_sql_bind_i64(q, 1, pi);
     bst_sql_bind_text(q, 2, name);
-    return read_one(conn, q, arena, ret);
+    BST_TRY(read_one(conn, q, arena, ret));
+    remember_row(conn, &key, arena, ret);
+    return BST_OK;
 }
 
 bst_result bst_resource_find_alias(struct bst_store_conn *conn, struct bst_view ri,
@@ -123,14 +176,21 @@ bst_result bst_resource_find_alias(struct bst_store_conn *conn, struct bst_view 
     return read_one(conn, q, arena, ret);
 }
 
-static bst_result find_end(struct bst_store_conn *conn, const struct bst_sql *sql, int64_t pi,
+static bst_result find_end(struct bst_store_conn *conn, const struct bst_sql *sql, char kind, int64_t pi,
                            int32_t ty, struct bst_arena *arena, struct bst_row *ret)
 {
+    const struct row_key key = row_key(kind, pi, ty, (struct bst_view){NULL, 0});
     bst_auto_query *q = NULL;
+    bst_result r;
+    if (recall_row(conn, &key, arena, ret, &r)) {
+        return r;
+    }
     BST_TRY(bst_sql_begin(conn, sql, &q));
     bst_sql_bind_i64(q, 1, pi);
     bst_sql_bind_i64(q, 2, ty);
-    return read_one(conn, q, arena, ret);
+    BST_TRY(read_one(conn, q, arena, ret));
+    remember_row(conn, &key, arena, ret);
+    return BST_OK;
 }
 
 bst_result bst_resource_find_latest(struct bst_store_conn *conn, int64_t pi, int32_t ty,
@@ -138,7 +198,7 @@ bst_result bst_resource_find_latest(struct bst_store_conn *conn, int64_t pi, int
 {
     static const struct bst_sql sql = {
         "SELECT " ROW_COLUMNS " FROM resource WHERE pi=? AND ty=? ORDER BY id DESC LIMIT 1"};
-    return find_end(conn, &sql, pi, ty, arena, ret);
+    return find_end(conn, &sql, 'l', pi, ty, arena, ret);
 }
 
 bst_result bst_resource_find_oldest(struct bst_store_conn *conn, int64_t pi, int32_t ty,
@@ -146,7 +206,7 @@ bst_result bst_resource_find_oldest(struct bst_store_conn *conn, int64_t pi, int
 {
     static const struct bst_sql sql = {"SELECT " ROW_COLUMNS
                                        " FROM resource WHERE pi=? AND ty=? ORDER BY id LIMIT 1"};
-    return find_end(conn, &sql, pi, ty, arena, ret);
+    return find_end(conn, &sql, 'o', pi, ty, arena, ret);
 }
 
 /* Deeper than any tree that the CSE lets grow. */

@@ -161,6 +161,14 @@ bst_result bst_sql_exec(struct bst_query **q);
 /** Rows changed by the last statement that ended. */
 int64_t bst_sql_changes(struct bst_store_conn *conn);
 
+/* For modules that read the same rows over and over in shared views. */
+/** The value remembered under `key`, valid until the next remember; false when there is none that the
+ * query itself would give now. */
+bool bst_store_recall(struct bst_store_conn *reader, struct bst_view key, struct bst_view *ret);
+/** Keep the parts, joined, until something is committed. Does nothing for other readers and writers. */
+void bst_store_remember(struct bst_store_conn *reader, struct bst_view key, const struct bst_view *parts,
+                        size_t n);
+
 /* For modules that keep state beside a schema (src/store/resource.c). */
 /** Inside a job, before a change in memory: OK, or why writes are refused. */
 bst_result bst_store_conn_writable(struct bst_store_conn *writer);

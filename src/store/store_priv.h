@@ -30,6 +30,7 @@ struct bst_store_conn {
     struct bst_loop *turns;
     struct bst_task turn_end;
     bool turn_ends; /* turn_end waits */
+    struct store_memo *memo;
     bool bulk;             /* gives up when the store closes */
     bool writer, in_job, savepoint;
     sqlite3_stmt *open_savepoint;
@@ -89,6 +90,12 @@ bst_result sqlite_error(sqlite3 *db, int rc, const char *what);
 bst_result conn_exec(struct bst_store_conn *conn, const char *sql);
 /** One integer from fixed SQL; `missing` when there is no row. */
 bst_result conn_scalar(struct bst_store_conn *conn, const char *sql, int64_t missing, int64_t *ret);
+
+/* memo.c */
+
+/** NULL when memory is out: then nothing is remembered. */
+struct store_memo *memo_new(void);
+void memo_free(struct store_memo **memo);
 
 /* writer.c */
 

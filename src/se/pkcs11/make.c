@@ -1,0 +1,434 @@
+/* Making and removing the objects of a key on the token.
+ *
+ * Uses become attributes that the token enforces: signing and MAC CKA_SIGN, sealing CKA_ENCRYPT and
+ * CKA_DECRYPT, agreement CKA_DERIVE; a key is readable only with USE_PSK and leaves wrapped only with
+ * USE_WRAP. Derivation is HMAC too, so that a token cannot tell it from a MAC: the front does. */
+#include "crypto/pkey.h"
+#include "crypto/rand.h"
+#include "se/pkcs11/p11_priv.h"
+
+#define SYMMETRIC_BYTES 32
+#define ATTRS_MAX 20
+
+/* ---- templates ---- */
+
+struct template {
+    CK_ATTRIBUTE list[ATTRS_MAX];
+    CK_ULONG n;
+};
+
+static CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
+
+static void put(struct template *t, CK_ATTRIBUTE_TYPE type, const void *value, size_t len)
+{
+    union {
+        const void *in;
+        void *out;
+    } any = {value}; /* templates are not written to */
+    t->list[t->n++] = (CK_ATTRIBUTE){type, any.out, (CK_ULONG)len};
+}
+
+static void put_bool(struct template *t, CK_ATTRIBUTE_TYPE type, bool value)
+{
+    put(t, type, value ? &yes : &no, sizeof yes);
+}
+
+static void put_view(struct template *t, CK_ATTRIBUTE_TYPE type, struct bst_view value)
+{
+    put(t, type, value.ptr, value.len);
+}
+
+static void put_common(struct template *t, const struct p11_object *object, bool private)
+{
+    const struct bst_key_attrs *attrs = &object->base.attrs;
+    put_bool(t, CKA_TOKEN, attrs->persistent);
+    put_bool(t, CKA_PRIVATE, private);
+    put_view(t, CKA_LABEL, bst_view(attrs->label));
+}
+
+static void put_id(struct template *t, const struct p11_object *object)
+{
+    put(t, CKA_ID, object->id, object->id_len);
+}
+
+static const CK_OBJECT_CLASS class_private = CKO_PRIVATE_KEY, class_public = CKO_PUBLIC_KEY,
+                             class_secret = CKO_SECRET_KEY, class_data = CKO_DATA;
+static const CK_KEY_TYPE type_ec = CKK_EC, type_ed = CKK_EC_EDWARDS, type_aes = CKK_AES,
+                         type_secret = CKK_GENERIC_SECRET;
+
+static void put_leaving(struct template *t, uint32_t uses)
+{
+    put_bool(t, CKA_SENSITIVE, !(uses & BST_KEY_USE_PSK));
+    put_bool(t, CKA_EXTRACTABLE, uses & (BST_KEY_USE_PSK | BST_KEY_USE_WRAP));
+}
+
+static void private_template(struct template *t, const struct p11_object *object)
+{
+    uint32_t uses = object->base.attrs.uses;
+    put_common(t, object, true);
+    put_id(t, object);
+    put_leaving(t, uses);
+    put_bool(t, CKA_SIGN, uses & BST_KEY_USE_SIGN);
+    put_bool(t, CKA_DERIVE, uses & BST_KEY_USE_AGREE);
+}
+
+static void public_template(struct template *t, const struct p11_object *object)
+{
+    put_common(t, object, false);
+    put_id(t, object);
+    put_bool(t, CKA_VERIFY, object->base.attrs.uses & BST_KEY_USE_SIGN);
+    put_view(t, CKA_EC_PARAMS, p11_ec_params(object->base.attrs.type));
+}
+
+static void secret_template(struct template *t, const struct p11_object *object, bool aes)
+{
+    uint32_t uses = object->base.attrs.uses;
+    put_common(t, object, true);
+    put_id(t, object);
+    put_leaving(t, uses);
+    put(t, CKA_CLASS, &class_secret, sizeof class_secret);
+    put(t, CKA_KEY_TYPE, aes ? &type_aes : &type_secret, sizeof type_aes);
+    put_bool(t, CKA_SIGN, !aes && (uses & (BST_KEY_USE_MAC | BST_KEY_USE_DERIVE)));
+    put_bool(t, CKA_ENCRYPT, aes);
+    put_bool(t, CKA_DECRYPT, aes);
+}
+
+/* ---- making ---- */
+
+struct making {
+    struct p11 *p;
+    struct p11_object *object;
+    const struct bst_secret *value; /* symmetric bytes (padded for HMAC), scalar, or bytes to keep */
+    struct bst_view point;          /* public half of an imported pair, DER OCTET STRING */
+};
+
+static CK_RV created(struct p11_call *call, struct p11_object *object, enum p11_part part,
+                     struct template *t)
+{
+    pthread_mutex_lock(&call->p->lock);
+    if (object->generation != call->generation) {
+        memset(object->handles, 0, sizeof object->handles);
+        object->generation = call->generation;
+    }
+    pthread_mutex_unlock(&call->p->lock);
+    return call->f->C_CreateObject(call->session, t->list, t->n, &object->handles[part]);
+}
+
+static CK_RV make_data(struct p11_call *call, struct p11_object *object, enum p11_part part,
+                       const char *application, struct bst_view value)
+{
+    struct template t = {.n = 0};
+    put_common(&t, object, true);
+    put(&t, CKA_CLASS, &class_data, sizeof class_data);
+    put_bool(&t, CKA_MODIFIABLE, false);
+    put_view(&t, CKA_APPLICATION, bst_view(application));
+    put_view(&t, CKA_OBJECT_ID, bst_view_of(object->id, object->id_len));
+    put_view(&t, CKA_VALUE, value);
+    return created(call, object, part, &t);
+}
+
+static CK_RV generate_pair(struct p11_call *call, struct p11_object *object)
+{
+    struct template pub = {.n = 0}, priv = {.n = 0};
+    CK_OBJECT_HANDLE pub_handle, priv_handle;
+    bool ed = object->base.attrs.type == BST_KEY_ED25519;
+    CK_MECHANISM mech = {p11_mechs[ed ? P11_ED_GEN : P11_EC_GEN].type, NULL, 0};
+    public_template(&pub, object);
+    private_template(&priv, object);
+    return call->f->C_GenerateKeyPair(call->session, &mech, pub.list, pub.n, priv.list, priv.n,
+                                      &pub_handle, &priv_handle);
+}
+
+static CK_RV import_pair(struct p11_call *call, struct making *m)
+{
+    struct template pub = {.n = 0}, priv = {.n = 0};
+    struct p11_object *object = m->object;
+    const CK_KEY_TYPE *type = object->base.attrs.type == BST_KEY_ED25519 ? &type_ed : &type_ec;
+    private_template(&priv, object);
+    put(&priv, CKA_CLASS, &class_private, sizeof class_private);
+    put(&priv, CKA_KEY_TYPE, type, sizeof *type);
+    put_view(&priv, CKA_EC_PARAMS, p11_ec_params(object->base.attrs.type));
+    put(&priv, CKA_VALUE, m->value->ptr, m->value->len);
+    CK_RV rv = created(call, object, P11_PRIVATE, &priv);
+    if (rv != CKR_OK) {
+        return rv;
+    }
+    public_template(&pub, object);
+    put(&pub, CKA_CLASS, &class_public, sizeof class_public);
+    put(&pub, CKA_KEY_TYPE, type, sizeof *type);
+    put_view(&pub, CKA_EC_POINT, m->point);
+    return created(call, object, P11_PUBLIC, &pub);
+}
+
+static bool wants_aes(uint32_t uses)
+{
+    return uses & BST_KEY_USE_SEAL;
+}
+
+static bool wants_secret(uint32_t uses)
+{
+    return !wants_aes(uses) || (uses & (BST_KEY_USE_MAC | BST_KEY_USE_DERIVE));
+}
+
+static CK_RV generate_secret(struct p11_call *call, struct p11_object *object)
+{
+    struct template t = {.n = 0};
+    CK_ULONG len = SYMMETRIC_BYTES;
+    bool aes = wants_aes(object->base.attrs.uses);
+    CK_MECHANISM mech = {p11_mechs[aes ? P11_AES_GEN : P11_SECRET_GEN].type, NULL, 0};
+    CK_OBJECT_HANDLE handle;
+    secret_template(&t, object, aes);
+    put(&t, CKA_VALUE_LEN, &len, sizeof len);
+    return call->f->C_GenerateKey(call->session, &mech, t.list, t.n, &handle);
+}
+
+/* A key that both seals and makes MACs is two objects with one value: PKCS#11 keys have one type. */
+static CK_RV import_secret(struct p11_call *call, struct making *m)
+{
+    uint32_t uses = m->object->base.attrs.uses;
+    CK_RV rv = CKR_OK;
+    for (int aes = 0; aes <= 1 && rv == CKR_OK; aes++) {
+        if (aes ? wants_aes(uses) : wants_secret(uses)) {
+            struct template t = {.n = 0};
+            secret_template(&t, m->object, aes);
+            put(&t, CKA_VALUE, m->value->ptr, m->value->len);
+            rv = created(call, m->object, aes ? P11_AES : P11_MAC, &t);
+        }
+    }
+    return rv;
+}
+
+static CK_RV make_key(struct p11_call *call, struct making *m)
+{
+    struct p11_object *object = m->object;
+    if (object->soft) {
+        return make_data(call, object, P11_VALUE, P11_APP_VALUE,
+                         bst_view_of(m->value->ptr, m->value->len));
+    }
+    if (object->base.attrs.type == BST_KEY_SYMMETRIC) {
+        return m->value ? import_secret(call, m) : generate_secret(call, object);
+    }
+    return m->value ? import_pair(call, m) : generate_pair(call, object);
+}
+
+/* The record comes first: a key that nobody knows of is worse than a record without a key, which is
+ * taken away when its label is used again. */
+static CK_RV make_call(struct p11_call *call, void *arg)
+{
+    struct making *m = arg;
+    bst_auto(buf) record = {0};
+    CK_RV rv = call->attempt ? p11_unmake(call, m->object) : CKR_OK;
+    if (rv == CKR_OK && m->object->base.attrs.persistent) {
+        rv = bst_failed(p11_record_put(m->object, &record))
+                 ? CKR_HOST_MEMORY
+                 : make_data(call, m->object, P11_RECORD, P11_APP_RECORD, bst_buf_view(&record));
+    }
+    if (rv == CKR_OK) {
+        rv = make_key(call, m);
+    }
+    if (rv != CKR_OK && !p11_rv_gone(rv)) {
+        (void)p11_unmake(call, m->object);
+    }
+    return rv;
+}
+
+/* ---- removing ---- */
+
+static CK_RV destroy_all(struct p11_call *call, CK_ATTRIBUTE *template, CK_ULONG n)
+{
+    bst_auto(buf) found = {0};
+    CK_RV rv = p11_find_all(call, template, n, &found);
+    for (size_t at = 0; rv == CKR_OK && at < found.len; at += sizeof(CK_OBJECT_HANDLE)) {
+        CK_OBJECT_HANDLE handle;
+        memcpy(&handle, found.ptr + at, sizeof handle);
+        rv = call->f->C_DestroyObject(call->session, handle);
+        rv = rv == CKR_OBJECT_HANDLE_INVALID ? CKR_OK : rv;
+    }
+    return rv;
+}
+
+/* Keys before the record, so that what is left after a fault is still known. */
+CK_RV p11_unmake(struct p11_call *call, struct p11_object *object)
+{
+    const CK_OBJECT_CLASS *const classes[] = {&class_private, &class_public, &class_secret};
+    CK_RV rv = CKR_OK;
+    for (size_t i = 0; i < 3 && rv == CKR_OK; i++) {
+        struct template t = {.n = 0};
+        put(&t, CKA_CLASS, classes[i], sizeof class_data);
+        put_id(&t, object);
+        rv = destroy_all(call, t.list, t.n);
+    }
+    const char *const applications[] = {P11_APP_VALUE, P11_APP_RECORD};
+    for (size_t i = 0; i < 2 && rv == CKR_OK; i++) {
+        struct template t = {.n = 0};
+        put(&t, CKA_CLASS, &class_data, sizeof class_data);
+        put_view(&t, CKA_APPLICATION, bst_view(applications[i]));
+        put_view(&t, CKA_OBJECT_ID, bst_view_of(object->id, object->id_len));
+        rv = destroy_all(call, t.list, t.n);
+    }
+    return rv;
+}
+
+/* ---- what the token gets to see ---- */
+
+static enum bst_pkey_kind pkey_kind(enum bst_key_type type)
+{
+    return type == BST_KEY_EC_P256   ? BST_PKEY_EC_P256
+           : type == BST_KEY_EC_P384 ? BST_PKEY_EC_P384
+                                     : BST_PKEY_ED25519;
+}
+
+static bst_result need_pair(const struct p11 *p, const struct bst_key_attrs *attrs, bool made)
+{
+    bool ed = attrs->type == BST_KEY_ED25519;
+    if (attrs->type > BST_KEY_ED25519) {
+        BST_FAIL(BST_E_SE_MECHANISM, "a PKCS#11 token is not used for this type of key; use se:soft");
+    }
+    if (made) {
+        BST_TRY(p11_need(p, ed ? P11_ED_GEN : P11_EC_GEN, "make such a pair"));
+    }
+    if (attrs->uses & BST_KEY_USE_SIGN) {
+        BST_TRY(p11_need(p, ed ? P11_EDDSA : P11_ECDSA, "sign so"));
+    }
+    return attrs->uses & BST_KEY_USE_AGREE ? p11_need(p, P11_ECDH, "agree on keys") : BST_OK;
+}
+
+static bst_result need_secret(const struct p11 *p, const struct bst_key_attrs *attrs)
+{
+    if (attrs->uses & (BST_KEY_USE_MAC | BST_KEY_USE_DERIVE)) {
+        BST_TRY(p11_need(p, P11_HMAC, "make MACs or derive keys"));
+    }
+    if (attrs->uses & ~(uint32_t)(BST_KEY_USE_MAC | BST_KEY_USE_DERIVE | BST_KEY_USE_SEAL |
+                                  BST_KEY_USE_PSK | BST_KEY_USE_WRAP)) {
+        BST_FAIL(BST_E_SE_MECHANISM, "a PKCS#11 token runs no algorithms of ours over its keys; use "
+                                     "se:soft, or fallback=soft in the address");
+    }
+    return attrs->uses & BST_KEY_USE_SEAL ? p11_need(p, P11_GCM, "seal") : BST_OK;
+}
+
+static bst_result load_pair(const struct bst_key_attrs *attrs, const struct bst_secret *value,
+                            struct evp_pkey_st **ret)
+{
+    bst_auto_pkey *pkey = NULL;
+    enum bst_pkey_kind kind;
+    BST_TRY(bst_pkey_load(bst_view_of(value->ptr, value->len), &pkey));
+    BST_TRY(bst_pkey_kind(pkey, &kind));
+    if (kind != pkey_kind(attrs->type)) {
+        BST_FAIL(BST_E_BAD_KEY, "key '%s' is %s, not %s", attrs->label, bst_pkey_kind_name(kind),
+                 bst_pkey_kind_name(pkey_kind(attrs->type)));
+    }
+    *ret = bst_steal(&pkey);
+    return BST_OK;
+}
+
+static bst_result run_making(struct making *m)
+{
+    return p11_run(m->p, make_call, m, m->value ? "importing a key" : "making a key");
+}
+
+static bst_result make_pair(struct making *m, const struct bst_secret *value)
+{
+    enum bst_key_type type = m->object->base.attrs.type;
+    bst_auto_pkey *pkey = NULL;
+    bst_auto(secret) scalar = {0};
+    bst_auto(buf) spki = {0}, point = {0};
+    if (!value) {
+        return run_making(m);
+    }
+    BST_TRY(load_pair(&m->object->base.attrs, value, &pkey));
+    BST_TRY(bst_pkey_scalar(pkey, &scalar));
+    BST_TRY(bst_pkey_spki(pkey, &spki));
+    struct bst_view raw = p11_spki_point(type, bst_buf_view(&spki));
+    bst_buf_addc(&point, 4);
+    bst_buf_addc(&point, (char)raw.len);
+    bst_buf_addv(&point, raw);
+    BST_TRY(bst_buf_check(&point));
+    m->value = &scalar;
+    m->point = bst_buf_view(&point);
+    return run_making(m);
+}
+
+static bst_result check_secret(const struct bst_key_attrs *attrs, const struct bst_secret *value)
+{
+    if (value->len > BST_KEY_VALUE_MAX) {
+        BST_FAIL(BST_E_TOO_LONG, "key '%s' has %zu bytes, %d at most are possible", attrs->label,
+                 value->len, BST_KEY_VALUE_MAX);
+    }
+    if ((attrs->uses & BST_KEY_USE_SEAL) && value->len != SYMMETRIC_BYTES) {
+        BST_FAIL(BST_E_BAD_KEY, "key '%s' is for sealing and must have %d bytes", attrs->label,
+                 SYMMETRIC_BYTES);
+    }
+    return BST_OK;
+}
+
+/* HMAC pads its key with zeros up to 64 bytes, so that zeros at the end change nothing; many tokens
+ * take no HMAC key below 32 bytes. */
+static bst_result make_secret(struct making *m, const struct bst_secret *value)
+{
+    const struct bst_key_attrs *attrs = &m->object->base.attrs;
+    bst_auto(secret) bytes = {0};
+    bool two = wants_aes(attrs->uses) && wants_secret(attrs->uses);
+    enum p11_mech generate = wants_aes(attrs->uses) ? P11_AES_GEN : P11_SECRET_GEN;
+    m->object->value_len = value ? value->len : SYMMETRIC_BYTES;
+    if (!value && !two && p11_can(m->p, generate)) {
+        return run_making(m);
+    }
+    if (value) {
+        BST_TRY(check_secret(attrs, value));
+    }
+    BST_TRY(bst_secret_init(&bytes, value && value->len > SYMMETRIC_BYTES ? value->len
+                                                                          : SYMMETRIC_BYTES));
+    if (value) {
+        memcpy(bytes.ptr, value->ptr, value->len);
+    } else {
+        BST_TRY(bst_random(bytes.ptr, bytes.len));
+    }
+    m->object->base.attrs.level = 1; /* its bytes were in this program */
+    m->value = &bytes;
+    return run_making(m);
+}
+
+/* The bytes of a key that software will work with. */
+static bst_result make_soft(struct making *m, const struct bst_secret *value)
+{
+    const struct bst_key_attrs *attrs = &m->object->base.attrs;
+    bst_auto_pkey *pkey = NULL;
+    bst_auto(secret) bytes = {0};
+    m->object->soft = true;
+    m->object->base.attrs.level = 1;
+    if (attrs->type != BST_KEY_SYMMETRIC) {
+        BST_TRY(value ? load_pair(attrs, value, &pkey)
+                      : bst_pkey_generate(pkey_kind(attrs->type), &pkey));
+        BST_TRY(bst_pkey_private(pkey, &bytes));
+        m->value = &bytes;
+        return run_making(m);
+    }
+    if (value) {
+        BST_TRY(check_secret(attrs, value));
+        BST_TRY(bst_secret_copy(&bytes, value->ptr, value->len));
+    } else {
+        BST_TRY(bst_secret_init(&bytes, SYMMETRIC_BYTES));
+        BST_TRY(bst_random(bytes.ptr, bytes.len));
+    }
+    m->object->value_len = bytes.len;
+    m->value = &bytes;
+    return run_making(m);
+}
+
+bst_result p11_make(struct p11 *p, struct p11_object *object, const struct bst_secret *value)
+{
+    const struct bst_key_attrs *attrs = &object->base.attrs;
+    struct making m = {.p = p, .object = object};
+    bool symmetric = attrs->type == BST_KEY_SYMMETRIC;
+    BST_TRY(bst_random(object->id, P11_ID_BYTES));
+    object->id_len = P11_ID_BYTES;
+    if (value || (attrs->uses & (BST_KEY_USE_PSK | BST_KEY_USE_WRAP))) {
+        object->base.attrs.level = 1; /* its bytes were in this program, or may come here */
+    }
+    bst_result able = symmetric ? need_secret(p, attrs) : need_pair(p, attrs, !value);
+    if (able.code == BST_E_SE_MECHANISM && p->address.fallback && attrs->type <= BST_KEY_ED25519) {
+        return make_soft(&m, value);
+    }
+    BST_TRY(able);
+    return symmetric ? make_secret(&m, value) : make_pair(&m, value);
+}
