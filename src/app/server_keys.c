@@ -9,6 +9,7 @@
 #include "bind/http/http_binding.h"
 #include "obs/log.h"
 #include "sec/enrol/mef_client.h"
+#include "sec/labels.h"
 #include "sec/sec_names.h"
 #include "sys/clock.h"
 #include "tls/profile.h"
@@ -22,6 +23,7 @@
 struct waiter {
     struct bst_task task;
     struct waiter *next;
+    struct bst_server *server;
     struct bst_loop *loop;
     struct bst_tls_lookup *lookup; /* NULL: the connection ended; only its loop looks here */
     bst_key key;
@@ -175,13 +177,29 @@ static void peer_change(struct server_keys *keys, const char *peer, int by)
     (void)bst_map_set(&keys->peers, bst_view(peer), (void *)n, NULL).code;
 }
 
+/* When the key ends, for the session that it opens; NULL: never. The TLS layer holds it. */
+static void *end_of(struct bst_server *server, bst_result result, bst_key key)
+{
+    struct bst_key_info info;
+    if (bst_failed(result) || !key || bst_failed(bst_se_key_info(server->state->se, key, &info)) ||
+        !info.attrs.expires_us) {
+        return NULL;
+    }
+    int64_t *end = bst_alloc(sizeof *end);
+    if (end) {
+        *end = info.attrs.expires_us;
+    }
+    return end;
+}
+
 static void waiter_run(struct bst_task *task)
 {
     struct waiter *w = bst_container_of(task, struct waiter, task);
     if (w->lookup) {
         w->lookup->user = NULL;
         bst_error_set_detail(w->detail);
-        bst_tls_lookup_done(w->lookup, w->result, w->key, NULL);
+        bst_tls_lookup_done(w->lookup, w->result, w->key,
+                            end_of(w->server, w->result, w->key));
     }
     bst_free(w);
 }
@@ -377,10 +395,23 @@ static void flight_run(struct bst_task *task)
 
 /* --- look-ups: the workers' loops ----------------------------------------------------------- */
 
+/* A MEF takes its key identifiers in small letters too. Here one key has one name: another spelling would
+ * be another Credential-ID, one that no binding and no revocation knows. */
+static bool is_other_spelling(struct bst_view relative)
+{
+    uint8_t raw[BST_EXPORT_ID_LEN];
+    char canonical[BST_RELATIVE_ID_LEN + 1];
+    if (bst_failed(bst_hex_decode(relative, raw, sizeof raw))) {
+        return false;
+    }
+    bst_relative_key_id(raw, canonical);
+    return !bst_view_is(relative, canonical);
+}
+
 static struct mef_peer *find_mef(struct server_keys *keys, struct bst_view fqdn)
 {
     for (size_t i = 0; i < keys->n_mefs; i++) {
-        if (bst_view_eq_nocase(bst_view(keys->mefs[i].fqdn), fqdn)) {
+        if (bst_view_is(fqdn, keys->mefs[i].fqdn)) {
             return &keys->mefs[i];
         }
     }
@@ -453,6 +484,7 @@ static bst_result join(struct server_keys *keys, struct bst_tls_lookup *lookup,
         bst_free(w);
         return r;
     }
+    w->server = keys->server;
     w->loop = this_worker->loop;
     w->lookup = lookup;
     w->next = f->waiters;
@@ -484,6 +516,9 @@ static bst_result look_up(struct server_keys *keys, struct bst_tls_lookup *looku
     if (bst_failed(bst_relative_id_split(lookup->identity, &relative, &fqdn))) {
         BST_FAIL(BST_E_NOT_FOUND, "no such key here, and the identity names no MEF");
     }
+    if (is_other_spelling(relative)) {
+        BST_FAIL(BST_E_NOT_FOUND, "key identifiers of a MEF are written in capital letters");
+    }
     struct mef_peer *mef = find_mef(keys, fqdn);
     if (!mef) {
         BST_FAIL(BST_E_NOT_FOUND, "no such key here, and %.*s is not a configured MEF",
@@ -506,7 +541,7 @@ static void source_start(void *ctx, struct bst_tls_lookup *lookup)
         return;
     }
     count(server->keys, !bst_failed(r) ? COUNT_KNOWN : pending ? COUNT_REFUSED : COUNT_MISSING);
-    bst_tls_lookup_done(lookup, r, key, NULL);
+    bst_tls_lookup_done(lookup, r, key, end_of(server, r, key));
 }
 
 static void source_cancel(void *ctx, struct bst_tls_lookup *lookup)
@@ -517,10 +552,17 @@ static void source_cancel(void *ctx, struct bst_tls_lookup *lookup)
     }
 }
 
+static void source_drop(void *ctx, void *subject)
+{
+    bst_free(subject);
+}
+
 struct bst_tls_identity_source server_keys_source(struct bst_server *server)
 {
-    return (struct bst_tls_identity_source){
-        .start = source_start, .cancel = source_cancel, .ctx = server};
+    return (struct bst_tls_identity_source){.start = source_start,
+                                            .cancel = source_cancel,
+                                            .drop_subject = source_drop,
+                                            .ctx = server};
 }
 
 /* --- life ----------------------------------------------------------------------------------- */

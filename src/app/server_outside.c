@@ -247,6 +247,9 @@ static bst_result start_call(struct sending *s)
     char address[300], host[300];
     BST_TRY(bst_http_url_parse(s->attempt->url, &s->arena, &url));
     bool named = server_notify_allows_name(&server->config->notify.allow, url.host);
+    if (bst_view_is(url.host, "unix")) {
+        BST_FAIL(BST_E_PERMISSION, "a host of this name would be dialled as a local socket");
+    }
     if (url.tls) {
         BST_TRY(target_client(server, s->attempt, &url, &s->arena, &tls));
     }

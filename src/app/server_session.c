@@ -316,7 +316,10 @@ static bst_result build(struct server_front *front, const struct bst_net_peer *p
         proof.psk_identity = tls->identity;
         proof.names = &tls->names;
         proof.subject = tls->kind == BST_TLS_AUTH_PSK ? tls->identity : tls->subject_text;
-        proof.expires_us = tls->kind == BST_TLS_AUTH_CERT ? tls->facts.not_after_us : 0;
+        const int64_t *key_end = tls->subject; /* server_keys.c */
+        proof.expires_us = tls->kind == BST_TLS_AUTH_CERT ? tls->facts.not_after_us
+                           : key_end                      ? *key_end
+                                                          : 0;
     }
     return bst_association_new(&server->self, &proof, &bindings, ret);
 }

@@ -95,7 +95,7 @@ bst_result bst_error_detailed(enum bst_error code, const char *format, ...)
     return (bst_result){code};
 }
 
-bool bst_bug(const char *file, int line, const char *what)
+void bst_bug(const char *file, int line, const char *what)
 {
     if (bst_bug_hook) {
         bst_bug_hook(file, line, what);
@@ -105,5 +105,4 @@ bool bst_bug(const char *file, int line, const char *what)
 #ifdef BST_TEST_BUILD
     abort();
 #endif
-    return true;
 }

@@ -38,7 +38,8 @@ static inline bool bst_failed(bst_result r)
 
 /** True when a value made in this process is impossible: logged, counted; aborts in test builds only.
  * Never for content of a peer, a file, a configuration or a database. */
-#define BST_BUG(cond) (__builtin_expect(!!(cond), 0) && bst_bug(__FILE__, __LINE__, #cond))
+#define BST_BUG(cond)                                                                              \
+    (__builtin_expect(!!(cond), 0) && (bst_bug(__FILE__, __LINE__, #cond), true))
 
 /** An error without a sentence: clears the thread's detail. */
 bst_result bst_error(enum bst_error code);
@@ -46,6 +47,6 @@ bst_result bst_error_detailed(enum bst_error code, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /** Replace the thread's detail, for a failure that crossed a thread together with its text. */
 void bst_error_set_detail(const char *text);
-bool bst_bug(const char *file, int line, const char *what);
+void bst_bug(const char *file, int line, const char *what);
 /** Called by bst_bug(); obs installs its log here. */
 extern void (*bst_bug_hook)(const char *file, int line, const char *what);

@@ -59,3 +59,10 @@ bst_result bst_ecies_seal(struct bst_view recipient_spki, struct bst_view info, 
 struct evp_pkey_st;
 bst_result bst_ecies_open(struct evp_pkey_st *recipient, struct bst_view info, struct bst_view blob,
                           struct bst_secret *ret);
+/** The same for a recipient whose private half is elsewhere: `agree` gives Z, 32 bytes, for an
+ * uncompressed point of 65 bytes that is on the curve. */
+bst_result bst_ecies_open_outside(struct bst_view recipient_spki,
+                                  bst_result (*agree)(void *ctx, struct bst_view point,
+                                                      struct bst_secret *ret),
+                                  void *ctx, struct bst_view info, struct bst_view blob,
+                                  struct bst_secret *ret);

@@ -67,8 +67,7 @@ bst_result bst_ecies_seal(struct bst_view recipient_spki, struct bst_view info, 
     return bst_buf_check(ret);
 }
 
-bst_result bst_ecies_open(struct evp_pkey_st *recipient, struct bst_view info, struct bst_view blob,
-                          struct bst_secret *ret)
+static bst_result check_blob(struct bst_view blob)
 {
     if (blob.len < 1 + POINT_BYTES + BST_AEAD_OVERHEAD) {
         BST_FAIL(BST_E_TRUNCATED, "%zu bytes are fewer than any encrypted key has", blob.len);
@@ -77,7 +76,37 @@ bst_result bst_ecies_open(struct evp_pkey_st *recipient, struct bst_view info, s
         BST_FAIL(BST_E_VERSION, "encrypted key format %u is not known to this version",
                  (unsigned)(uint8_t)blob.ptr[0]);
     }
+    return BST_OK;
+}
+
+bst_result bst_ecies_open_outside(struct bst_view recipient_spki,
+                                  bst_result (*agree)(void *ctx, struct bst_view point,
+                                                      struct bst_secret *ret),
+                                  void *ctx, struct bst_view info, struct bst_view blob,
+                                  struct bst_secret *ret)
+{
+    bst_auto_pkey *recipient = NULL, *ephemeral = NULL;
     bst_auto(buf) recipient_der = {0}, ephemeral_der = {0};
+    BST_TRY(check_blob(blob));
+    BST_TRY(bst_pkey_load_public(recipient_spki, &recipient));
+    BST_TRY(p256_spki(recipient, &recipient_der));
+    bst_buf_add(&ephemeral_der, recipient_der.ptr, SPKI_BYTES - POINT_BYTES);
+    bst_buf_add(&ephemeral_der, blob.ptr + 1, POINT_BYTES);
+    BST_TRY(bst_buf_check(&ephemeral_der));
+    /* Loading checks that the point is on the curve: not every token does. */
+    BST_TRY(bst_pkey_load_public(bst_buf_view(&ephemeral_der), &ephemeral));
+    bst_auto(secret) shared = {0}, key = {0};
+    BST_TRY(agree(ctx, point_of(&ephemeral_der), &shared));
+    BST_TRY(blob_key(&shared, point_of(&ephemeral_der), point_of(&recipient_der), &key));
+    return bst_aead_open_secret(bst_view_of(key.ptr, key.len), info,
+                                bst_view_from(blob, 1 + POINT_BYTES), ret);
+}
+
+bst_result bst_ecies_open(struct evp_pkey_st *recipient, struct bst_view info, struct bst_view blob,
+                          struct bst_secret *ret)
+{
+    bst_auto(buf) recipient_der = {0}, ephemeral_der = {0};
+    BST_TRY(check_blob(blob));
     BST_TRY(p256_spki(recipient, &recipient_der));
     bst_buf_add(&ephemeral_der, recipient_der.ptr, SPKI_BYTES - POINT_BYTES);
     bst_buf_add(&ephemeral_der, blob.ptr + 1, POINT_BYTES);

@@ -28,6 +28,9 @@ bst_result bst_pkey_spki(const struct evp_pkey_st *pkey, struct bst_buf *ret);
 /** DER PKCS#8, for sealing. BST_E_BAD_KEY when the private half is elsewhere. */
 bst_result bst_pkey_private(const struct evp_pkey_st *pkey, struct bst_secret *ret);
 
+/** The bare private number: 32 or 48 bytes. BST_E_BAD_KEY when it is elsewhere. */
+bst_result bst_pkey_scalar(const struct evp_pkey_st *pkey, struct bst_secret *ret);
+
 /** Sign a message; `md` is BST_MD_NONE for Ed25519. ECDSA as DER (RFC 3279). Appends. */
 bst_result bst_pkey_sign(struct evp_pkey_st *pkey, enum bst_md md, struct bst_view message,
                          struct bst_buf *ret_signature);

@@ -298,6 +298,19 @@ static void retry_later(struct target *target)
     bst_timer_start(&target->retry, delay < n->limits.longest_retry_ms ? delay : n->limits.longest_retry_ms, 0);
 }
 
+/* A letter whose sender waits for the answer does not stand behind those that are tried again. */
+static bool promote_once(struct target *target)
+{
+    for (struct bst_list *at = target->letters.next; at != &target->letters; at = at->next) {
+        if (bst_container_of(at, struct letter, link)->what.once) {
+            bst_list_remove(at);
+            bst_list_append(target->letters.next, at); /* before the first */
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Could not be delivered now. */
 static void attempt_failed(struct target *target, bst_result result)
 {
@@ -309,7 +322,7 @@ static void attempt_failed(struct target *target, bst_result result)
     if (final) {
         first_letter_end(target, result, 0);
     }
-    if (once || bst_list_empty(&target->letters)) {
+    if (bst_list_empty(&target->letters) || promote_once(target)) {
         kick(target);
     } else {
         retry_later(target);
@@ -686,8 +699,9 @@ static void letter_arrives(struct bst_task *task)
     }
     target->waiting++;
     bst_list_append(&target->letters, &letter->link);
-    if (letter->what.once) {
+    if (letter->what.once && !target->busy) {
         bst_timer_stop(&target->retry);
+        (void)promote_once(target);
     }
     kick(target);
 }

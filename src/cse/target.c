@@ -214,19 +214,20 @@ static bst_result base(struct bst_cse_op *op, struct bst_cse_res **ret)
 
 static bst_result by_unstructured(struct bst_cse_op *op, struct bst_view ri, struct bst_cse_res **ret)
 {
-    struct bst_row row;
+    struct bst_row row = {0};
     int64_t id;
     *ret = NULL;
-    BST_TRY(bst_resource_find_alias(op->conn, ri, op->arena, &row));
-    if (!row.id && ri.len == BST_RI_LEN && !bst_failed(bst_ri_parse(&op->cse->ri_key, ri, &id))) {
+    if (ri.len == BST_RI_LEN && !bst_view_eq(ri, op->cse->base_ri) &&
+        !bst_failed(bst_ri_parse(&op->cse->ri_key, ri, &id))) {
         bool attached = false;
-        BST_TRY(bst_resource_attached(op->conn, id, &attached));
-        if (attached) {
-            BST_TRY(bst_resource_find(op->conn, id, op->arena, &row));
+        BST_TRY(bst_resource_find(op->conn, id, op->arena, &row));
+        if (row.id && row.ty != BST_TY_AE) { /* an AE answers to its AE-ID-Stem */
+            BST_TRY(bst_resource_row_attached(op->conn, &row, &attached));
         }
-        if (row.id && row.ty == BST_TY_AE) {
-            row.id = 0; /* an AE answers to its AE-ID-Stem */
-        }
+        row.id = attached ? row.id : 0;
+    }
+    if (!row.id) {
+        BST_TRY(bst_resource_find_alias(op->conn, ri, op->arena, &row));
     }
     return row.id ? bst_cse_res_new(op, &row, NULL, ret) : BST_OK;
 }

@@ -13,6 +13,7 @@ struct bst_se_object {
 
 struct bst_se_backend {
     const struct bst_se_backend_ops *ops;
+    int level; /* of keys made from now on; 0: that of the table */
 };
 
 /** How a derived key comes about. */
@@ -23,13 +24,15 @@ struct bst_se_derivation {
 };
 
 struct bst_se_backend_ops {
-    const char *scheme; /* "soft" in "se:soft?..." */
+    const char *scheme; /* "soft" in "se:soft?...", "pkcs11" in "pkcs11:..." */
     int level;          /* protection level of its keys */
-    /** @param query what follows the '?', may be empty
+    /** @param query what follows the '?', or all after "pkcs11:"; may be empty
      *  @param found  called for every persistent object, which it takes even when it fails */
     bst_result (*open)(const struct bst_se_host *host, struct bst_view query,
                        bst_result (*found)(void *ctx, struct bst_se_object *take), void *ctx,
                        struct bst_se_backend **ret);
+    /** Name, evidence and what is missing; kind and level are filled in already. May be NULL. */
+    void (*about)(struct bst_se_backend *backend, struct bst_se_about *ret);
     /** After all its objects were dropped. */
     void (*close)(struct bst_se_backend *backend);
     /** Make an object from a value, or a new one when `value` is NULL. Durable if persistent. */
@@ -66,6 +69,6 @@ struct bst_se_backend_ops {
                           struct bst_secret *ret);
 };
 
-/** Register a backend; before the first bst_se_open(). The soft one is always there. */
+/** Register a backend; before the first bst_se_open(). se:soft and pkcs11: are always there. */
 bst_result bst_se_backend_register(const struct bst_se_backend_ops *ops);
-extern const struct bst_se_backend_ops bst_se_soft;
+extern const struct bst_se_backend_ops bst_se_soft, bst_se_pkcs11;

@@ -49,7 +49,7 @@ struct bst_se {
 
 /* ---- backends ---- */
 
-static const struct bst_se_backend_ops *backends[BACKENDS_MAX] = {&bst_se_soft};
+static const struct bst_se_backend_ops *backends[BACKENDS_MAX] = {&bst_se_soft, &bst_se_pkcs11};
 
 bst_result bst_se_backend_register(const struct bst_se_backend_ops *ops)
 {
@@ -70,7 +70,7 @@ static bst_result find_backend(struct bst_view scheme, const struct bst_se_backe
             return BST_OK;
         }
     }
-    BST_FAIL(BST_E_CONFIG, "no secure environment of kind '%.*s'; there is se:soft",
+    BST_FAIL(BST_E_CONFIG, "no secure environment of kind '%.*s'; there is se:soft and pkcs11:",
              BST_VIEW_ARGS(scheme));
 }
 
@@ -281,6 +281,11 @@ static uint32_t possible_uses(enum bst_key_type type)
     return 0;
 }
 
+static int level_of(const struct bst_se_backend *backend)
+{
+    return backend->level ? backend->level : backend->ops->level;
+}
+
 /* Attributes as they will be kept: owner of the view, no NULL text. */
 static bst_result complete_attrs(const struct bst_se *se, const struct bst_key_attrs *in,
                                  struct bst_key_attrs *ret)
@@ -288,7 +293,7 @@ static bst_result complete_attrs(const struct bst_se *se, const struct bst_key_a
     struct bst_key_attrs attrs = *in;
     attrs.label = in->label ? in->label : "";
     attrs.owner = in->owner && in->owner[0] ? in->owner : se->owner;
-    attrs.level = se->core->backend->ops->level;
+    attrs.level = level_of(se->core->backend);
     if (strlen(attrs.label) > BST_KEY_LABEL_MAX || strlen(attrs.owner) > BST_KEY_OWNER_MAX) {
         BST_FAIL(BST_E_TOO_LONG, "label or owner of a key is too long (%d and %d bytes at most)",
                  BST_KEY_LABEL_MAX, BST_KEY_OWNER_MAX);
@@ -747,17 +752,33 @@ static bst_result core_open(const struct bst_se_host *host, const struct bst_se_
     return BST_OK;
 }
 
-bst_result bst_se_open(const struct bst_se_host *host, const char *uri, struct bst_se **ret)
+/* "se:KIND?QUERY", or "pkcs11:..." as RFC 7512 has it. */
+static bst_result read_uri(const char *uri, const struct bst_se_backend_ops **ret,
+                           struct bst_view *ret_query)
 {
-    struct bst_view rest = bst_view(uri), scheme, query;
+    struct bst_view rest = bst_view(uri), kind;
+    if (bst_view_starts(rest, BST_VIEW("pkcs11:"))) {
+        bst_view_cut(&rest, ':', &kind);
+        *ret_query = rest;
+        return find_backend(kind, ret);
+    }
     if (!bst_view_starts(rest, BST_VIEW("se:"))) {
-        BST_FAIL(BST_E_CONFIG, "'%s' is no secure environment; an example is se:soft?dir=keys",
+        BST_FAIL(BST_E_CONFIG,
+                 "'%s' is no secure environment; examples are se:soft?dir=keys and "
+                 "pkcs11:token=NAME?pin-source=file:PATH",
                  uri);
     }
-    query = bst_view_from(rest, 3);
-    bst_view_cut(&query, '?', &scheme);
+    rest = bst_view_from(rest, 3);
+    bst_view_cut(&rest, '?', &kind);
+    *ret_query = rest;
+    return find_backend(kind, ret);
+}
+
+bst_result bst_se_open(const struct bst_se_host *host, const char *uri, struct bst_se **ret)
+{
     const struct bst_se_backend_ops *ops = NULL;
-    BST_TRY(find_backend(scheme, &ops));
+    struct bst_view query = {0};
+    BST_TRY(read_uri(uri, &ops, &query));
     struct bst_se *se = bst_alloc(sizeof *se);
     BST_ENSURE(se, BST_E_NOMEM);
     bst_result opened = core_open(host, ops, query, &se->core);
@@ -807,4 +828,16 @@ bst_result bst_se_filter_add(struct bst_se *se, const struct bst_se_filter *filt
     BST_ENSURE(core->n_filters < FILTERS_MAX, BST_E_LIMIT);
     core->filters[core->n_filters++] = *filter;
     return BST_OK;
+}
+
+void bst_se_about(struct bst_se *se, struct bst_se_about *ret)
+{
+    const struct bst_se_backend *backend = se->core->backend;
+    *ret = (struct bst_se_about){.level = level_of(backend)};
+    memcpy(ret->kind, backend->ops->scheme, strlen(backend->ops->scheme) + 1);
+    if (backend->ops->about) {
+        backend->ops->about(se->core->backend, ret);
+    } else {
+        memcpy(ret->evidence, "software on this machine", sizeof "software on this machine");
+    }
 }

@@ -64,17 +64,32 @@ struct bst_se_filter {
     void (*after)(void *ctx, const struct bst_se_event *event, bst_result outcome);
 };
 
+/** What an environment is, and what its protection level rests on. */
+struct bst_se_about {
+    char kind[16];      /* "soft", "pkcs11" */
+    char name[160];     /* of a token: label, maker, model, serial number */
+    int level;          /* of keys made inside, 0..3 of TS-0003 6.3.1; see bst_key_attrs for each key */
+    char evidence[320]; /* one clause in words */
+    char pin[128];      /* what the token says of its PIN, "" when nothing */
+    char lacks[256];    /* mechanisms that it does not have, by name; "" when none is missing */
+};
+
 /** Open a secure environment.
  *
  * @param host  copied; what it points to outlives the environment
  * @param uri   "se:soft" keeps nothing; "se:soft?dir=PATH[&key=SOURCE]" is persistent. SOURCE is
  *              "file:PATH" (default PATH/state.key, made when the folder is new), "credential:NAME"
  *              (of the service manager) or "passphrase:" followed by a source of the passphrase.
+ *              "pkcs11:token=NAME?pin-source=SOURCE[&module-path=PATH][&fallback=soft]" is a token
+ *              (RFC 7512); what it cannot do is BST_E_SE_MECHANISM, or done by software at level 1.
  * @error BST_E_SE_PIN   wrong key or passphrase for this folder
+ * @error BST_E_SE_BLOCKED  the PIN of the token is locked, or the next wrong one would lock it
+ * @error BST_E_BUSY     the token is gone; later calls find it again by themselves
  * @error BST_E_CORRUPT  changed, swapped, cut or rolled-back objects: the detail names object and
  * remedy */
 bst_result bst_se_open(const struct bst_se_host *host, const char *uri, struct bst_se **ret);
 void bst_se_close(struct bst_se **se);
+void bst_se_about(struct bst_se *se, struct bst_se_about *ret);
 /** A view that sees and makes only keys of one owner. Closed by bst_se_close(), in any order. */
 bst_result bst_se_for_owner(struct bst_se *se, const char *owner, struct bst_se **ret);
 /** Add a filter; the last one added is asked first. Before other threads use the environment. */

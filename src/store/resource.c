@@ -139,10 +139,17 @@ bst_result bst_resource_find(struct bst_store_conn *conn, int64_t id, struct bst
                              struct bst_row *ret)
 {
     static const struct bst_sql sql = {"SELECT " ROW_COLUMNS " FROM resource WHERE id=? AND pi>=0"};
+    const struct row_key key = row_key('i', id, 0, (struct bst_view){NULL, 0});
     bst_auto_query *q = NULL;
+    bst_result r;
+    if (recall_row(conn, &key, arena, ret, &r)) {
+        return r;
+    }
     BST_TRY(bst_sql_begin(conn, &sql, &q));
     bst_sql_bind_i64(q, 1, id);
-    return read_one(conn, q, arena, ret);
+    BST_TRY(read_one(conn, q, arena, ret));
+    remember_row(conn, &key, arena, ret);
+    return BST_OK;
 }
 
 bst_result bst_resource_find_name(struct bst_store_conn *conn, int64_t pi, struct bst_view name,
@@ -215,10 +222,17 @@ bst_result bst_resource_find_oldest(struct bst_store_conn *conn, int64_t pi, int
 static bst_result nothing_detached(struct bst_store_conn *conn, bool *ret)
 {
     static const struct bst_sql sql = {"SELECT 1 FROM reclaim LIMIT 1"};
+    static const struct bst_view key = {"d", 1};
+    struct bst_view value;
     bst_auto_query *q = NULL;
     bool any;
+    if (bst_store_recall(conn, key, &value)) {
+        *ret = value.ptr[0] == '0';
+        return BST_OK;
+    }
     BST_TRY(bst_sql_begin(conn, &sql, &q));
     BST_TRY(bst_sql_step(q, &any));
+    bst_store_remember(conn, key, &(struct bst_view){any ? "1" : "0", 1}, 1);
     *ret = !any;
     return BST_OK;
 }
@@ -235,11 +249,10 @@ static bst_result parent_of(struct bst_store_conn *conn, int64_t id, bool *ret_f
     return BST_OK;
 }
 
-bst_result bst_resource_attached(struct bst_store_conn *conn, int64_t id, bool *ret)
+/* Do the parents of `id`, beginning with `at`, reach the CSEBase? */
+static bst_result climb(struct bst_store_conn *conn, int64_t id, int64_t at, bool *ret)
 {
-    bool found, whole;
-    int64_t at;
-    BST_TRY(parent_of(conn, id, &found, &at));
+    bool found = true, whole;
     BST_TRY(nothing_detached(conn, &whole));
     for (int depth = 0; found && !whole && at > BST_PI_ROOT; depth++) {
         if (depth == CLIMB_MAX) {
@@ -249,6 +262,20 @@ bst_result bst_resource_attached(struct bst_store_conn *conn, int64_t id, bool *
     }
     *ret = found && at >= BST_PI_ROOT;
     return BST_OK;
+}
+
+bst_result bst_resource_attached(struct bst_store_conn *conn, int64_t id, bool *ret)
+{
+    bool found;
+    int64_t pi;
+    *ret = false;
+    BST_TRY(parent_of(conn, id, &found, &pi));
+    return found ? climb(conn, id, pi, ret) : BST_OK;
+}
+
+bst_result bst_resource_row_attached(struct bst_store_conn *conn, const struct bst_row *row, bool *ret)
+{
+    return climb(conn, row->id, row->pi, ret);
 }
 
 bst_result bst_resource_has_child(struct bst_store_conn *conn, int64_t pi, int32_t ty, bool *ret)

@@ -201,6 +201,26 @@ def a_cse_speaks_for_itself_and_never_for_an_ae_registered_here(site):
         expect(h.register("mnae", "Cmnae"), 4106)
 
 
+def a_hello_with_key_and_certificate_stands_for_the_one_that_was_used(site):
+    key, pair = site.add_key(f"both@{DOMAIN}"), site.ca.ae("Cbothcert")
+    with site.by_psk(f"both@{DOMAIN}", key) as h:
+        expect(h.register("both", "Cboth"), CREATED)
+    with site.by_cert(pair) as h:
+        expect(h.register("bothcert", "Cbothcert"), CREATED)
+    more = ["-cert", pair[0], "-key", pair[1]]
+    for version in ("-tls1_2", "-tls1_3"):
+        with site.by_psk(f"both@{DOMAIN}", key, version, more=more) as h:
+            who = {s: h.get("cse-in/" + s[1:], s).rsc for s in ("Cboth", "Cbothcert")}
+            eq(sorted(who.values()), [OK, 4106])
+    # An unknown identity falls into the certificate path of TLS 1.3: it is the certificate then, or nothing.
+    with site.by_psk(f"unknown@{DOMAIN}", key, "-tls1_3", more=more) as h:
+        try:
+            expect(h.get("cse-in/both", "Cboth"), 4106)
+            expect(h.get("cse-in/bothcert", "Cbothcert"), OK)
+        except provider.Closed:
+            pass
+
+
 def each_refusal_has_its_reason_on_the_audit_trail(site):
     name, stem, connect = bindings(site)[0]
     with connect() as h:

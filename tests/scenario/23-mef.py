@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
 """TS-0003 8.3.5, 10.3: the MEF gives keys to those they are meant for; a MEF that is silent holds up one handshake."""
+import base64
+import secrets
 import socket
 import threading
 import time
@@ -115,6 +117,43 @@ def keys_and_registrations_end_with_their_time(site):
     assert reg.root("sec:mefb"), reg
     h.close()
     o.close()
+
+
+def kept_key(client, h, **changes):
+    """A key that the test knows, and its identity at the CSE."""
+    value = secrets.token_bytes(32)
+    ri = made(client.key(h, kv=base64.b64encode(value).decode(), **changes))
+    return f"{ri}@{MEF_FQDN}", value
+
+
+def a_key_has_one_name_only(site):
+    a = Client(site, "spelled")
+    h = a.registered()
+    identity, value = kept_key(a, h)
+    with site.by_psk(identity, value) as good:
+        expect(good.register("spelled", "Cspelled"), CREATED)
+    relative, fqdn = identity.split("@")
+    for other in (f"{relative.lower()}@{fqdn}", f"{relative}@{fqdn.upper()}"):
+        # Another spelling would be another Credential-ID, one that no revocation names.
+        try:
+            with site.by_psk(other, value) as h2:
+                answer = h2.get("cse-in", "Cspelled")
+            raise AssertionError(f"{other} was served: {answer}")
+        except (Closed, OSError):
+            pass
+    h.close()
+
+
+def a_key_that_ends_takes_its_open_association_along(site):
+    a = Client(site, "ending")
+    h = a.registered()
+    identity, value = kept_key(a, h, et=later(6))
+    link = site.by_psk(identity, value)
+    expect(link.register("ending", "Cending"), CREATED)
+    expect(link.get("cse-in/ending", "Cending"), OK)
+    wait_for("the end of the association", lambda: link.get("cse-in/ending", "Cending").rsc == 4107, 15)
+    link.close()
+    h.close()
 
 
 def a_session_gives_one_exported_key(site):

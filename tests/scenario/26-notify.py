@@ -337,6 +337,21 @@ def a_target_that_comes_back_gets_what_it_missed_in_order(site):
     target.close()
 
 
+def who_waits_for_an_answer_does_not_wait_behind_what_is_tried_again(site):
+    target = Target(site, site.ca.ae("Caway"))
+    application(site, "away", target.port)
+    to = container(site, "away")
+    expect(subscribe(site, to, "s", "/id-in/Caway"), CREATED)
+    target.close()
+    for i in range(3):
+        add(site, to, str(i))
+    for i in range(3):
+        begin = time.monotonic()
+        expect(subscribe(site, to, f"more{i}", "/id-in/Caway"), 5204)
+        took = time.monotonic() - begin
+        assert took < 2, f"refused after {took:.1f} s"
+
+
 def a_silent_target_holds_up_nobody_else(site):
     silent = socket.create_server(("127.0.0.1", 0))
     quick = Target(site, site.ca.ae("Cquick"))

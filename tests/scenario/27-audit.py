@@ -144,8 +144,8 @@ def verify_finds_every_kind_of_change(site):
     site.run("audit", "verify")
 
 
-def check_changes(site, stopped=True):
-    p = tampered(site, lambda copy: None)
+def check_changes(of):
+    p = tampered(of, lambda copy: None)
     assert p.returncode == 0, p
 
     def rewrite(edit):
@@ -162,7 +162,7 @@ def check_changes(site, stopped=True):
             lines[n] = lines[n][:i] + ("x" if lines[n][i] != "x" else "y") + lines[n][i + 1:]
             return lines
         return rewrite(edit)
-    name, lines = lines_of(site.state)
+    name, lines = lines_of(of.state)
     signed = next(i for i, x in enumerate(lines) if '"event":"audit.checkpoint"' in x)
     eq(chained(list(lines)), lines)
 
@@ -207,7 +207,7 @@ def check_changes(site, stopped=True):
         "an empty line": rewrite(lambda x: x[:7] + ["\n"] + x[7:]),
     }
     for what, change in cases.items():
-        p = tampered(site, change)
+        p = tampered(of, change)
         assert p.returncode == 1, f"{what} is not noticed: {p.stdout}{p.stderr}"
         assert "whole" not in p.stdout or "not" in p.stdout, p
 

@@ -428,7 +428,7 @@ class Site:
         assert done.code == 0, f"bastide {' '.join(args)}: {done}"
         return done
 
-    def admin(self, op, **args):
+    def admin(self, op, /, **args):
         """An administrative operation over the admin socket; its answer, or its failure as AssertionError."""
         with socket.socket(socket.AF_UNIX) as s:
             s.settimeout(20)

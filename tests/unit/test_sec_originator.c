@@ -246,6 +246,16 @@ static void an_unbound_credential_can_only_register(void **state)
     assert_err(verify(assoc, "/id-mn"), BST_E_NOT_AUTHENTICATED);
 }
 
+static void an_unbound_credential_registers_no_ae_of_another_cse(void **state)
+{
+    ASSOC *assoc = psk("k2@mef.example.com", NULL);
+    struct bst_originator o;
+    assert_ok(verify_as(assoc, "C5", true, &o));
+    assert_err(verify_as(assoc, "/other/C5", true, &o), BST_E_NOT_AUTHENTICATED);
+    assert_err(verify_as(assoc, "//other.example.org/id-in/C5", true, &o), BST_E_NOT_AUTHENTICATED);
+    assert_err(verify_as(assoc, "//other.example.org/S5", true, &o), BST_E_NOT_AUTHENTICATED);
+}
+
 static void a_cse_speaks_as_itself_and_forwards_for_others(void **state)
 {
     ASSOC *assoc = cse_psk();
@@ -333,6 +343,7 @@ int main(void)
         cmocka_unit_test(an_ae_speaks_as_itself_only),
         cmocka_unit_test(an_ae_writes_its_stem_where_that_is_asked),
         cmocka_unit_test(an_unbound_credential_can_only_register),
+        cmocka_unit_test(an_unbound_credential_registers_no_ae_of_another_cse),
         cmocka_unit_test(a_cse_speaks_as_itself_and_forwards_for_others),
         cmocka_unit_test(a_cse_cannot_speak_for_our_other_registrees),
         cmocka_unit_test(outside_an_association_nobody_is_served),

@@ -924,6 +924,135 @@ static void small_facts_are_kept_by_name_space_and_key(void **state)
     assert_string_equal(rest.text, "b=3 ");
 }
 
+/* ---- views shared by what happens in one turn of a loop ---- */
+
+static bst_result add_container(struct bst_store_conn *conn, void *arg)
+{
+    struct fixture *f = arg;
+    int64_t id;
+    return make(conn, f->root, 3, "shared", &id);
+}
+
+static bst_result add_instance(struct bst_store_conn *conn, void *arg)
+{
+    struct fixture *f = arg;
+    int64_t id;
+    return make(conn, f->root, 4, NULL, &id);
+}
+
+static bst_result drop_container(struct bst_store_conn *conn, void *arg)
+{
+    struct fixture *f = arg;
+    struct bst_row row;
+    BST_TRY(bst_resource_find_name(conn, f->root, BST_VIEW("shared"), NULL, &row));
+    return bst_resource_detach(conn, row.id);
+}
+
+/* As a request does it: a view, two questions. */
+static void look(struct fixture *f, bool *ret_named, int64_t *ret_latest)
+{
+    struct bst_row named, latest;
+    assert_ok(bst_store_read_begin(f->reader));
+    assert_ok(bst_resource_find_name(f->reader, f->root, BST_VIEW("shared"), &f->arena, &named));
+    assert_ok(bst_resource_find_latest(f->reader, f->root, 4, &f->arena, &latest));
+    bst_store_read_end(f->reader);
+    if (named.id) {
+        assert_string_equal(bst_arena_printf(&f->arena, "%.*s", BST_VIEW_ARGS(named.body)).ptr, "\"a\":1");
+        assert_true(bst_view_is(named.name, "shared"));
+    }
+    *ret_named = named.id != 0;
+    *ret_latest = latest.id;
+}
+
+static void a_shared_view_shows_all_that_was_acknowledged(void **state)
+{
+    struct fixture *f = *state;
+    struct bst_loop *loop;
+    bool named;
+    int64_t first, second, again;
+    assert_ok(bst_loop_new(&loop));
+    bst_store_share_views(f->reader, loop);
+    look(f, &named, &first);
+    assert_false(named);
+    assert_int_equal(first, 0);
+    RUN(add_container);
+    RUN(add_instance);
+    look(f, &named, &first);
+    assert_true(named);
+    assert_true(first > 0);
+    look(f, &named, &again);
+    assert_true(named);
+    assert_int_equal(again, first);
+    RUN(add_instance);
+    look(f, &named, &second);
+    assert_true(second > first);
+    RUN(drop_container);
+    look(f, &named, &again);
+    assert_false(named);
+    assert_int_equal(again, second);
+    bst_store_reader_close(&f->reader);
+    bst_loop_free(&loop);
+}
+
+static void a_question_without_a_view_sees_what_is_committed_now(void **state)
+{
+    struct fixture *f = *state;
+    struct bst_loop *loop;
+    struct bst_row row;
+    bool named;
+    int64_t latest;
+    assert_ok(bst_loop_new(&loop));
+    bst_store_share_views(f->reader, loop);
+    look(f, &named, &latest);
+    RUN(add_container);
+    assert_ok(bst_resource_find_name(f->reader, f->root, BST_VIEW("shared"), NULL, &row));
+    assert_true(row.id > 0);
+    bst_store_reader_close(&f->reader);
+    bst_loop_free(&loop);
+}
+
+static void a_shared_view_ends_with_the_turn(void **state)
+{
+    struct fixture *f = *state;
+    struct bst_loop *loop;
+    bool named;
+    int64_t latest;
+    struct bst_store_stats stats;
+    assert_ok(bst_loop_new(&loop));
+    bst_store_share_views(f->reader, loop);
+    for (int i = 0; i < 3; i++) {
+        look(f, &named, &latest);
+        (void)bst_loop_run_once(loop, 0);
+        RUN(add_instance);
+    }
+    bst_store_stats(f->store, &stats);
+    assert_true(stats.batches >= 3);
+    look(f, &named, &latest);
+    bst_store_reader_close(&f->reader); /* with a view that waits for the end of its turn */
+    (void)bst_loop_run_once(loop, 0);
+    bst_loop_free(&loop);
+}
+
+static void memory_for_remembered_rows_may_be_missing(void **state)
+{
+    struct fixture *f = *state;
+    struct bst_loop *loop;
+    bool named;
+    int64_t latest, again;
+    assert_ok(bst_loop_new(&loop));
+    bst_alloc_fail_at(1);
+    bst_store_share_views(f->reader, loop);
+    bst_alloc_fail_at(0);
+    RUN(add_container);
+    RUN(add_instance);
+    look(f, &named, &latest);
+    look(f, &named, &again);
+    assert_true(named);
+    assert_int_equal(again, latest);
+    bst_store_reader_close(&f->reader);
+    bst_loop_free(&loop);
+}
+
 /* ---- what only the check sees ---- */
 
 static bst_result orphan(struct bst_store_conn *conn, void *arg)
@@ -971,6 +1100,10 @@ int main(void)
         CASE(principals_have_lasting_numbers),
         CASE(an_alias_belongs_to_one_row),
         CASE(small_facts_are_kept_by_name_space_and_key),
+        CASE(a_shared_view_shows_all_that_was_acknowledged),
+        CASE(a_question_without_a_view_sees_what_is_committed_now),
+        CASE(a_shared_view_ends_with_the_turn),
+        CASE(memory_for_remembered_rows_may_be_missing),
         CASE(the_check_finds_a_row_without_parent),
     };
     return cmocka_run_group_tests_name("store_resource", tests, NULL, NULL);

@@ -56,6 +56,35 @@ static void letters_are_read_in_the_order_of_posting(void **state)
     assert_false(bst_loop_run_once(loop, 0));
 }
 
+static struct letter last;
+
+static void note_and_ask_for_the_end(struct bst_task *task)
+{
+    note_letter(task);
+    bst_loop_at_end(loop, &last.task);
+}
+
+static void the_end_of_a_turn_comes_once_and_after_its_letters(void **state)
+{
+    (void)state;
+    struct letter first = {.task.run = note_and_ask_for_the_end, .number = 1};
+    struct letter second = {.task.run = note_letter, .number = 2};
+    struct letter taken_back = {.task.run = note_letter, .number = 9};
+    last = (struct letter){.task.run = note_letter, .number = 3};
+    n_order = 0;
+    bst_loop_post(loop, &first.task);
+    bst_loop_post(loop, &second.task);
+    bst_loop_at_end(loop, &taken_back.task);
+    bst_loop_at_end_cancel(loop, &taken_back.task);
+    bst_loop_at_end_cancel(loop, &taken_back.task);
+    (void)bst_loop_run_once(loop, 0);
+    (void)bst_loop_run_once(loop, 0);
+    assert_int_equal(n_order, 3);
+    assert_int_equal(order[0], 1);
+    assert_int_equal(order[1], 2);
+    assert_int_equal(order[2], 3);
+}
+
 #define SENDERS 4
 #define EACH 1000
 static struct letter sent[SENDERS][EACH];
@@ -295,6 +324,7 @@ int main(void)
 #define LOOP_TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         LOOP_TEST(letters_are_read_in_the_order_of_posting),
+        LOOP_TEST(the_end_of_a_turn_comes_once_and_after_its_letters),
         LOOP_TEST(every_thread_may_post_and_its_order_holds),
         LOOP_TEST(a_stop_before_the_run_is_not_lost),
         LOOP_TEST(letters_left_at_the_end_are_still_read),

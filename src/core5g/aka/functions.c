@@ -63,7 +63,7 @@ bst_result bst_aka_keys_unpack(struct bst_view packed, struct bst_aka_keys *ret)
     BST_ENSURE(packed.len >= PACK_HEAD_BYTES, BST_E_BAD_KEY);
     const struct bst_aka_algorithm *algorithm = bst_aka_algorithm((enum bst_aka_alg)in[1]);
     BST_ENSURE(in[0] == PACK_VERSION && algorithm && in[7] <= sizeof keys.k, BST_E_BAD_KEY);
-    BST_ENSURE(packed.len == PACK_HEAD_BYTES + in[7] + algorithm->op_bytes, BST_E_BAD_KEY);
+    BST_ENSURE(packed.len == (size_t)PACK_HEAD_BYTES + in[7] + algorithm->op_bytes, BST_E_BAD_KEY);
     keys = (struct bst_aka_keys){.alg = algorithm->id,
                                  .iterations = in[2],
                                  .mac_bytes = in[3],

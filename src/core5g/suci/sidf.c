@@ -181,7 +181,7 @@ bst_result bst_hn_key_add(struct bst_se *se, const struct bst_hn_wish *wish)
         .uses = BST_KEY_USE_AGREE,
         .label = label,
         .expires_us = wish->until_us,
-        .persistent = true,
+        .persistent = !wish->temporary,
     };
     if (wish->private_key.len == 0) {
         return bst_se_key_generate(se, &attrs, &key);

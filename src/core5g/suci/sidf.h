@@ -27,6 +27,7 @@ struct bst_hn_wish {
     uint8_t id, scheme;
     int64_t from_us, until_us;
     struct bst_view private_key; /* raw, hexadecimal, PEM or DER; empty: made inside */
+    bool temporary;              /* gone when the environment is closed */
 };
 /** Make or import a home network key.
  * @error BST_E_EXISTS  this id has a key already: ids are not used again */

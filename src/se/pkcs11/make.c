@@ -93,6 +93,43 @@ static void secret_template(struct template *t, const struct p11_object *object,
     put_bool(t, CKA_DECRYPT, aes);
 }
 
+/* ---- removing ---- */
+
+static CK_RV destroy_all(struct p11_call *call, CK_ATTRIBUTE *template, CK_ULONG n)
+{
+    bst_auto(buf) found = {0};
+    CK_RV rv = p11_find_all(call, template, n, &found);
+    for (size_t at = 0; rv == CKR_OK && at < found.len; at += sizeof(CK_OBJECT_HANDLE)) {
+        CK_OBJECT_HANDLE handle;
+        memcpy(&handle, found.ptr + at, sizeof handle);
+        rv = call->f->C_DestroyObject(call->session, handle);
+        rv = rv == CKR_OBJECT_HANDLE_INVALID ? CKR_OK : rv;
+    }
+    return rv;
+}
+
+/* Keys before the record, so that what is left after a fault is still known. */
+CK_RV p11_unmake(struct p11_call *call, struct p11_object *object)
+{
+    const CK_OBJECT_CLASS *const classes[] = {&class_private, &class_public, &class_secret};
+    CK_RV rv = CKR_OK;
+    for (size_t i = 0; i < 3 && rv == CKR_OK; i++) {
+        struct template t = {.n = 0};
+        put(&t, CKA_CLASS, classes[i], sizeof class_data);
+        put_id(&t, object);
+        rv = destroy_all(call, t.list, t.n);
+    }
+    const char *const applications[] = {P11_APP_VALUE, P11_APP_RECORD};
+    for (size_t i = 0; i < 2 && rv == CKR_OK; i++) {
+        struct template t = {.n = 0};
+        put(&t, CKA_CLASS, &class_data, sizeof class_data);
+        put_view(&t, CKA_APPLICATION, bst_view(applications[i]));
+        put_view(&t, CKA_OBJECT_ID, bst_view_of(object->id, object->id_len));
+        rv = destroy_all(call, t.list, t.n);
+    }
+    return rv;
+}
+
 /* ---- making ---- */
 
 struct making {
@@ -102,15 +139,19 @@ struct making {
     struct bst_view point;          /* public half of an imported pair, DER OCTET STRING */
 };
 
-static CK_RV created(struct p11_call *call, struct p11_object *object, enum p11_part part,
-                     struct template *t)
+/* Nobody else knows the object yet: its handles need no lock. */
+static void remember(const struct p11_call *call, struct p11_object *object)
 {
-    pthread_mutex_lock(&call->p->lock);
     if (object->generation != call->generation) {
         memset(object->handles, 0, sizeof object->handles);
         object->generation = call->generation;
     }
-    pthread_mutex_unlock(&call->p->lock);
+}
+
+static CK_RV created(struct p11_call *call, struct p11_object *object, enum p11_part part,
+                     struct template *t)
+{
+    remember(call, object);
     return call->f->C_CreateObject(call->session, t->list, t->n, &object->handles[part]);
 }
 
@@ -130,13 +171,13 @@ static CK_RV make_data(struct p11_call *call, struct p11_object *object, enum p1
 static CK_RV generate_pair(struct p11_call *call, struct p11_object *object)
 {
     struct template pub = {.n = 0}, priv = {.n = 0};
-    CK_OBJECT_HANDLE pub_handle, priv_handle;
     bool ed = object->base.attrs.type == BST_KEY_ED25519;
     CK_MECHANISM mech = {p11_mechs[ed ? P11_ED_GEN : P11_EC_GEN].type, NULL, 0};
     public_template(&pub, object);
     private_template(&priv, object);
+    remember(call, object);
     return call->f->C_GenerateKeyPair(call->session, &mech, pub.list, pub.n, priv.list, priv.n,
-                                      &pub_handle, &priv_handle);
+                                      &object->handles[P11_PUBLIC], &object->handles[P11_PRIVATE]);
 }
 
 static CK_RV import_pair(struct p11_call *call, struct making *m)
@@ -176,10 +217,11 @@ static CK_RV generate_secret(struct p11_call *call, struct p11_object *object)
     CK_ULONG len = SYMMETRIC_BYTES;
     bool aes = wants_aes(object->base.attrs.uses);
     CK_MECHANISM mech = {p11_mechs[aes ? P11_AES_GEN : P11_SECRET_GEN].type, NULL, 0};
-    CK_OBJECT_HANDLE handle;
     secret_template(&t, object, aes);
     put(&t, CKA_VALUE_LEN, &len, sizeof len);
-    return call->f->C_GenerateKey(call->session, &mech, t.list, t.n, &handle);
+    remember(call, object);
+    return call->f->C_GenerateKey(call->session, &mech, t.list, t.n,
+                                  &object->handles[aes ? P11_AES : P11_MAC]);
 }
 
 /* A key that both seals and makes MACs is two objects with one value: PKCS#11 keys have one type. */
@@ -211,60 +253,42 @@ static CK_RV make_key(struct p11_call *call, struct making *m)
     return m->value ? import_pair(call, m) : generate_pair(call, object);
 }
 
+/* Records of a label that has no key: what a fault in the middle left behind. */
+static CK_RV forget_records(struct p11_call *call, const struct p11_object *object)
+{
+    struct template t = {.n = 0};
+    put(&t, CKA_CLASS, &class_data, sizeof class_data);
+    put_view(&t, CKA_APPLICATION, bst_view(P11_APP_RECORD));
+    put_view(&t, CKA_LABEL, bst_view(object->base.attrs.label));
+    return destroy_all(call, t.list, t.n);
+}
+
+static CK_RV make_record(struct p11_call *call, struct p11_object *object)
+{
+    bst_auto(buf) record = {0};
+    if (bst_failed(p11_record_put(object, &record))) {
+        return CKR_HOST_MEMORY;
+    }
+    CK_RV rv = forget_records(call, object);
+    return rv == CKR_OK
+               ? make_data(call, object, P11_RECORD, P11_APP_RECORD, bst_buf_view(&record))
+               : rv;
+}
+
 /* The record comes first: a key that nobody knows of is worse than a record without a key, which is
  * taken away when its label is used again. */
 static CK_RV make_call(struct p11_call *call, void *arg)
 {
     struct making *m = arg;
-    bst_auto(buf) record = {0};
     CK_RV rv = call->attempt ? p11_unmake(call, m->object) : CKR_OK;
     if (rv == CKR_OK && m->object->base.attrs.persistent) {
-        rv = bst_failed(p11_record_put(m->object, &record))
-                 ? CKR_HOST_MEMORY
-                 : make_data(call, m->object, P11_RECORD, P11_APP_RECORD, bst_buf_view(&record));
+        rv = make_record(call, m->object);
     }
     if (rv == CKR_OK) {
         rv = make_key(call, m);
     }
     if (rv != CKR_OK && !p11_rv_gone(rv)) {
         (void)p11_unmake(call, m->object);
-    }
-    return rv;
-}
-
-/* ---- removing ---- */
-
-static CK_RV destroy_all(struct p11_call *call, CK_ATTRIBUTE *template, CK_ULONG n)
-{
-    bst_auto(buf) found = {0};
-    CK_RV rv = p11_find_all(call, template, n, &found);
-    for (size_t at = 0; rv == CKR_OK && at < found.len; at += sizeof(CK_OBJECT_HANDLE)) {
-        CK_OBJECT_HANDLE handle;
-        memcpy(&handle, found.ptr + at, sizeof handle);
-        rv = call->f->C_DestroyObject(call->session, handle);
-        rv = rv == CKR_OBJECT_HANDLE_INVALID ? CKR_OK : rv;
-    }
-    return rv;
-}
-
-/* Keys before the record, so that what is left after a fault is still known. */
-CK_RV p11_unmake(struct p11_call *call, struct p11_object *object)
-{
-    const CK_OBJECT_CLASS *const classes[] = {&class_private, &class_public, &class_secret};
-    CK_RV rv = CKR_OK;
-    for (size_t i = 0; i < 3 && rv == CKR_OK; i++) {
-        struct template t = {.n = 0};
-        put(&t, CKA_CLASS, classes[i], sizeof class_data);
-        put_id(&t, object);
-        rv = destroy_all(call, t.list, t.n);
-    }
-    const char *const applications[] = {P11_APP_VALUE, P11_APP_RECORD};
-    for (size_t i = 0; i < 2 && rv == CKR_OK; i++) {
-        struct template t = {.n = 0};
-        put(&t, CKA_CLASS, &class_data, sizeof class_data);
-        put_view(&t, CKA_APPLICATION, bst_view(applications[i]));
-        put_view(&t, CKA_OBJECT_ID, bst_view_of(object->id, object->id_len));
-        rv = destroy_all(call, t.list, t.n);
     }
     return rv;
 }

@@ -377,19 +377,21 @@ struct label_search {
     bool taken;
 };
 
-static CK_RV label_class(struct p11_call *call, struct label_search *l, CK_OBJECT_CLASS class)
+static CK_RV label_class(struct p11_call *call, struct label_search *l, CK_OBJECT_CLASS class,
+                         const char *application)
 {
-    char text[BST_KEY_LABEL_MAX + 1];
+    char text[BST_KEY_LABEL_MAX + 1], app[32];
     snprintf(text, sizeof text, "%s", l->label);
-    bool yes = true;
-    CK_BBOOL on_token = yes;
+    snprintf(app, sizeof app, "%s", application);
+    CK_BBOOL on_token = CK_TRUE;
     CK_ATTRIBUTE template[] = {
         {CKA_CLASS, &class, sizeof class},
         {CKA_LABEL, text, strlen(text)},
         {CKA_TOKEN, &on_token, sizeof on_token},
+        {CKA_APPLICATION, app, strlen(app)},
     };
     bst_auto(buf) found = {0};
-    CK_RV rv = p11_find_all(call, template, 3, &found);
+    CK_RV rv = p11_find_all(call, template, app[0] ? 4 : 3, &found);
     l->taken = l->taken || found.len > 0;
     return rv;
 }
@@ -397,8 +399,9 @@ static CK_RV label_class(struct p11_call *call, struct label_search *l, CK_OBJEC
 static CK_RV label_call(struct p11_call *call, void *arg)
 {
     struct label_search *l = arg;
-    CK_RV rv = label_class(call, l, CKO_PRIVATE_KEY);
-    return rv == CKR_OK ? label_class(call, l, CKO_SECRET_KEY) : rv;
+    CK_RV rv = label_class(call, l, CKO_PRIVATE_KEY, "");
+    rv = rv == CKR_OK ? label_class(call, l, CKO_SECRET_KEY, "") : rv;
+    return rv == CKR_OK ? label_class(call, l, CKO_DATA, P11_APP_VALUE) : rv;
 }
 
 bst_result p11_label_free(struct p11 *p, const char *label)

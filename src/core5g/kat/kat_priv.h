@@ -1,0 +1,34 @@
+/* What the families of vectors share: fields in, answers compared. */
+#pragma once
+
+#include "codec/json.h"
+#include "core5g/kat/kat.h"
+
+#define KAT_OCTETS_MAX 5000
+
+/** One vector under test. */
+struct kat {
+    const yyjson_val *vector;
+    struct bst_arena *arena;
+    size_t answers; /* compared so far */
+};
+
+/* Families; a failure's sentence says which field and what. */
+bst_result kat_milenage(struct kat *kat);
+bst_result kat_tuak(struct kat *kat);
+bst_result kat_milenage256(struct kat *kat);
+bst_result kat_kdf(struct kat *kat);
+bst_result kat_suci(struct kat *kat);
+
+bool kat_has(const struct kat *kat, const char *name); /* there, and not null */
+/** Octets of a hexadecimal member, in the arena. */
+bst_result kat_octets(const struct kat *kat, const char *name, struct bst_view *ret);
+/** The same with a length between two limits. */
+bst_result kat_sized(const struct kat *kat, const char *name, size_t min, size_t max,
+                     struct bst_view *ret);
+/** The same with one length, copied to `out`. */
+bst_result kat_fixed(const struct kat *kat, const char *name, void *out, size_t len);
+bst_result kat_text(const struct kat *kat, const char *name, struct bst_view *ret);
+bst_result kat_number(const struct kat *kat, const char *name, int64_t max, int64_t *ret);
+/** Compare with an answer; a member that is absent asks for nothing. */
+bst_result kat_answer(struct kat *kat, const char *name, const void *got, size_t len);
