@@ -64,7 +64,8 @@ enum bst_class bst_error_class(enum bst_error code);
 const char *bst_class_name(enum bst_class cls);
 /** The oneM2M response status code (TS-0004 6.6.3) of an error; 2000 for success. */
 int bst_error_rsc(enum bst_error code);
-/** The sentence that the last BST_FAIL of this thread wrote, "" if there is none. Copy it to keep it. */
+/** The sentence that the last BST_FAIL of this thread wrote, "" if there is none. Copy it to keep
+ * it. */
 const char *bst_error_detail(void);
 
 #ifdef __cplusplus

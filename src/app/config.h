@@ -68,7 +68,7 @@ struct bst_config {
         struct bst_config_texts users;
     } admin;
     struct {
-        char *state_key;
+        char *uri, *state_key;
     } se;
 
     char *file;   /* where it was read from; NULL: defaults only */

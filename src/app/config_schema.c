@@ -118,6 +118,16 @@ static bst_result check_key_place(struct bst_view v)
                           "never written into the configuration");
 }
 
+static bst_result check_se_uri(struct bst_view v)
+{
+    if (v.len == 0 || bst_view_starts(v, BST_VIEW("pkcs11:")) ||
+        bst_view_starts(v, BST_VIEW("se:soft?dir="))) {
+        return BST_OK;
+    }
+    BST_FAIL(BST_E_VALUE, "a secure environment that keeps keys is 'pkcs11:...' or "
+                          "'se:soft?dir=FOLDER'");
+}
+
 const struct bst_config_option bst_config_schema[] = {
     {"sp-domain", BST_CONFIG_TEXT, AT(sp_domain), "acme.example.com", .check = check_domain,
      .text = "Domain of the M2M service provider; absolute identifiers begin with `//` and this "
@@ -246,6 +256,10 @@ const struct bst_config_option bst_config_schema[] = {
     {"admin.users", BST_CONFIG_TEXTS, AT(admin.users), "", .check = check_name,
      .text = "Numeric user ids that may use it, besides root and the server's own."},
 
+    {"se.uri", BST_CONFIG_TEXT, AT(se.uri), "", .check = check_se_uri,
+     .text = "Secure environment that holds the keys; empty: software, in the folder `se` of the "
+             "state. `pkcs11:token=NAME?pin-source=file:PATH` is a token (docs/keys.md). Chosen "
+             "before `bastide init`; keys do not move."},
     {"se.state-key", BST_CONFIG_TEXT, AT(se.state_key), "file:se/state.key",
      .check = check_key_place,
      .text = "Where the key lies that seals all keys at rest: `file:PATH` (mode 0600) or "

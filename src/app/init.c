@@ -237,7 +237,11 @@ static bst_result init_parts(struct bst_state *state, const struct bst_state_opt
     BST_TRY(bst_state_path(state->folder, "lock", path));
     BST_TRY(bst_lock_take(path, &state->lock));
     BST_TRY(state_se_open(state));
-    tell(report, "secure environment (software), sealed by", state->config.se.state_key);
+    if (state->config.se.uri[0]) {
+        tell(report, "secure environment", state->config.se.uri);
+    } else {
+        tell(report, "secure environment (software), sealed by", state->config.se.state_key);
+    }
     BST_TRY(make_audit_key(state));
     BST_TRY(make_id_key(state));
     BST_TRY(make_ca(state, report));

@@ -198,8 +198,7 @@ static void waiter_run(struct bst_task *task)
     if (w->lookup) {
         w->lookup->user = NULL;
         bst_error_set_detail(w->detail);
-        bst_tls_lookup_done(w->lookup, w->result, w->key,
-                            end_of(w->server, w->result, w->key));
+        bst_tls_lookup_done(w->lookup, w->result, w->key, end_of(w->server, w->result, w->key));
     }
     bst_free(w);
 }
@@ -395,8 +394,8 @@ static void flight_run(struct bst_task *task)
 
 /* --- look-ups: the workers' loops ----------------------------------------------------------- */
 
-/* A MEF takes its key identifiers in small letters too. Here one key has one name: another spelling would
- * be another Credential-ID, one that no binding and no revocation knows. */
+/* A MEF takes its key identifiers in small letters too. Here one key has one name: another spelling
+ * would be another Credential-ID, one that no binding and no revocation knows. */
 static bool is_other_spelling(struct bst_view relative)
 {
     uint8_t raw[BST_EXPORT_ID_LEN];
@@ -559,10 +558,8 @@ static void source_drop(void *ctx, void *subject)
 
 struct bst_tls_identity_source server_keys_source(struct bst_server *server)
 {
-    return (struct bst_tls_identity_source){.start = source_start,
-                                            .cancel = source_cancel,
-                                            .drop_subject = source_drop,
-                                            .ctx = server};
+    return (struct bst_tls_identity_source){
+        .start = source_start, .cancel = source_cancel, .drop_subject = source_drop, .ctx = server};
 }
 
 /* --- life ----------------------------------------------------------------------------------- */

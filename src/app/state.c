@@ -96,6 +96,9 @@ int64_t state_wall(void *ctx)
 bst_result state_se_open(struct bst_state *state)
 {
     const char *key = state->config.se.state_key;
+    if (state->config.se.uri[0]) {
+        return bst_se_open(&state->file_host, state->config.se.uri, &state->se);
+    }
     char folder[BST_PATH_MAX], file[BST_PATH_MAX], uri[2 * BST_PATH_MAX + 64];
     BST_TRY(bst_state_path(state->folder, "se", folder));
     BST_TRY(bst_dir_make(folder, 0700));

@@ -104,7 +104,8 @@ void *bst_map_remove(struct bst_map *map, struct bst_view key)
     return bst_steal(&e->value);
 }
 
-bool bst_map_next(const struct bst_map *map, size_t *cursor, struct bst_view *ret_key, void **ret_value)
+bool bst_map_next(const struct bst_map *map, size_t *cursor, struct bst_view *ret_key,
+                  void **ret_value)
 {
     while (*cursor < map->cap) {
         const struct bst_map_entry *e = &map->entries[(*cursor)++];

@@ -16,7 +16,8 @@ bst_result bst_map_set(struct bst_map *map, struct bst_view key, void *value, vo
 /** Remove; returns the value, or NULL when absent. */
 void *bst_map_remove(struct bst_map *map, struct bst_view key);
 /** Walk: *cursor starts at 0; false at the end. The entry just given may be removed. */
-bool bst_map_next(const struct bst_map *map, size_t *cursor, struct bst_view *ret_key, void **ret_value);
+bool bst_map_next(const struct bst_map *map, size_t *cursor, struct bst_view *ret_key,
+                  void **ret_value);
 
 /** Doubly linked, circular: a head and its members have the same type. */
 struct bst_list {

@@ -18,8 +18,8 @@ static inline bool bst_failed(bst_result r)
         }                                                                                          \
     } while (0)
 
-/** Return the error unless the condition holds. The value is spelled out, so that an analyser sees that
- * what follows has the condition. */
+/** Return the error unless the condition holds. The value is spelled out, so that an analyser sees
+ * that what follows has the condition. */
 #define BST_ENSURE(cond, err)                                                                      \
     do {                                                                                           \
         if (__builtin_expect(!(cond), 0)) {                                                        \
@@ -36,10 +36,9 @@ static inline bool bst_failed(bst_result r)
         return (bst_result){bst_fail_code_};                                                       \
     } while (0)
 
-/** True when a value made in this process is impossible: logged, counted; aborts in test builds only.
- * Never for content of a peer, a file, a configuration or a database. */
-#define BST_BUG(cond)                                                                              \
-    (__builtin_expect(!!(cond), 0) && (bst_bug(__FILE__, __LINE__, #cond), true))
+/** True when a value made in this process is impossible: logged, counted; aborts in test builds
+ * only. Never for content of a peer, a file, a configuration or a database. */
+#define BST_BUG(cond) (__builtin_expect(!!(cond), 0) && (bst_bug(__FILE__, __LINE__, #cond), true))
 
 /** An error without a sentence: clears the thread's detail. */
 bst_result bst_error(enum bst_error code);

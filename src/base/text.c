@@ -70,9 +70,10 @@ bst_result bst_view_copy(struct bst_view v, char *out, size_t cap)
 
 bool bst_wildcard_match(struct bst_view pattern, struct bst_view text, char stop)
 {
-    /* Greedy with one point of return: linear in practice, quadratic at worst, no recursion. A later
-     * star makes an earlier one irrelevant only if the earlier one cannot be blocked by `stop`: the
-     * text between them is then already matched, so going back to the last star is enough. */
+    /* Greedy with one point of return: linear in practice, quadratic at worst, no recursion. A
+     * later star makes an earlier one irrelevant only if the earlier one cannot be blocked by
+     * `stop`: the text between them is then already matched, so going back to the last star is
+     * enough. */
     size_t p = 0, t = 0, star = SIZE_MAX, mark = 0;
     while (t < text.len) {
         if (p < pattern.len && pattern.ptr[p] == '*') {
@@ -513,10 +514,9 @@ static inline void sip_round(uint64_t v[4])
 
 uint64_t bst_hash(struct bst_view text)
 {
-    uint64_t v[4] = {hash_key[0] ^ UINT64_C(0x736f6d6570736575),
-                     hash_key[1] ^ UINT64_C(0x646f72616e646f6d),
-                     hash_key[0] ^ UINT64_C(0x6c7967656e657261),
-                     hash_key[1] ^ UINT64_C(0x7465646279746573)};
+    uint64_t v[4] = {
+        hash_key[0] ^ UINT64_C(0x736f6d6570736575), hash_key[1] ^ UINT64_C(0x646f72616e646f6d),
+        hash_key[0] ^ UINT64_C(0x6c7967656e657261), hash_key[1] ^ UINT64_C(0x7465646279746573)};
     size_t i = 0;
     for (; i + 8 <= text.len; i += 8) {
         uint64_t m;

@@ -39,7 +39,8 @@ struct bst_view bst_view_trim(struct bst_view v);              /* blanks and tab
 /** Split at the first `sep`: the part before goes to ret_head, *rest becomes what follows. False,
  * with everything in ret_head and *rest empty, when there is no separator. */
 bool bst_view_cut(struct bst_view *rest, char sep, struct bst_view *ret_head);
-/** Copy into a fixed buffer with NUL. BST_E_TOO_LONG when it does not fit, BST_E_SYNTAX for a NUL inside. */
+/** Copy into a fixed buffer with NUL. BST_E_TOO_LONG when it does not fit, BST_E_SYNTAX for a NUL
+ * inside. */
 bst_result bst_view_copy(struct bst_view v, char *out, size_t cap);
 /** `*` matches any run of characters but those of `stop` ('\0': none stops it). */
 bool bst_wildcard_match(struct bst_view pattern, struct bst_view text, char stop);
@@ -51,7 +52,8 @@ bst_result bst_parse_i64(struct bst_view v, int64_t *ret);
 bst_result bst_parse_u64(struct bst_view v, uint64_t *ret);
 bst_result bst_parse_double(struct bst_view v, double *ret); /* finite; "C" locale */
 
-/** Growing buffer, also the owner of any byte string. A failed append sticks: check once at the end. */
+/** Growing buffer, also the owner of any byte string. A failed append sticks: check once at the
+ * end. */
 struct bst_buf {
     char *ptr;
     size_t len, cap;

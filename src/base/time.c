@@ -140,8 +140,18 @@ void bst_m2m_time_format(int64_t wall_us, char out[BST_M2M_TIME_LEN + 1])
     struct bst_calendar c;
     bst_calendar_of(wall_us, &c);
     /* Written by hand: this runs four times for each answer. */
-    int fields[] = {c.year / 100, c.year % 100, c.month, c.day, -'T', c.hour, c.minute, c.second,
-                    -',', c.micros / 10000, c.micros / 100 % 100, c.micros % 100};
+    int fields[] = {c.year / 100,
+                    c.year % 100,
+                    c.month,
+                    c.day,
+                    -'T',
+                    c.hour,
+                    c.minute,
+                    c.second,
+                    -',',
+                    c.micros / 10000,
+                    c.micros / 100 % 100,
+                    c.micros % 100};
     char *at = out;
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
         if (fields[i] < 0) {
@@ -159,8 +169,8 @@ void bst_rfc3339_format(int64_t wall_us, char out[BST_RFC3339_LEN + 1])
     struct bst_calendar c;
     bst_calendar_of(wall_us, &c);
     char text[80];
-    snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", c.year % 10000, c.month, c.day,
-             c.hour, c.minute, c.second, c.micros / 1000);
+    snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", c.year % 10000, c.month,
+             c.day, c.hour, c.minute, c.second, c.micros / 1000);
     memcpy(out, text, BST_RFC3339_LEN);
     out[BST_RFC3339_LEN] = '\0';
 }

@@ -8,9 +8,9 @@
 #define BST_TIME_NONE INT64_C(0)
 
 struct bst_calendar {
-    int year, month, day;    /* month and day from 1 */
+    int year, month, day; /* month and day from 1 */
     int hour, minute, second;
-    int weekday;             /* 0 = Sunday */
+    int weekday; /* 0 = Sunday */
     int micros;
 };
 

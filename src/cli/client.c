@@ -12,9 +12,9 @@ static void handshake_failed(void *ctx, const struct bst_http_target *target,
                              const struct bst_tls_failure *why)
 {
     struct cli_client *client = ctx;
-    snprintf(client->why, sizeof client->why, "%s: %s refused the handshake at %s: %s%s%s", target->address,
-             why->side == BST_TLS_SIDE_HERE ? "this side" : "the other side", why->step, why->reason,
-             why->remedy[0] ? "; " : "", why->remedy);
+    snprintf(client->why, sizeof client->why, "%s: %s refused the handshake at %s: %s%s%s",
+             target->address, why->side == BST_TLS_SIDE_HERE ? "this side" : "the other side",
+             why->step, why->reason, why->remedy[0] ? "; " : "", why->remedy);
 }
 
 static bst_result open_http(struct cli_client *client)
@@ -84,8 +84,9 @@ bst_result cli_client_target(struct cli_client *client, enum bst_profile_peer pe
                  mef ? "a MEF (mef_address)" : "a CSE (cse_address)");
     }
     if (!mef && p->kind == BST_PROFILE_NONE) {
-        BST_FAIL(BST_E_CREDENTIAL, "%s has no key for the CSE yet: run 'bastide device enrol %s' first",
-                 p->folder, p->folder);
+        BST_FAIL(BST_E_CREDENTIAL,
+                 "%s has no key for the CSE yet: run 'bastide device enrol %s' first", p->folder,
+                 p->folder);
     }
     if (!client->tls[peer] && (mef || p->kind != BST_PROFILE_LAB)) {
         BST_TRY(bst_profile_tls(p, client->se, peer, &client->tls[peer]));
@@ -138,7 +139,8 @@ bst_result cli_client_request(struct cli_client *client, enum bst_profile_peer p
     return bst_http_to_response(&answer, arena, ret);
 }
 
-/* Several errors share a status: those of input come first, a peer's 4000 is no wrong usage of ours. */
+/* Several errors share a status: those of input come first, a peer's 4000 is no wrong usage of
+ * ours. */
 static enum bst_error error_of(int rsc)
 {
     for (int code = BST_E_SYNTAX; code < BST_E_COUNT; code++) {

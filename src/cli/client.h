@@ -24,8 +24,8 @@ void cli_client_close(struct cli_client *client);
 bst_result cli_client_target(struct cli_client *client, enum bst_profile_peer peer,
                              struct bst_http_target *ret);
 
-/** Send a request and wait. From, Request Identifier and release are filled in where they are absent.
- * An answer of any status is success here; look at ret->rsc.
+/** Send a request and wait. From, Request Identifier and release are filled in where they are
+ * absent. An answer of any status is success here; look at ret->rsc.
  * @param arena  takes the answer
  * @error BST_E_HANDSHAKE, BST_E_NOT_REACHABLE, BST_E_TIMEOUT... with a sentence */
 bst_result cli_client_request(struct cli_client *client, enum bst_profile_peer peer,

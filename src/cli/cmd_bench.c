@@ -1,4 +1,5 @@
-/* bastide bench: a load of many kept connections, over one profile or at any URL, and what came back. */
+/* bastide bench: a load of many kept connections, over one profile or at any URL, and what came
+ * back. */
 #include "cli/cli.h"
 #include "cli/client.h"
 
@@ -69,7 +70,8 @@ static void landed(void *user, bst_result result, const struct bst_http_msg *res
     (void)peer;
     if (bst_failed(result)) {
         lane->failed++;
-        snprintf(lane->why, sizeof lane->why, "%s %s", bst_error_text(result.code), bst_error_detail());
+        snprintf(lane->why, sizeof lane->why, "%s %s", bst_error_text(result.code),
+                 bst_error_detail());
     } else if (response->status >= 400) {
         lane->refused++;
         snprintf(lane->why, sizeof lane->why, "HTTP %d %.*s", response->status,
@@ -188,9 +190,11 @@ static bst_result ask_cse(struct bench *b)
     const char *profile = cli_value(b->call, "--profile"), *lab = cli_value(b->call, "--lab");
     const char *as = cli_value(b->call, "--as");
     if (!profile == !lab) {
-        BST_FAIL(BST_E_USAGE, "say who asks: --profile DIR, --lab PORT with --as ORIGINATOR, or --url");
+        BST_FAIL(BST_E_USAGE,
+                 "say who asks: --profile DIR, --lab PORT with --as ORIGINATOR, or --url");
     }
-    BST_TRY(profile ? cli_client_open(profile, &b->client) : cli_client_open_lab(lab, as ? as : "", &b->client));
+    BST_TRY(profile ? cli_client_open(profile, &b->client)
+                    : cli_client_open_lab(lab, as ? as : "", &b->client));
     BST_TRY(cli_client_target(&b->client, BST_PROFILE_CSE, &b->load.spec.target));
     bst_m2m_request_init(&req);
     req.op = content ? BST_OP_CREATE : BST_OP_RETRIEVE;
@@ -233,7 +237,8 @@ static bst_result open_tls(struct bench *b, const struct bst_http_url *url)
     const char *name = cli_value(b->call, "--name");
     struct bst_view expected = name ? bst_view(name) : url->host;
     const struct bst_tls_name expect = {BST_CERT_FQDN, expected};
-    const struct bst_tls_client_config config = {.profile = bst_tls_profile_find(BST_VIEW("modern")),
+    const struct bst_tls_client_config config = {.profile =
+                                                     bst_tls_profile_find(BST_VIEW("modern")),
                                                  .trust = b->trust,
                                                  .server_name = name,
                                                  .expect = &expect,
@@ -250,7 +255,8 @@ static bst_result ask_url(struct bench *b, const char *text)
     if (url.tls) {
         BST_TRY(open_tls(b, &url));
     }
-    struct bst_view address = bst_arena_printf(&b->arena, "%.*s:%u", BST_VIEW_ARGS(url.host), url.port);
+    struct bst_view address =
+        bst_arena_printf(&b->arena, "%.*s:%u", BST_VIEW_ARGS(url.host), url.port);
     BST_ENSURE(address.ptr, BST_E_NOMEM);
     b->load.spec.target = (struct bst_http_target){address.ptr, address.ptr, b->tls};
     b->load.spec.method = body ? BST_HTTP_POST : BST_HTTP_GET;
@@ -319,16 +325,17 @@ static bst_result report(struct bench *b, int64_t elapsed_us)
     long long p50 = quantile(buckets, done, 0.5), p99 = quantile(buckets, done, 0.99);
     if (b->call->json) {
         fprintf(b->call->out,
-                "{\"requests\":%llu,\"per_second\":%.1f,\"p50_us\":%lld,\"p99_us\":%lld,\"refused\":%llu,\"failed\":%llu}\n",
+                "{\"requests\":%llu,\"per_second\":%.1f,\"p50_us\":%lld,\"p99_us\":%lld,"
+                "\"refused\":%llu,\"failed\":%llu}\n",
                 (unsigned long long)done, rate, p50, p99, (unsigned long long)refused,
                 (unsigned long long)failed);
     } else {
-        fprintf(b->call->out, "%.0f requests/s over %lld connections, p50 %lld us, p99 %lld us\n", rate,
-                (long long)b->connections, p50, p99);
+        fprintf(b->call->out, "%.0f requests/s over %lld connections, p50 %lld us, p99 %lld us\n",
+                rate, (long long)b->connections, p50, p99);
     }
     if (failed + refused) {
-        BST_FAIL(BST_E_IO, "%llu requests failed, %llu were refused: %s", (unsigned long long)failed,
-                 (unsigned long long)refused, why);
+        BST_FAIL(BST_E_IO, "%llu requests failed, %llu were refused: %s",
+                 (unsigned long long)failed, (unsigned long long)refused, why);
     }
     return BST_OK;
 }
@@ -365,16 +372,19 @@ static const struct cli_option options[] = {
     {"--profile", "DIR", "Ask as this profile.", false},
     {"--lab", "PORT", "Ask a laboratory server on the loopback.", false},
     {"--as", "ID", "Originator (From); without it the profile's.", false},
-    {"--content", "TEXT", "Create contentInstances with this content; without it, retrieve.", false},
+    {"--content", "TEXT", "Create contentInstances with this content; without it, retrieve.",
+     false},
     {"--targets", "FILE", "Addresses in place of TO, one a line, asked in turn.", false},
     {"--url", "URL", "Ask any HTTP server instead, with POST when there is --content.", false},
     {"--trust", "FILE", "Anchors for an https URL.", false},
-    {"--name", "FQDN", "Name that the server of an https URL must prove; without it the URL's host.", false},
+    {"--name", "FQDN",
+     "Name that the server of an https URL must prove; without it the URL's host.", false},
     {"--connections", "N", "Kept connections in all; without it 64.", false},
     {"--threads", "N", "Threads that make the load; without it 1.", false},
     {"--seconds", "N", "How long; without it 5.", false},
     {0}};
 
 const struct cli_command cmd_bench = {
-    "bench", "[TO]", "Load a server and say how many requests it answers, and how fast", NULL, options,
-    "bastide bench --profile hut cse-in/hut/load --content 21.5", run_bench, NULL};
+    "bench",   "[TO]",  "Load a server and say how many requests it answers, and how fast",
+    NULL,      options, "bastide bench --profile hut cse-in/hut/load --content 21.5",
+    run_bench, NULL};

@@ -1,7 +1,7 @@
 /* bastide demo: the main job on real input, in a temporary folder on free ports of the loopback.
  *
- * Every step is a command that a person could type, run in this process; only the server is a process
- * of its own, because it is killed in the end. */
+ * Every step is a command that a person could type, run in this process; only the server is a
+ * process of its own, because it is killed in the end. */
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/demo_listener.h"
@@ -107,11 +107,13 @@ static void show_audit(struct demo *d)
     yyjson_val *record;
     bst_arena_init(&arena, 0);
     if (RUN("audit", "show", "--state", "@/sp", "--last", "1", "--json") == CLI_OK && d->said &&
-        !bst_failed(bst_json_parse(&arena, bst_view_trim((struct bst_view){d->said, strcspn(d->said, "\n")}),
-                                   BST_JSON_DEPTH, &record))) {
+        !bst_failed(bst_json_parse(
+            &arena, bst_view_trim((struct bst_view){d->said, strcspn(d->said, "\n")}),
+            BST_JSON_DEPTH, &record))) {
         struct bst_view detail = bst_json_view(bst_json_get(record, "detail"));
         struct bst_view clause = bst_json_view(bst_json_get(record, "clause"));
-        fprintf(d->call->out, "       audit: %.*s (%.*s)\n", BST_VIEW_ARGS(detail), BST_VIEW_ARGS(clause));
+        fprintf(d->call->out, "       audit: %.*s (%.*s)\n", BST_VIEW_ARGS(detail),
+                BST_VIEW_ARGS(clause));
     }
     bst_arena_clear(&arena);
 }
@@ -159,7 +161,8 @@ static bool set_up(struct demo *d)
     part(d, "1. A service provider: CSE, MEF, project CA, administrator");
     bool ports = port_setting(cse, "cse.listen") && port_setting(mef, "mef.listen") &&
                  port_setting(metrics, "metrics.listen");
-    bool good = ports && RUN("init", "--state", "@/sp", "--set", cse, "--set", mef, "--set", metrics) == CLI_OK;
+    bool good = ports && RUN("init", "--state", "@/sp", "--set", cse, "--set", mef, "--set",
+                             metrics) == CLI_OK;
     if (!check(d, good, "TS-0003 8.1.2, 8.3", "bastide init")) {
         return false;
     }
@@ -175,15 +178,17 @@ static void enrol_devices(struct demo *d)
     part(d, "3. Enrolment: from a pre-provisioned key, and with a certificate");
     check(d, RUN("mef", "provision", "thermo", "--state", "@/sp", "--out", "@/thermo") == CLI_OK,
           "TS-0003 8.3.2.1", "thermo leaves the factory with KpmID and Kpm, no more");
-    check(d, RUN("mef", "provision", "pump", "--certificate", "--state", "@/sp", "--out", "@/pump") == CLI_OK,
+    check(d,
+          RUN("mef", "provision", "pump", "--certificate", "--state", "@/sp", "--out", "@/pump") ==
+              CLI_OK,
           "TS-0003 8.3.2.2, 10.1.1.5", "pump leaves it with an AE-ID certificate");
-    check(d, RUN("request", "retrieve", "--profile", "@/thermo", "cse-in") == CLI_DENIED, "TS-0003 8.2.2",
-          "before enrolment thermo has no key for the CSE");
+    check(d, RUN("request", "retrieve", "--profile", "@/thermo", "cse-in") == CLI_DENIED,
+          "TS-0003 8.2.2", "before enrolment thermo has no key for the CSE");
     check(d, RUN("device", "enrol", "@/thermo") == CLI_OK, "TS-0003 8.3.5, 10.3.1",
           "thermo enrols: TLS-PSK with the MEF, key by RFC 5705 export, SUID 22");
     fprintf(d->call->out, "%s", d->said ? d->said : "");
-    check(d, RUN("device", "enrol", "@/pump", "--association", "certificate") == CLI_OK, "TS-0003 8.3.5.2.3",
-          "pump enrols with its certificate");
+    check(d, RUN("device", "enrol", "@/pump", "--association", "certificate") == CLI_OK,
+          "TS-0003 8.3.5.2.3", "pump enrols with its certificate");
 }
 
 static void register_devices(struct demo *d)
@@ -193,17 +198,19 @@ static void register_devices(struct demo *d)
           "TS-0003 8.2.2.1", "thermo: key fetched from the MEF during the handshake");
     check(d, RUN("device", "register", "@/pump", "--name", "pump") == CLI_OK, "TS-0003 8.2.2.2",
           "pump: AE-ID certificate");
-    check(d, RUN("request", "create", "--profile", "@/thermo", "cse-in/thermo", "acp", "rn=readers",
-                 "pv:={\"acr\":[{\"acor\":[\"Cthermo\"],\"acop\":63},{\"acor\":[\"Capp\"],\"acop\":34}]}",
-                 "pvs:={\"acr\":[{\"acor\":[\"Cthermo\"],\"acop\":63}]}") == CLI_OK,
+    check(d,
+          RUN("request", "create", "--profile", "@/thermo", "cse-in/thermo", "acp", "rn=readers",
+              "pv:={\"acr\":[{\"acor\":[\"Cthermo\"],\"acop\":63},{\"acor\":[\"Capp\"],\"acop\":34}"
+              "]}",
+              "pvs:={\"acr\":[{\"acor\":[\"Cthermo\"],\"acop\":63}]}") == CLI_OK,
           "TS-0003 7.1", "thermo lets Capp retrieve and discover, nobody else");
 }
 
 static void send_telemetry(struct demo *d)
 {
     part(d, "5. The machine's own telemetry, each answer durable");
-    bool good = RUN("device", "send", "@/thermo", "--name", "thermo", "--acpi", "cse-in/thermo/readers",
-                    "--count", FIRST_BURST) == CLI_OK;
+    bool good = RUN("device", "send", "@/thermo", "--name", "thermo", "--acpi",
+                    "cse-in/thermo/readers", "--count", FIRST_BURST) == CLI_OK;
     check(d, good, "TS-0001 9.6.7", "%s contentInstances over one kept connection", FIRST_BURST);
     fprintf(d->call->out, "       %s", d->said ? d->said : "\n");
 }
@@ -220,30 +227,42 @@ static void use_application(struct demo *d)
     char since[64] = "cra=", until[64] = "crb=";
     bst_m2m_time_format(bst_wall_us() - 3600 * BST_US_PER_S, since + 4);
     part(d, "6. An application that the policy allows");
-    check(d, RUN("mef", "provision", "app", "--certificate", "--state", "@/sp", "--out", "@/app") == CLI_OK &&
-                 RUN("device", "enrol", "@/app", "--association", "certificate") == CLI_OK,
+    check(d,
+          RUN("mef", "provision", "app", "--certificate", "--state", "@/sp", "--out", "@/app") ==
+                  CLI_OK &&
+              RUN("device", "enrol", "@/app", "--association", "certificate") == CLI_OK,
           "TS-0003 8.3.2.2", "app has an AE-ID certificate");
-    if (!check(d, start_listener(d), "TS-0003 8.2.1 SA2", "app listens for notifications over HTTPS")) {
+    if (!check(d, start_listener(d), "TS-0003 8.2.1 SA2",
+               "app listens for notifications over HTTPS")) {
         return;
     }
-    check(d, RUN("device", "register", "@/app", "--name", "app", "--poa", demo_listener_url(d->listener)) == CLI_OK,
+    check(d,
+          RUN("device", "register", "@/app", "--name", "app", "--poa",
+              demo_listener_url(d->listener)) == CLI_OK,
           "TS-0001 10.2.2.2", "app registers with its point of access");
-    check(d, RUN("request", "create", "--profile", "@/thermo", "cse-in/thermo/load", "sub", "rn=watch",
-                 "nu:=[\"/id-in/Capp\"]", "enc:={\"net\":[3]}") == CLI_OK,
+    check(d,
+          RUN("request", "create", "--profile", "@/thermo", "cse-in/thermo/load", "sub", "rn=watch",
+              "nu:=[\"/id-in/Capp\"]", "enc:={\"net\":[3]}") == CLI_OK,
           "TS-0004 7.4.8", "a subscription to new load readings; app agreed when asked");
-    check(d, RUN("device", "send", "@/thermo", "--name", "thermo", "--count", "40") == CLI_OK, "", "40 more readings");
+    check(d, RUN("device", "send", "@/thermo", "--name", "thermo", "--count", "40") == CLI_OK, "",
+          "40 more readings");
     bst_m2m_time_format(bst_wall_us() + BST_US_PER_S, until + 4);
     bst_result told = demo_listener_wait(d->listener, 8, 10000);
     check(d, !bst_failed(told) && demo_listener_unproved(d->listener) == 0, "TS-0004 7.5.1.2.2",
           "app was notified over HTTPS, the CSE proved itself");
-    check(d, RUN("request", "retrieve", "--profile", "@/app", "cse-in/thermo/load/la") == CLI_OK && said(d, "15m"),
+    check(d,
+          RUN("request", "retrieve", "--profile", "@/app", "cse-in/thermo/load/la") == CLI_OK &&
+              said(d, "15m"),
           "TS-0004 7.4.27", "app retrieves the latest reading");
-    check(d, RUN("request", "discover", "--profile", "@/app", "cse-in", "--filter", "lbl=kind:memory") == CLI_OK &&
-                 said(d, "cse-in/thermo/memory"),
+    check(d,
+          RUN("request", "discover", "--profile", "@/app", "cse-in", "--filter",
+              "lbl=kind:memory") == CLI_OK &&
+              said(d, "cse-in/thermo/memory"),
           "TS-0004 7.3.3.14", "app discovers by label");
-    check(d, RUN("request", "discover", "--profile", "@/app", "cse-in/thermo/load", "--filter", "ty=4", "--filter",
-                 since, "--filter", until) == CLI_OK &&
-                 said(d, "cse-in/thermo/load/"),
+    check(d,
+          RUN("request", "discover", "--profile", "@/app", "cse-in/thermo/load", "--filter", "ty=4",
+              "--filter", since, "--filter", until) == CLI_OK &&
+              said(d, "cse-in/thermo/load/"),
           "TS-0004 7.3.3.17", "app reads what lies in a time range");
 }
 
@@ -293,16 +312,18 @@ static bst_result copy_file(struct demo *d, const char *from, const char *to)
 /* A certificate for the same AE-ID from another provider's CA, shown to this provider's CSE. */
 static bool make_foreign(struct demo *d)
 {
-    return RUN("init", "--state", "@/other", "--set", "cse.listen=127.0.0.1:1", "--set", "mef.listen=127.0.0.1:2") == CLI_OK &&
-           RUN("mef", "provision", "pump", "--certificate", "--state", "@/other", "--out", "@/foreign") == CLI_OK &&
+    return RUN("init", "--state", "@/other", "--set", "cse.listen=127.0.0.1:1", "--set",
+               "mef.listen=127.0.0.1:2") == CLI_OK &&
+           RUN("mef", "provision", "pump", "--certificate", "--state", "@/other", "--out",
+               "@/foreign") == CLI_OK &&
            !bst_failed(copy_file(d, "pump/profile.json", "foreign/profile.json")) &&
            !bst_failed(copy_file(d, "pump/ca.pem", "foreign/ca.pem"));
 }
 
 static bool make_expired(struct demo *d)
 {
-    return RUN("mef", "provision", "late", "--certificate", "--state", "@/sp", "--out", "@/late", "--valid-from",
-               "20200101T000000", "--valid-until", "20210101T000000") == CLI_OK &&
+    return RUN("mef", "provision", "late", "--certificate", "--state", "@/sp", "--out", "@/late",
+               "--valid-from", "20200101T000000", "--valid-until", "20210101T000000") == CLI_OK &&
            !bst_failed(copy_file(d, "pump/profile.json", "late/profile.json"));
 }
 
@@ -316,32 +337,49 @@ static void deny(struct demo *d)
              "\"acco\":[{\"actw\":[\"* * %d * * * *\"]}]}]}",
              (now.hour + 12) % 24);
     part(d, "7. What must fail, fails; the peer learns the class, the audit trail the reason");
-    check(d, RUN("request", "retrieve", "--profile", "@/thermo", "--as", "Cpump", "cse-in/pump") == CLI_DENIED &&
-                 said(d, "4106"),
+    check(d,
+          RUN("request", "retrieve", "--profile", "@/thermo", "--as", "Cpump", "cse-in/pump") ==
+                  CLI_DENIED &&
+              said(d, "4106"),
           "TS-0003 7.2.1", "thermo claims to be Cpump: 4106 ORIGINATOR_NOT_AUTHENTICATED");
     show_audit(d);
-    bool stranger = RUN("mef", "provision", "stranger", "--certificate", "--state", "@/sp", "--out", "@/stranger") == CLI_OK &&
-                    RUN("device", "enrol", "@/stranger", "--association", "certificate") == CLI_OK &&
-                    RUN("device", "register", "@/stranger", "--name", "stranger") == CLI_OK;
-    check(d, stranger && RUN("request", "retrieve", "--profile", "@/stranger", "cse-in/thermo/load/la") == CLI_DENIED &&
-                 said(d, "4103"),
+    bool stranger =
+        RUN("mef", "provision", "stranger", "--certificate", "--state", "@/sp", "--out",
+            "@/stranger") == CLI_OK &&
+        RUN("device", "enrol", "@/stranger", "--association", "certificate") == CLI_OK &&
+        RUN("device", "register", "@/stranger", "--name", "stranger") == CLI_OK;
+    check(d,
+          stranger &&
+              RUN("request", "retrieve", "--profile", "@/stranger", "cse-in/thermo/load/la") ==
+                  CLI_DENIED &&
+              said(d, "4103"),
           "TS-0003 7.1", "an application outside the policy: 4103 ORIGINATOR_HAS_NO_PRIVILEGE");
     show_audit(d);
-    check(d, !bst_failed(forge_key(d)) && RUN("request", "retrieve", "--profile", "@/forger", "cse-in") == CLI_DENIED,
+    check(d,
+          !bst_failed(forge_key(d)) &&
+              RUN("request", "retrieve", "--profile", "@/forger", "cse-in") == CLI_DENIED,
           "TS-0003 8.2.2.1", "a wrong key behind thermo's identity: handshake refused");
     show_audit(d);
-    check(d, make_expired(d) && RUN("request", "retrieve", "--profile", "@/late", "cse-in") == CLI_DENIED,
+    check(d,
+          make_expired(d) &&
+              RUN("request", "retrieve", "--profile", "@/late", "cse-in") == CLI_DENIED,
           "TS-0003 8.1.2.2", "an expired certificate: handshake refused");
     show_audit(d);
-    check(d, make_foreign(d) && RUN("request", "retrieve", "--profile", "@/foreign", "cse-in") == CLI_DENIED,
+    check(d,
+          make_foreign(d) &&
+              RUN("request", "retrieve", "--profile", "@/foreign", "cse-in") == CLI_DENIED,
           "TS-0003 8.1.2.2", "a certificate from a foreign CA: handshake refused");
     show_audit(d);
-    bool window = RUN("request", "create", "--profile", "@/thermo", "cse-in/thermo", "acp", "rn=nights", hours,
-                      "pvs:={\"acr\":[{\"acor\":[\"Cthermo\"],\"acop\":63}]}") == CLI_OK &&
-                  RUN("request", "create", "--profile", "@/thermo", "cse-in/thermo", "cnt", "rn=nightly",
-                      "acpi:=[\"cse-in/thermo/nights\"]") == CLI_OK;
-    check(d, window && RUN("request", "retrieve", "--profile", "@/app", "cse-in/thermo/nightly") == CLI_DENIED &&
-                 said(d, "4103"),
+    bool window =
+        RUN("request", "create", "--profile", "@/thermo", "cse-in/thermo", "acp", "rn=nights",
+            hours, "pvs:={\"acr\":[{\"acor\":[\"Cthermo\"],\"acop\":63}]}") == CLI_OK &&
+        RUN("request", "create", "--profile", "@/thermo", "cse-in/thermo", "cnt", "rn=nightly",
+            "acpi:=[\"cse-in/thermo/nights\"]") == CLI_OK;
+    check(d,
+          window &&
+              RUN("request", "retrieve", "--profile", "@/app", "cse-in/thermo/nightly") ==
+                  CLI_DENIED &&
+              said(d, "4103"),
           "TS-0003 7.1.4", "app outside the policy's time window: 4103");
     show_audit(d);
 }
@@ -397,7 +435,7 @@ static void crash(struct demo *d)
     snprintf(thermo, sizeof thermo, "%s/thermo", d->dir);
     snprintf(receipts, sizeof receipts, "%s/receipts", d->dir);
     snprintf(log, sizeof log, "%s/device.log", d->dir);
-    const char *const argv[] = {d->self, "device", "send", thermo, "--name", "thermo",
+    const char *const argv[] = {d->self,   "device",  "send",       thermo,   "--name", "thermo",
                                 "--count", "1000000", "--receipts", receipts, NULL};
     part(d, "8. The power fails");
     bool started = !bst_failed(bst_process_start(d->self, argv, log, &device));
@@ -411,17 +449,20 @@ static void crash(struct demo *d)
     bool killed = !bst_failed(bst_process_signal(&d->server, SIGKILL)) &&
                   !bst_failed(bst_process_wait(&d->server, 5000, &status));
     bool ended = device.pid == 0 || !bst_failed(bst_process_wait(&device, 40000, &status));
-    check(d, started && killed && ended, "", "the server is killed with SIGKILL in the middle of a burst");
+    check(d, started && killed && ended, "",
+          "the server is killed with SIGKILL in the middle of a burst");
     bst_buf_clear(&text);
     (void)bst_failed(bst_file_read(receipts, 64 << 20, &text));
     size_t acknowledged = count_lines(&text);
     check(d, start_server(d), "", "and started again on the same state");
     bst_result r = all_there(d, &text, &found);
     check(d, !bst_failed(r) && acknowledged >= 300 && found == acknowledged, "TS-0004 7.3.3.5",
-          "all %zu acknowledged readings are there (%zu found), no new enrolment", acknowledged, found);
-    check(d, RUN("request", "retrieve", "--profile", "@/pump", "cse-in/pump") == CLI_OK, "TS-0003 8.2.2.2",
-          "pump's certificate and registration still hold");
-    check(d, RUN("audit", "verify", "--state", "@/sp") == CLI_OK, "", "the audit trail's chain and signatures hold");
+          "all %zu acknowledged readings are there (%zu found), no new enrolment", acknowledged,
+          found);
+    check(d, RUN("request", "retrieve", "--profile", "@/pump", "cse-in/pump") == CLI_OK,
+          "TS-0003 8.2.2.2", "pump's certificate and registration still hold");
+    check(d, RUN("audit", "verify", "--state", "@/sp") == CLI_OK, "",
+          "the audit trail's chain and signatures hold");
 }
 
 static void stop_server(struct demo *d)
@@ -465,7 +506,8 @@ static int run_demo(struct cli_call *call)
     int64_t start_us = bst_mono_us();
     snprintf(d->dir, sizeof d->dir, "%.200s/bastide-demo-XXXXXX", base ? base : "/tmp");
     if (!mkdtemp(d->dir) || bst_failed(bst_process_self(d->self, sizeof d->self))) {
-        return cli_fail(call, bst_error_detailed(BST_E_IO, "no temporary folder can be made"), "nothing was shown");
+        return cli_fail(call, bst_error_detailed(BST_E_IO, "no temporary folder can be made"),
+                        "nothing was shown");
     }
     fprintf(call->out, "Everything happens in %s, on free ports of the loopback.\n", d->dir);
     if (set_up(d)) {
@@ -480,19 +522,26 @@ static int run_demo(struct cli_call *call)
     stop_server(d);
     forget_output(d);
     if (cli_has(call, "--keep") || d->failed) {
-        fprintf(call->out, "\nThe folder %s stays (server.log tells what the server did).\n", d->dir);
+        fprintf(call->out, "\nThe folder %s stays (server.log tells what the server did).\n",
+                d->dir);
     } else {
         (void)bst_failed(remove_tree(d->dir));
     }
-    fprintf(call->out, "\n%lld ms\n%u passed, %u failed\n", (long long)((bst_mono_us() - start_us) / 1000),
-            d->passed, d->failed);
+    fprintf(call->out, "\n%lld ms\n%u passed, %u failed\n",
+            (long long)((bst_mono_us() - start_us) / 1000), d->passed, d->failed);
     return d->failed || !d->passed ? CLI_FAILED : CLI_OK;
 }
 
-static const struct cli_option options[] = {
-    {"--keep", NULL, "Keep the folder for a look.", false}, {0}};
+static const struct cli_option options[] = {{"--keep", NULL, "Keep the folder for a look.", false},
+                                            {0}};
 
 const struct cli_command cmd_demo = {
-    "demo", "", "Show the main job on real input: enrol, prove, send, allow, deny, crash, go on",
-    "Runs in a temporary folder on free ports of the loopback and ends with the count of what passed.", options,
-    "bastide demo", run_demo, NULL};
+    "demo",
+    "",
+    "Show the main job on real input: enrol, prove, send, allow, deny, crash, go on",
+    "Runs in a temporary folder on free ports of the loopback and ends with the count of what "
+    "passed.",
+    options,
+    "bastide demo",
+    run_demo,
+    NULL};

@@ -32,7 +32,8 @@ static bst_result device_open(struct cli_call *call, struct device *ret)
 
 static int device_close(struct device *d, bst_result result)
 {
-    int code = bst_failed(result) ? cli_fail(d->call, result, "the device could not go on") : CLI_OK;
+    int code =
+        bst_failed(result) ? cli_fail(d->call, result, "the device could not go on") : CLI_OK;
     cli_client_close(&d->client);
     bst_arena_clear(&d->arena);
     return code;
@@ -128,7 +129,8 @@ static bst_result register_client(struct enrolment *e, int64_t expires_us)
     return BST_OK;
 }
 
-/* The key of this session goes straight from the TLS exporter into the device's secure environment. */
+/* The key of this session goes straight from the TLS exporter into the device's secure environment.
+ */
 static bst_result keep_key(struct enrolment *e, const struct bst_mef_outcome *outcome)
 {
     struct cli_client *client = &e->d->client;
@@ -152,8 +154,10 @@ static bst_result register_key(struct enrolment *e, int64_t expires_us)
 {
     const struct bst_profile *p = &e->d->client.profile;
     struct bst_view target = bst_arena_printf(&e->d->arena, "//%s%s", p->sp_domain, p->cse_id);
-    struct bst_mef_key_wish wish = {
-        .suid = BST_SUID_MEF_KEY_SAEF, .targets = &target, .n_targets = 1, .expires_us = expires_us};
+    struct bst_mef_key_wish wish = {.suid = BST_SUID_MEF_KEY_SAEF,
+                                    .targets = &target,
+                                    .n_targets = 1,
+                                    .expires_us = expires_us};
     struct bst_m2m_request req;
     struct bst_mef_outcome outcome = {0};
     BST_ENSURE(target.ptr, BST_E_NOMEM);
@@ -199,7 +203,8 @@ static int run_enrol(struct cli_call *call)
     }
     if (!bst_failed(r) && call->json) {
         fprintf(call->out, "{\"enrolled\":true,\"association\":\"%s\",\"identity\":\"%s\"}\n",
-                d.client.profile.kind == BST_PROFILE_PSK ? "key" : "certificate", d.client.profile.cse_psk);
+                d.client.profile.kind == BST_PROFILE_PSK ? "key" : "certificate",
+                d.client.profile.cse_psk);
     }
     bst_mef_client_free(&e.mef);
     return device_close(&d, r);
@@ -219,7 +224,8 @@ static bst_result create(struct device *d, const char *to, int ty, struct bst_vi
     req.pc_text = content;
     BST_TRY(bst_json_parse(&d->arena, content, BST_JSON_DEPTH, &req.pc));
     BST_TRY(cli_client_request(&d->client, BST_PROFILE_CSE, &req, &d->arena, ret));
-    bool there = ret->rsc == BST_RSC_CONFLICT || ret->rsc == BST_RSC_ORIGINATOR_HAS_ALREADY_REGISTERED;
+    bool there =
+        ret->rsc == BST_RSC_CONFLICT || ret->rsc == BST_RSC_ORIGINATOR_HAS_ALREADY_REGISTERED;
     if (ret_there) {
         *ret_there = there;
     }
@@ -301,7 +307,8 @@ static bst_result ensure_container(struct sending *s, const char *kind)
     struct bst_m2m_response rsp;
     const char *acpi = cli_value(s->d->call, "--acpi");
     bool there;
-    bst_buf_addf(&content, "{\"m2m:cnt\":{\"rn\":\"%s\",\"lbl\":[\"telemetry\",\"kind:%s\"]", kind, kind);
+    bst_buf_addf(&content, "{\"m2m:cnt\":{\"rn\":\"%s\",\"lbl\":[\"telemetry\",\"kind:%s\"]", kind,
+                 kind);
     if (acpi) {
         bst_buf_adds(&content, ",\"acpi\":[");
         bst_buf_add_json(&content, bst_view(acpi));
@@ -346,7 +353,8 @@ static bst_result settle_parent(struct sending *s)
     const struct bst_profile *p = &s->d->client.profile;
     const char *name = cli_value(s->d->call, "--name");
     if (!p->originator[0]) {
-        BST_FAIL(BST_E_CONFIG, "not registered yet: run 'bastide device register %s' first", p->folder);
+        BST_FAIL(BST_E_CONFIG, "not registered yet: run 'bastide device register %s' first",
+                 p->folder);
     }
     snprintf(s->parent, sizeof s->parent, "%s%s%s", name ? p->cse_name : "", name ? "/" : "",
              name ? name : p->originator);
@@ -394,9 +402,11 @@ static int run_send(struct cli_call *call)
     }
     int64_t ms = (bst_mono_us() - start_us) / 1000;
     if (!bst_failed(r) && call->json) {
-        fprintf(call->out, "{\"sent\":%llu,\"ms\":%lld}\n", (unsigned long long)s.sent, (long long)ms);
+        fprintf(call->out, "{\"sent\":%llu,\"ms\":%lld}\n", (unsigned long long)s.sent,
+                (long long)ms);
     } else if (!bst_failed(r)) {
-        tell(&d, "%llu readings sent in %lld ms, each one durable", (unsigned long long)s.sent, (long long)ms);
+        tell(&d, "%llu readings sent in %lld ms, each one durable", (unsigned long long)s.sent,
+             (long long)ms);
     }
     return device_close(&d, r);
 }
@@ -410,12 +420,15 @@ static int run_show(struct cli_call *call)
         const struct bst_profile *p = &d.client.profile;
         if (call->json) {
             fprintf(call->out,
-                    "{\"originator\":\"%s\",\"association\":\"%s\",\"identity\":\"%s\",\"cse\":\"%s\",\"mef\":\"%s\"}\n",
+                    "{\"originator\":\"%s\",\"association\":\"%s\",\"identity\":\"%s\",\"cse\":\"%"
+                    "s\",\"mef\":\"%s\"}\n",
                     p->originator, kinds[p->kind], p->cse_psk, p->cse_address, p->mef_address);
         } else {
-            fprintf(call->out, "originator   %s\nassociation  %s %s\nCSE          %s%s at %s\nMEF          %s at %s\n",
-                    p->originator, kinds[p->kind], p->cse_psk, p->cse_fqdn, p->cse_id, p->cse_address,
-                    p->mef_fqdn, p->mef_address);
+            fprintf(call->out,
+                    "originator   %s\nassociation  %s %s\nCSE          %s%s at %s\nMEF          %s "
+                    "at %s\n",
+                    p->originator, kinds[p->kind], p->cse_psk, p->cse_fqdn, p->cse_id,
+                    p->cse_address, p->mef_fqdn, p->mef_address);
         }
     }
     return device_close(&d, r);
@@ -424,7 +437,8 @@ static int run_show(struct cli_call *call)
 static const struct cli_option enrol_options[] = {
     {"--days", "N", "How long key and registration are asked for; without it 365.", false},
     {"--association", "KIND",
-     "Towards the CSE: key (registered at the MEF, the default) or certificate (the device's own).", false},
+     "Towards the CSE: key (registered at the MEF, the default) or certificate (the device's own).",
+     false},
     {0}};
 static const struct cli_option register_options[] = {
     {"--name", "NAME", "Resource name of the AE.", false},
@@ -441,16 +455,19 @@ static const struct cli_option send_options[] = {
 static const struct cli_option no_options[] = {{0}};
 
 static const struct cli_command words[] = {
-    {"enrol", "DIR", "Enrol at the MEF: prove the pre-provisioned credential, get a key for the CSE",
-     "The key is exported from the TLS session with the MEF on both sides and never sent.", enrol_options,
-     "bastide device enrol hut", run_enrol, NULL},
+    {"enrol", "DIR",
+     "Enrol at the MEF: prove the pre-provisioned credential, get a key for the CSE",
+     "The key is exported from the TLS session with the MEF on both sides and never sent.",
+     enrol_options, "bastide device enrol hut", run_enrol, NULL},
     {"register", "DIR", "Register the AE at the CSE", NULL, register_options,
      "bastide device register hut --name hut", run_register, NULL},
     {"send", "DIR", "Send this machine's telemetry as contentInstances",
-     "Load, memory, disk, network counters and temperatures, read from /proc and /sys. Each answer means\n"
+     "Load, memory, disk, network counters and temperatures, read from /proc and /sys. Each answer "
+     "means\n"
      "that the reading is on stable storage.",
      send_options, "bastide device send hut --name hut --count 500", run_send, NULL},
-    {"show", "DIR", "Show what a profile knows", NULL, no_options, "bastide device show hut", run_show, NULL},
+    {"show", "DIR", "Show what a profile knows", NULL, no_options, "bastide device show hut",
+     run_show, NULL},
     {0},
 };
 

@@ -174,7 +174,8 @@ static void print_summary(const struct cli_call *call, const struct bst_se_selft
         fprintf(call->out, "its PIN: %s\n", about->pin);
     }
     if (test->cannot) {
-        fprintf(call->out, "%u operations are not possible on it\n", test->cannot);
+        fprintf(call->out, "not possible on it: %u of %u operations\n", test->cannot,
+                test->cannot + test->passed + test->failed);
     }
     fprintf(call->out, "%u passed, %u failed\n", test->passed, test->failed);
 }

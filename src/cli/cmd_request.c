@@ -1,6 +1,6 @@
 /* bastide request: a oneM2M client (TS-0004 7.2) for people and scripts. */
-#include "cli/client.h"
 #include "cli/cli.h"
+#include "cli/client.h"
 
 #include "sys/file.h"
 
@@ -34,7 +34,8 @@ static bst_result type_of(const char *word, const struct bst_m2m_type **ret)
 {
     *ret = type_find(bst_view(word));
     if (!*ret) {
-        BST_FAIL(BST_E_USAGE, "'%s' is no resource type: give a short name (cnt), a name or a number", word);
+        BST_FAIL(BST_E_USAGE,
+                 "'%s' is no resource type: give a short name (cnt), a name or a number", word);
     }
     return BST_OK;
 }
@@ -88,7 +89,8 @@ static bst_result build_content(struct request *r, const char *root, size_t firs
     struct bst_view text;
     if (file) {
         if (r->call->n_args > first_word) {
-            BST_FAIL(BST_E_USAGE, "attributes come from --content or from the command line, not from both");
+            BST_FAIL(BST_E_USAGE,
+                     "attributes come from --content or from the command line, not from both");
         }
         BST_TRY(read_content(r, file, &text));
     } else {
@@ -118,7 +120,8 @@ static bst_result add_filters(struct request *r)
         struct bst_view rest = bst_view(word), name;
         bool taken = false;
         if (!bst_view_cut(&rest, '=', &name)) {
-            BST_FAIL(BST_E_USAGE, "--filter wants NAME=VALUE, such as lbl=room1 or ty=4, not '%s'", word);
+            BST_FAIL(BST_E_USAGE, "--filter wants NAME=VALUE, such as lbl=room1 or ty=4, not '%s'",
+                     word);
         }
         BST_TRY(bst_m2m_filter_add(&reader, name, rest, &taken));
         if (!taken) {
@@ -193,7 +196,8 @@ static bst_result print_answer(struct request *r)
         return print_text(r);
     }
     bst_auto(buf) line = {0};
-    bst_buf_addf(&line, "{\"rsc\":%d,\"name\":\"%s\",\"to\":", r->rsp.rsc, bst_m2m_rsc_name(r->rsp.rsc));
+    bst_buf_addf(&line, "{\"rsc\":%d,\"name\":\"%s\",\"to\":", r->rsp.rsc,
+                 bst_m2m_rsc_name(r->rsp.rsc));
     bst_buf_add_json(&line, r->req.to);
     if (r->rsp.cnst) {
         bst_buf_addf(&line, ",\"cnst\":%d,\"cnot\":%lld", r->rsp.cnst, (long long)r->rsp.cnot);
@@ -216,7 +220,8 @@ static bst_result exchange(struct request *r)
 }
 
 /* Run one operation: `fill` adds what is particular to it. */
-static int run(struct cli_call *call, enum bst_m2m_op op, size_t min_args, bst_result (*fill)(struct request *r))
+static int run(struct cli_call *call, enum bst_m2m_op op, size_t min_args,
+               bst_result (*fill)(struct request *r))
 {
     struct request r = {.call = call};
     if (call->n_args < min_args) {
@@ -325,21 +330,33 @@ static int run_notify(struct cli_call *call)
     {                                                                                              \
         "--rt", "N", "Response Type, 1 to 5.", false                                               \
     }
-#define CONTENT {"--content", "FILE", "Content as JSON with its root member; - reads standard input.", false}
-#define FILTER {"--filter", "NAME=VALUE", "Filter criterion (lbl, ty, cra, lim, lvl...) or attribute.", true}
+#define CONTENT                                                                                    \
+    {                                                                                              \
+        "--content", "FILE", "Content as JSON with its root member; - reads standard input.",      \
+            false                                                                                  \
+    }
+#define FILTER                                                                                     \
+    {                                                                                              \
+        "--filter", "NAME=VALUE", "Filter criterion (lbl, ty, cra, lim, lvl...) or attribute.",    \
+            true                                                                                   \
+    }
 
 static const struct cli_option content_options[] = {WHO, CONTENT, {0}};
 static const struct cli_option retrieve_options[] = {
     WHO, FILTER, {"--attribute", "NAME", "Only this attribute, by short name.", true}, {0}};
 static const struct cli_option discover_options[] = {
-    WHO, FILTER, {"--unstructured", NULL, "Give resource identifiers instead of paths.", false}, {0}};
+    WHO,
+    FILTER,
+    {"--unstructured", NULL, "Give resource identifiers instead of paths.", false},
+    {0}};
 static const struct cli_option filter_options[] = {WHO, FILTER, {0}};
 
 static const struct cli_command words[] = {
     {"create", "TO TYPE [NAME=TEXT | NAME:=JSON]...", "Create a resource",
-     "TYPE is a short name (cnt), a name (container) or a number. Attributes are given by short name.",
-     content_options,
-     "bastide request create --lab 8080 --as CAdmin cse-in cnt rn=hut mni:=100", run_create, NULL},
+     "TYPE is a short name (cnt), a name (container) or a number. Attributes are given by short "
+     "name.",
+     content_options, "bastide request create --lab 8080 --as CAdmin cse-in cnt rn=hut mni:=100",
+     run_create, NULL},
     {"retrieve", "TO", "Retrieve a resource", NULL, retrieve_options,
      "bastide request retrieve --profile hut cse-in/hut/temp/la", run_retrieve, NULL},
     {"update", "TO TYPE [NAME=TEXT | NAME:=JSON]...", "Update a resource", NULL, content_options,
@@ -347,12 +364,14 @@ static const struct cli_command words[] = {
     {"delete", "TO", "Delete a resource and everything below it", NULL, filter_options,
      "bastide request delete --profile hut cse-in/hut/temp/la", run_delete, NULL},
     {"discover", "TO", "Find resources below one", NULL, discover_options,
-     "bastide request discover --profile app cse-in --filter lbl=room1 --filter ty=3", run_discover, NULL},
+     "bastide request discover --profile app cse-in --filter lbl=room1 --filter ty=3", run_discover,
+     NULL},
     {"notify", "TO", "Send a notification", NULL, content_options,
      "bastide request notify --lab 8080 --as CAdmin Chut --content note.json", run_notify, NULL},
     {0},
 };
 
 const struct cli_command cmd_request = {
-    "request", "", "Ask a CSE: create, retrieve, update, delete, discover, notify", NULL, NULL, NULL, NULL,
-    words};
+    "request", "",   "Ask a CSE: create, retrieve, update, delete, discover, notify",
+    NULL,      NULL, NULL,
+    NULL,      words};

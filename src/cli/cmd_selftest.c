@@ -45,7 +45,8 @@ static void on_skipped(void *ctx, const char *file, size_t n, const char *why)
     if (report->call->json) {
         add_json(&report->skips, file, NULL, why);
     } else {
-        fprintf(report->call->out, "skipped %s: %zu vector%s: %s\n", file, n, n == 1 ? "" : "s", why);
+        fprintf(report->call->out, "skipped %s: %zu vector%s: %s\n", file, n, n == 1 ? "" : "s",
+                why);
     }
 }
 
@@ -80,7 +81,9 @@ static void print_end(const struct report *report)
     const struct bst_kat_tally *t = &report->tally;
     FILE *out = report->call->out;
     if (report->call->json) {
-        fprintf(out, "{\"passed\":%zu,\"failed\":%zu,\"skipped\":%zu,\"failures\":[%.*s],\"skips\":[%.*s]}\n",
+        fprintf(out,
+                "{\"passed\":%zu,\"failed\":%zu,\"skipped\":%zu,\"failures\":[%.*s],\"skips\":[%.*"
+                "s]}\n",
                 t->passed, t->failed, t->skipped, (int)report->failures.len,
                 report->failures.len ? report->failures.ptr : "", (int)report->skips.len,
                 report->skips.len ? report->skips.ptr : "");
@@ -116,9 +119,12 @@ const struct cli_command cmd_selftest = {
     .name = "selftest",
     .args = "FILE...",
     .summary = "Compute published vectors of the 5G algorithms and compare",
-    .text = "Every vector of every file is computed, the negative ones must be refused. Each failure is "
-            "named; algorithms that this build does not have are counted as skipped, with the reason. The "
-            "last line counts. The exit code is 0 only when nothing failed and at least one vector passed.",
+    .text = "Every vector of every file is computed, the negative ones must be refused. Each "
+            "failure is "
+            "named; algorithms that this build does not have are counted as skipped, with the "
+            "reason. The "
+            "last line counts. The exit code is 0 only when nothing failed and at least one vector "
+            "passed.",
     .options = given_options,
     .example = "bastide selftest --vectors tests/vectors/5g/*.json",
     .run = run,

@@ -67,7 +67,8 @@ static bst_result open_tls(struct demo_listener *l)
     BST_TRY(bst_trust_add_anchors(l->trust, bst_buf_view(&ca)));
     BST_TRY(bst_se_key_find(l->se, BST_PROFILE_KEY_TLS, &key));
     const struct bst_tls_credential credential = {.chain_pem = bst_buf_view(&chain), .key = key};
-    const struct bst_tls_server_config config = {.profile = bst_tls_profile_find(BST_VIEW("onem2m")),
+    const struct bst_tls_server_config config = {.profile =
+                                                     bst_tls_profile_find(BST_VIEW("onem2m")),
                                                  .se = l->se,
                                                  .credentials = &credential,
                                                  .n_credentials = 1,
@@ -156,7 +157,8 @@ const char *demo_listener_url(const struct demo_listener *listener)
 bst_result demo_listener_wait(struct demo_listener *l, unsigned count, int64_t timeout_ms)
 {
     int64_t until_us = bst_wall_us() + timeout_ms * 1000;
-    struct timespec until = {.tv_sec = until_us / BST_US_PER_S, .tv_nsec = until_us % BST_US_PER_S * 1000};
+    struct timespec until = {.tv_sec = until_us / BST_US_PER_S,
+                             .tv_nsec = until_us % BST_US_PER_S * 1000};
     int e = 0;
     pthread_mutex_lock(&l->lock);
     while (l->events < count && e == 0) {

@@ -1,4 +1,5 @@
-/* Readings from /proc and /sys. Files there have no size of their own and change while they are read. */
+/* Readings from /proc and /sys. Files there have no size of their own and change while they are
+ * read. */
 #include "cli/telemetry.h"
 
 #include "sys/clock.h"
@@ -52,7 +53,8 @@ static bst_result read_memory(struct bst_buf *out)
         }
         uint64_t kib;
         for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
-            if (bst_view_is(name, wanted[i]) && !bst_failed(bst_parse_u64(next_word(&line), &kib))) {
+            if (bst_view_is(name, wanted[i]) &&
+                !bst_failed(bst_parse_u64(next_word(&line), &kib))) {
                 bst_buf_addf(out, ",\"%s_kib\":%llu", wanted[i], (unsigned long long)kib);
             }
         }
@@ -80,8 +82,8 @@ static bst_result read_disk(struct bst_buf *out)
             written_sectors += w;
         }
     }
-    bst_buf_addf(out, ",\"read_sectors\":%llu,\"written_sectors\":%llu", (unsigned long long)read_sectors,
-                 (unsigned long long)written_sectors);
+    bst_buf_addf(out, ",\"read_sectors\":%llu,\"written_sectors\":%llu",
+                 (unsigned long long)read_sectors, (unsigned long long)written_sectors);
     return BST_OK;
 }
 
@@ -102,7 +104,8 @@ static bst_result read_network(struct bst_buf *out)
         for (size_t i = 0; i < 9; i++) {
             words[i] = next_word(&line);
         }
-        if (!bst_failed(bst_parse_u64(words[0], &rx)) && !bst_failed(bst_parse_u64(words[8], &tx))) {
+        if (!bst_failed(bst_parse_u64(words[0], &rx)) &&
+            !bst_failed(bst_parse_u64(words[8], &tx))) {
             received += rx;
             sent += tx;
         }

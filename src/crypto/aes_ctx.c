@@ -1,4 +1,5 @@
-/* Keyed AES contexts over OpenSSL: the key schedule is made at init, a message costs a new IV only. */
+/* Keyed AES contexts over OpenSSL: the key schedule is made at init, a message costs a new IV only.
+ */
 #include "crypto/aes_ctx.h"
 
 #include "crypto/crypto_priv.h"

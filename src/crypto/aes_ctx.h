@@ -3,8 +3,8 @@
 
 #include "base/text.h"
 
-/** AES-128 or AES-256 in counter mode (NIST SP 800-38A), the counter being all 16 bytes. One thread at
- * a time; clear() is harmless at any time. */
+/** AES-128 or AES-256 in counter mode (NIST SP 800-38A), the counter being all 16 bytes. One thread
+ * at a time; clear() is harmless at any time. */
 struct bst_ctr {
     void *ctx;
 };

@@ -19,11 +19,13 @@ bst_result bst_agree_key_load(enum bst_curve curve, struct bst_view text, struct
 /** The public half as it travels. */
 bst_result bst_agree_key_point(enum bst_curve curve, const struct evp_pkey_st *key,
                                uint8_t out[BST_CURVE_POINT_MAX]);
-/** A public key: raw, hexadecimal, PEM or DER; for P-256 also uncompressed. Comes out as it travels.
+/** A public key: raw, hexadecimal, PEM or DER; for P-256 also uncompressed. Comes out as it
+ * travels.
  * @error BST_E_BAD_KEY  not on the curve, or of low order */
 bst_result bst_agree_point_load(enum bst_curve curve, struct bst_view text,
                                 uint8_t out[BST_CURVE_POINT_MAX]);
-/** Z of an exchange with a key in wire form, nothing else: P-256 takes 33 bytes with prefix 02 or 03.
+/** Z of an exchange with a key in wire form, nothing else: P-256 takes 33 bytes with prefix 02 or
+ * 03.
  * @error BST_E_BAD_KEY  wrong length or prefix, not on the curve, or Z would be zero */
 bst_result bst_agree(enum bst_curve curve, struct evp_pkey_st *key, struct bst_view point,
                      struct bst_secret *ret);

@@ -65,7 +65,8 @@ bst_result bst_aes128_ctr32(struct bst_view key, const uint8_t icb[BST_AES_BLOCK
     if (in.len == 0) {
         return BST_OK;
     }
-    uint32_t start = (uint32_t)icb[12] << 24 | (uint32_t)icb[13] << 16 | (uint32_t)icb[14] << 8 | icb[15];
+    uint32_t start =
+        (uint32_t)icb[12] << 24 | (uint32_t)icb[13] << 16 | (uint32_t)icb[14] << 8 | icb[15];
     uint64_t before_wrap = ((UINT64_C(1) << 32) - start) * BST_AES_BLOCK_BYTES;
     if (in.len <= before_wrap) {
         return ctr(key, icb, in, out);

@@ -18,7 +18,8 @@
 #include <stdatomic.h>
 
 #define PROVIDER_NAME "bastide"
-#define PARAM_KEY "bst-key"   /* import: address of a struct extkey, of which a reference is taken \
+#define PARAM_KEY                                                                                  \
+    "bst-key"                 /* import: address of a struct extkey, of which a reference is taken \
                                */
 #define PARAM_SPKI "bst-spki" /* get: DER SubjectPublicKeyInfo */
 

@@ -2,8 +2,9 @@
  * TS-0001 9.6.1.3.2).
  *
  * Policies are compiled once per connection and kept until the generation of all policies moves. A
- * change moves it when it is made (on the writer, so that the next job of the batch sees the change)
- * and again when it is durable, before it is answered: who got an answer finds the new policy in force. */
+ * change moves it when it is made (on the writer, so that the next job of the batch sees the
+ * change) and again when it is durable, before it is answered: who got an answer finds the new
+ * policy in force. */
 #include "cse/cse_priv.h"
 
 #include "obs/log.h"
@@ -52,7 +53,8 @@ static bst_result compile(struct bst_cse_op *op, struct bst_cse_res *res, const 
     return r;
 }
 
-static bst_result policy_load(struct bst_cse_op *op, struct bst_view name, struct bst_cse_policy *ret)
+static bst_result policy_load(struct bst_cse_op *op, struct bst_view name,
+                              struct bst_cse_policy *ret)
 {
     struct bst_cse_res *res;
     BST_TRY(bst_cse_find(op, name, &res));
@@ -85,14 +87,15 @@ static bst_result policy_get(struct bst_cse_op *op, struct bst_view name,
     return BST_OK;
 }
 
-/* How an originator may stand in a list of members: by its identifier in any form, or, an AE, by any
- * address of its resource. Everything is looked up once; members are then compared as text. */
+/* How an originator may stand in a list of members: by its identifier in any form, or, an AE, by
+ * any address of its resource. Everything is looked up once; members are then compared as text. */
 struct names {
     const struct bst_originator *who;
     struct bst_view stem, path; /* path: structured, behind the CSEBase's name; empty: no AE here */
 };
 
-static bst_result names_of(struct bst_cse_op *op, const struct bst_originator *who, struct names *ret)
+static bst_result names_of(struct bst_cse_op *op, const struct bst_originator *who,
+                           struct names *ret)
 {
     struct bst_cse_res *ae;
     *ret = (struct names){.who = who, .stem = bst_entity_last(&who->id)};
@@ -139,7 +142,8 @@ static bst_result group_has(struct bst_cse_op *op, struct bst_view group_id,
     BST_TRY(names_of(op, who, &names));
     BST_TRY(bst_cse_attr(op, group, "mid", &members));
     *ret = BST_MEMBER_NO;
-    yyjson_arr_foreach(members, index, count, member) {
+    yyjson_arr_foreach(members, index, count, member)
+    {
         if (is_member(op, bst_json_view(member), &names)) {
             *ret = BST_MEMBER_YES;
             break;
@@ -162,7 +166,8 @@ static enum bst_membership group_lookup(void *ctx, struct bst_view group_id,
 }
 
 /* The resource whose acpi, selfPrivileges or creator decides. */
-static bst_result governing(struct bst_cse_op *op, struct bst_cse_res *res, struct bst_cse_res **ret)
+static bst_result governing(struct bst_cse_op *op, struct bst_cse_res *res,
+                            struct bst_cse_res **ret)
 {
     while (res->rules->governor == BST_GOVERN_PARENT) {
         struct bst_cse_res *parent;
@@ -179,7 +184,7 @@ static bst_result governing(struct bst_cse_op *op, struct bst_cse_res *res, stru
 struct governed {
     struct bst_cse_res *by;
     yyjson_val *custodian; /* NULL: none */
-    yyjson_val *acpi; /* NULL: the creator decides, or `by` is a policy */
+    yyjson_val *acpi;      /* NULL: the creator decides, or `by` is a policy */
     const struct bst_acp_rules *sets[SETS_MAX];
     size_t n;
 };
@@ -193,7 +198,8 @@ static bst_result collect(struct bst_cse_op *op, bool self, struct governed *g)
     }
     yyjson_val *entry;
     size_t index, count;
-    yyjson_arr_foreach(g->acpi, index, count, entry) {
+    yyjson_arr_foreach(g->acpi, index, count, entry)
+    {
         if (g->n < SETS_MAX - 1) {
             BST_TRY(policy_get(op, bst_json_view(entry), &policy));
             g->sets[g->n++] = self ? policy->pvs : policy->pv;
@@ -222,9 +228,10 @@ static void fill_request(struct bst_cse_op *op, struct bst_cse_res *res,
     };
 }
 
-/* Who may do everything where no policy was named: the custodian, where the resource has one (Release
- * 4), else the creator. */
-static bst_result default_holder(struct bst_cse_op *op, const struct governed *g, struct bst_view *ret)
+/* Who may do everything where no policy was named: the custodian, where the resource has one
+ * (Release 4), else the creator. */
+static bst_result default_holder(struct bst_cse_op *op, const struct governed *g,
+                                 struct bst_view *ret)
 {
     struct bst_entity_id id;
     if (!g->custodian) {
@@ -257,12 +264,14 @@ static uint64_t memo_key(const struct governed *g)
         return (uint64_t)g->by->row.id * 4 + 1;
     }
     if (!g->acpi) {
-        return g->custodian ? bst_hash(bst_json_view(g->custodian)) * 4 : (uint64_t)g->by->row.cr * 4 + 2;
+        return g->custodian ? bst_hash(bst_json_view(g->custodian)) * 4
+                            : (uint64_t)g->by->row.cr * 4 + 2;
     }
     uint64_t key = 3;
     yyjson_val *entry;
     size_t index, count;
-    yyjson_arr_foreach(g->acpi, index, count, entry) {
+    yyjson_arr_foreach(g->acpi, index, count, entry)
+    {
         key = key * UINT64_C(0x9e3779b97f4a7c15) + bst_hash(bst_json_view(entry));
     }
     return key;

@@ -1,5 +1,5 @@
-/* First start: the CSEBase, the administrator's policy and the CSEBase's own. Later starts only find
- * them, or give back an administrator's policy that was deleted. */
+/* First start: the CSEBase, the administrator's policy and the CSEBase's own. Later starts only
+ * find them, or give back an administrator's policy that was deleted. */
 #include "cse/cse_priv.h"
 
 #include "sys/clock.h"
@@ -54,7 +54,8 @@ static bst_result insert_base_policy(struct bst_cse *cse, struct bst_store_conn 
     int64_t id;
     char ri[BST_RI_LEN + 1], body[64];
     struct bst_row row;
-    BST_TRY(insert_policy(cse, conn, BASE_POLICY_NAME, cse->config.open_base ? open : careful, &id));
+    BST_TRY(
+        insert_policy(cse, conn, BASE_POLICY_NAME, cse->config.open_base ? open : careful, &id));
     BST_TRY(bst_resource_find(conn, cse->base_id, NULL, &row));
     bst_ri_format(&cse->ri_key, id, ri);
     row.body = bst_view_of(body, (size_t)snprintf(body, sizeof body, "\"acpi\":[\"%s\"]", ri));

@@ -22,8 +22,9 @@ static bst_result check_type(struct bst_cse_op *op, struct bst_cse_draft *draft)
     }
     if (!bst_m2m_child_allowed(parent->type, op->req->ty)) {
         /* [TS-0004 7.4.8.2.1] what cannot be watched has a status of its own */
-        BST_FAIL(op->req->ty == BST_TY_SUB ? BST_E_NOT_SUBSCRIBABLE : BST_E_CHILD_TYPE, "a resource of type %s cannot be a child of one of type %s",
-                 draft->type->name, parent->type->name);
+        BST_FAIL(op->req->ty == BST_TY_SUB ? BST_E_NOT_SUBSCRIBABLE : BST_E_CHILD_TYPE,
+                 "a resource of type %s cannot be a child of one of type %s", draft->type->name,
+                 parent->type->name);
     }
     return BST_OK;
 }
@@ -90,11 +91,13 @@ bst_result bst_cse_check_acpi(struct bst_cse_op *op, yyjson_val *acpi)
 {
     yyjson_val *entry;
     size_t index, count;
-    yyjson_arr_foreach(acpi, index, count, entry) {
+    yyjson_arr_foreach(acpi, index, count, entry)
+    {
         struct bst_cse_target target;
         struct bst_view id = bst_json_view(entry);
         BST_TRY(bst_cse_target_find(op, id, &target));
-        bool local = bst_m2m_address_is_local(&target.address, op->cse->self.sp_domain, op->cse->csi);
+        bool local =
+            bst_m2m_address_is_local(&target.address, op->cse->self.sp_domain, op->cse->csi);
         if (local && (!target.res || target.virt || target.res->row.ty != BST_TY_ACP)) {
             BST_FAIL(BST_E_VALUE, "accessControlPolicyIDs (acpi) names %.*s, which is no policy",
                      BST_VIEW_ARGS(id));
@@ -144,7 +147,8 @@ static bst_result check_name(struct bst_cse_op *op, const struct bst_cse_draft *
     }
     if (draft->parent->rules->virtuals & (1u << bst_m2m_virtual_of(name)) &&
         bst_m2m_virtual_of(name) != BST_VIRT_NONE) {
-        BST_FAIL(BST_E_CONFLICT, "%.*s is the name of a virtual resource here", BST_VIEW_ARGS(name));
+        BST_FAIL(BST_E_CONFLICT, "%.*s is the name of a virtual resource here",
+                 BST_VIEW_ARGS(name));
     }
     /* A sibling without a name of its own may be known by this one. */
     if (name.len == BST_RI_LEN) {
@@ -161,15 +165,17 @@ bst_result bst_cse_set_labels(struct bst_cse_op *op, int64_t id, yyjson_val *lab
     struct bst_view *texts = bst_arena_alloc(op->arena, (n + 1) * sizeof *texts);
     yyjson_val *label;
     BST_ENSURE(texts, BST_E_NOMEM);
-    yyjson_arr_foreach(labels, index, count, label) {
+    yyjson_arr_foreach(labels, index, count, label)
+    {
         texts[index] = bst_json_view(label);
     }
     return bst_labels_set(op->conn, id, texts, n);
 }
 
 /* The body of a specialization starts with its root, which no table leads back to. */
-bst_result bst_cse_body(struct bst_cse_op *op, const struct bst_m2m_type *type, struct bst_view root,
-                        const struct bst_cse_members *members, struct bst_view *ret)
+bst_result bst_cse_body(struct bst_cse_op *op, const struct bst_m2m_type *type,
+                        struct bst_view root, const struct bst_cse_members *members,
+                        struct bst_view *ret)
 {
     BST_TRY(bst_cse_members_join(members, ret));
     if (!(bst_cse_flags(type) & BST_TYPE_SPECIALIZED)) {

@@ -17,13 +17,13 @@ struct bst_cse_op;
 
 /** What the decision about one access was, kept for the audit trail and for `explain`. */
 struct bst_cse_trace {
-    bool checked;        /* an access decision was needed */
+    bool checked; /* an access decision was needed */
     bool permitted;
-    char policy[96];     /* resource ID of the policy that permitted; "" when it was not a policy */
-    int rule;            /* index of its rule from 0, -1 none */
-    char reason[192];    /* in words: what permitted, or what kept the nearest rule from it */
-    char attribute[48];  /* long name of the attribute that decided */
-    char clause[48];     /* document and clause */
+    char policy[96];    /* resource ID of the policy that permitted; "" when it was not a policy */
+    int rule;           /* index of its rule from 0, -1 none */
+    char reason[192];   /* in words: what permitted, or what kept the nearest rule from it */
+    char attribute[48]; /* long name of the attribute that decided */
+    char clause[48];    /* document and clause */
 };
 
 /** One request on its way through the service layer. The caller owns it, zeroed at first, and keeps
@@ -32,13 +32,15 @@ struct bst_cse_call {
     struct bst_arena *arena;
     struct bst_m2m_request req;
     struct bst_association *assoc; /* NULL: no security association; bound to an AE it registers */
-    struct bst_view peer_ip;             /* textual address without port, for access contexts */
+    struct bst_view peer_ip;       /* textual address without port, for access contexts */
     bool own;        /* made by this CSE itself: no originator check, no access decision */
     bool explain;    /* trace permissions too, keep the audit trail out of it */
     bool fanned_out; /* a group member's share of a request: validity was checked once already */
     unsigned fan_level, fan_left; /* groups above this share, and requests that it may become */
-    const struct bst_originator *proved_as; /* the originator was verified before the association could go */
-    void (*done)(struct bst_cse_call *call); /* on the worker's loop; may be called before handle returns */
+    const struct bst_originator
+        *proved_as; /* the originator was verified before the association could go */
+    void (*done)(
+        struct bst_cse_call *call); /* on the worker's loop; may be called before handle returns */
     void *user;
 
     struct bst_m2m_response rsp; /* out; memory from the arena */
@@ -59,54 +61,60 @@ struct bst_cse_event {
     struct bst_cse_event *next;
     enum bst_cse_event_kind kind;
     int ty;
-    int64_t id;            /* store id of the resource */
-    int64_t parent;        /* store id of its parent */
-    int64_t creator;       /* principal of who made it, 0 none */
-    struct bst_view root;  /* "m2m:cnt" */
-    struct bst_view after; /* members of the representation after the change, without braces */
-    struct bst_view before;   /* the same before the change; empty for a create */
-    struct bst_view modified; /* members that an UPDATE changed, deleted ones as null */
+    int64_t id;                 /* store id of the resource */
+    int64_t parent;             /* store id of its parent */
+    int64_t creator;            /* principal of who made it, 0 none */
+    struct bst_view root;       /* "m2m:cnt" */
+    struct bst_view after;      /* members of the representation after the change, without braces */
+    struct bst_view before;     /* the same before the change; empty for a create */
+    struct bst_view modified;   /* members that an UPDATE changed, deleted ones as null */
     struct bst_view originator; /* who did it; empty for expiry */
 };
 
 /** Who takes the events. */
 struct bst_cse_events {
     void *ctx;
-    /* On the writer's thread, in the transaction, once per write that has events: whatever it writes
-     * commits or fails together with the change. A failure fails the request. May be NULL. */
-    bst_result (*in_transaction)(void *ctx, struct bst_cse_op *op, const struct bst_cse_event *first);
-    /* On the worker's loop after the change is durable. The list dies when it returns. May be NULL. */
+    /* On the writer's thread, in the transaction, once per write that has events: whatever it
+     * writes commits or fails together with the change. A failure fails the request. May be NULL.
+     */
+    bst_result (*in_transaction)(void *ctx, struct bst_cse_op *op,
+                                 const struct bst_cse_event *first);
+    /* On the worker's loop after the change is durable. The list dies when it returns. May be NULL.
+     */
     void (*committed)(void *ctx, struct bst_cse_op *op, const struct bst_cse_event *first);
 };
 
 struct bst_cse_config {
-    struct bst_store *store;     /* opened with the schema of store/resource.h; borrowed */
-    struct bst_view sp_id;       /* "acme.example.com" */
-    struct bst_view cse_id;      /* "/id-in" */
-    struct bst_view cse_name;    /* "cse-in" */
-    struct bst_view admin;       /* originator with full rights by the first policy, "CAdmin" */
-    struct bst_view const *poa;  /* points of access of the CSEBase */
+    struct bst_store *store;    /* opened with the schema of store/resource.h; borrowed */
+    struct bst_view sp_id;      /* "acme.example.com" */
+    struct bst_view cse_id;     /* "/id-in" */
+    struct bst_view cse_name;   /* "cse-in" */
+    struct bst_view admin;      /* originator with full rights by the first policy, "CAdmin" */
+    struct bst_view const *poa; /* points of access of the CSEBase */
     size_t n_poa;
-    bool open_base;          /* first start: the CSEBase's policy lets anyone retrieve, discover, create */
+    bool open_base; /* first start: the CSEBase's policy lets anyone retrieve, discover, create */
     bool check_subscription; /* AE registration asks the service subscription (TS-0004 7.3.2.7) */
     bool open_aes;    /* serve AEs without an association: field domain only (TS-0003 6.1.2.2.1) */
     bool strict_stem; /* refuse From of a registree AE in other than stem form (TS-0004 7.3.2.1) */
-    const uint8_t *ri_key; /* 32 bytes of the state folder; they fix the resource IDs for ever */
+    const uint8_t *ri_key;   /* 32 bytes of the state folder; they fix the resource IDs for ever */
     int64_t default_life_us; /* expirationTime where the originator gave none, 0: 5 years */
     int64_t max_life_us;     /* longest expirationTime granted, 0: 20 years */
     uint32_t max_results;    /* resources in one answer, 0: 5000 */
-    int64_t step_budget;     /* store steps a read may take on the worker's loop, 0: 200000 (some 10 ms) */
-    struct bst_audit *audit; /* may be NULL; borrowed */
+    int64_t
+        step_budget; /* store steps a read may take on the worker's loop, 0: 200000 (some 10 ms) */
+    struct bst_audit *audit;             /* may be NULL; borrowed */
     const struct bst_cse_events *events; /* may be NULL; borrowed */
-    /* A NOTIFY whose target is <AE>, <remoteCSE> or the CSEBase, after the access decision. Takes the
-     * call and answers it by bst_cse_answer(). NULL: 5103. */
+    /* A NOTIFY whose target is <AE>, <remoteCSE> or the CSEBase, after the access decision. Takes
+     * the call and answers it by bst_cse_answer(). NULL: 5103. */
     void (*notify)(void *ctx, struct bst_cse_worker *worker, struct bst_cse_call *call, int ty);
     void *notify_ctx;
-    /* In the transaction that created an AE: bind the credential of the association to its AE-ID. */
+    /* In the transaction that created an AE: bind the credential of the association to its AE-ID.
+     */
     bst_result (*bind_credential)(void *ctx, struct bst_store_conn *txn,
                                   const struct bst_association *assoc, struct bst_view ae_id_stem);
     /* In the transaction that removed an AE. */
-    bst_result (*unbind_credential)(void *ctx, struct bst_store_conn *txn, struct bst_view ae_id_stem);
+    bst_result (*unbind_credential)(void *ctx, struct bst_store_conn *txn,
+                                    struct bst_view ae_id_stem);
     void *bind_ctx;
 };
 
@@ -124,8 +132,8 @@ void bst_cse_free(struct bst_cse **cse);
 bst_result bst_cse_worker_new(struct bst_cse *cse, struct bst_loop *loop,
                               struct bst_cse_worker **ret);
 void bst_cse_worker_free(struct bst_cse_worker **worker);
-/** Before bst_cse_worker_free(): end what waits for its time. False while operations are under way, also
- * such whose call was answered already: run the loop on and ask again.
+/** Before bst_cse_worker_free(): end what waits for its time. False while operations are under way,
+ * also such whose call was answered already: run the loop on and ask again.
  * @thread the worker's loop, or any after that has ended */
 bool bst_cse_worker_settle(struct bst_cse_worker *worker);
 
@@ -158,7 +166,8 @@ struct bst_cse_question {
 bst_result bst_cse_explain(struct bst_cse *cse, const struct bst_cse_question *question,
                            struct bst_cse_trace *ret);
 
-/** Remove what has expired by now, with its descendants, a slice at a time; the owner calls it every
- * second or so and keeps one sweep at a time. `done`, on the worker's loop, says how many the last slice
- * removed; NULL is fine. */
-void bst_cse_sweep(struct bst_cse_worker *worker, void (*done)(void *ctx, unsigned removed), void *ctx);
+/** Remove what has expired by now, with its descendants, a slice at a time; the owner calls it
+ * every second or so and keeps one sweep at a time. `done`, on the worker's loop, says how many the
+ * last slice removed; NULL is fine. */
+void bst_cse_sweep(struct bst_cse_worker *worker, void (*done)(void *ctx, unsigned removed),
+                   void *ctx);

@@ -1,4 +1,5 @@
-/* What the files of the service layer share: the CSE, one operation on its way, resources in memory. */
+/* What the files of the service layer share: the CSE, one operation on its way, resources in
+ * memory. */
 #pragma once
 
 #include "base/map.h"
@@ -37,7 +38,7 @@ struct bst_cse {
     struct bst_ri_key ri_key;
     int64_t base_id;
     char admin_policy[BST_RI_LEN + 1]; /* resource ID of the policy that holds for everything */
-    struct bst_originator own;  /* this CSE as an originator */
+    struct bst_originator own;         /* this CSE as an originator */
     _Atomic uint64_t generation; /* of all policies: moves before and after each change commits */
     _Atomic bool closing;
     struct bst_cse_cache writer_cache;
@@ -63,10 +64,10 @@ struct bst_cse_res {
     const struct bst_m2m_type *type; /* of the specialization, where there is one */
     const struct bst_cse_type *rules;
     struct bst_view ri;
-    struct bst_view stored;       /* row.body without its private head */
-    yyjson_val *attrs;            /* `stored` as an object; bst_cse_attrs() */
-    struct bst_cse_res *parent;   /* bst_cse_parent() */
-    struct bst_view path;         /* structured, CSE-relative; bst_cse_path() */
+    struct bst_view stored;     /* row.body without its private head */
+    yyjson_val *attrs;          /* `stored` as an object; bst_cse_attrs() */
+    struct bst_cse_res *parent; /* bst_cse_parent() */
+    struct bst_view path;       /* structured, CSE-relative; bst_cse_path() */
 };
 
 /** What To points at. */
@@ -75,10 +76,11 @@ struct bst_cse_target {
     struct bst_cse_res *res;       /* the instance for <latest> and <oldest> */
     struct bst_cse_res *container; /* of <latest>, <oldest>; owner of another virtual resource */
     enum bst_m2m_virtual virt;
-    struct bst_view suffix;        /* what follows a fan-out point, no leading slash */
+    struct bst_view suffix; /* what follows a fan-out point, no leading slash */
 };
 
-/** The resource of a CREATE or UPDATE, checked before the transaction; the verdict waits for its step. */
+/** The resource of a CREATE or UPDATE, checked before the transaction; the verdict waits for its
+ * step. */
 struct bst_cse_content {
     const struct bst_m2m_type *type;
     yyjson_val *members;
@@ -138,12 +140,13 @@ struct bst_cse_op {
     unsigned memo_next;
     bool policies_changed;
     bool gid_checked;
-    bool hand_over; /* another part goes on with the call: NOTIFY, fan-out, polling */
-    bool early;     /* Operation Execution Time lies ahead */
-    bool later;     /* and answers before it is done: a non-blocking request */
+    bool hand_over;           /* another part goes on with the call: NOTIFY, fan-out, polling */
+    bool early;               /* Operation Execution Time lies ahead */
+    bool later;               /* and answers before it is done: a non-blocking request */
     bool purging, purge_more; /* this is a slice of a purge */
     struct bst_cse_event *events, **events_tail;
-    struct bst_cse_note *notes, **notes_tail; /* notifications that leave when the change is durable */
+    struct bst_cse_note *notes,
+        **notes_tail; /* notifications that leave when the change is durable */
     size_t notes_n, notes_bytes;
     const struct bst_cse_sub *verify; /* a subscription whose targets must agree first (notify.c) */
     bool verified;
@@ -165,12 +168,12 @@ struct bst_cse_draft {
     const struct bst_m2m_type *type;
     const struct bst_cse_type *rules;
     struct bst_cse_res *parent;
-    struct bst_cse_res *old;     /* UPDATE */
-    yyjson_val *given;           /* members of the request */
+    struct bst_cse_res *old; /* UPDATE */
+    yyjson_val *given;       /* members of the request */
     struct bst_row row;
     struct bst_cse_members members; /* what becomes the body */
-    struct bst_view alias;       /* resource ID that the type brings itself */
-    struct bst_view creator;     /* absolute id of who may do everything by default */
+    struct bst_view alias;          /* resource ID that the type brings itself */
+    struct bst_view creator;        /* absolute id of who may do everything by default */
     bool labels_changed;
 };
 
@@ -181,9 +184,11 @@ struct bst_cse_type {
     uint32_t virtuals; /* virtual children, bit = 1 << enum bst_m2m_virtual */
     /* Each may be NULL. Steps of TS-0004 7.4.x on top of the generic procedures. */
     bst_result (*create)(struct bst_cse_op *op, struct bst_cse_draft *draft); /* Recv-6.4, 6.5 */
-    bst_result (*created)(struct bst_cse_op *op, struct bst_cse_draft *draft, struct bst_cse_res *res);
+    bst_result (*created)(struct bst_cse_op *op, struct bst_cse_draft *draft,
+                          struct bst_cse_res *res);
     bst_result (*update)(struct bst_cse_op *op, struct bst_cse_draft *draft);
-    bst_result (*updated)(struct bst_cse_op *op, struct bst_cse_draft *draft, struct bst_cse_res *res);
+    bst_result (*updated)(struct bst_cse_op *op, struct bst_cse_draft *draft,
+                          struct bst_cse_res *res);
     bst_result (*before_delete)(struct bst_cse_op *op, struct bst_cse_res *res);
     bst_result (*deleted)(struct bst_cse_op *op, struct bst_cse_res *res);
     bst_result (*read)(struct bst_cse_op *op, struct bst_cse_res *res); /* before a retrieve */
@@ -199,12 +204,13 @@ extern const struct bst_cse_type bst_cse_type_acp, bst_cse_type_ae, bst_cse_type
     bst_cse_type_sub, bst_cse_type_svsn;
 
 /* target.c */
-bst_result bst_cse_target_find(struct bst_cse_op *op, struct bst_view to, struct bst_cse_target *ret);
+bst_result bst_cse_target_find(struct bst_cse_op *op, struct bst_view to,
+                               struct bst_cse_target *ret);
 /** A resource by any local address; *ret NULL when there is none or it is not local. */
 bst_result bst_cse_find(struct bst_cse_op *op, struct bst_view address, struct bst_cse_res **ret);
 /** Wrap a row; texts must already live in the arena. `parent` may be NULL. */
-bst_result bst_cse_res_new(struct bst_cse_op *op, const struct bst_row *row, struct bst_cse_res *parent,
-                           struct bst_cse_res **ret);
+bst_result bst_cse_res_new(struct bst_cse_op *op, const struct bst_row *row,
+                           struct bst_cse_res *parent, struct bst_cse_res **ret);
 bst_result bst_cse_res_by_id(struct bst_cse_op *op, int64_t id, struct bst_cse_res **ret);
 /** NULL for the CSEBase. */
 bst_result bst_cse_parent(struct bst_cse_op *op, struct bst_cse_res *res, struct bst_cse_res **ret);
@@ -225,15 +231,16 @@ bst_result bst_cse_instance(struct bst_cse_op *op, struct bst_cse_res *container
 
 /* access.c */
 struct bst_cse_need {
-    uint32_t acop;   /* one BST_ACOP_ bit */
+    uint32_t acop; /* one BST_ACOP_ bit */
     int create_ty;
     struct bst_view content_spec;
-    bool self;       /* selfPrivileges of the policies that acpi names */
-    bool members;    /* of a group: membersAccessControlPolicyIDs first, where there are any */
+    bool self;    /* selfPrivileges of the policies that acpi names */
+    bool members; /* of a group: membersAccessControlPolicyIDs first, where there are any */
 };
 bst_result bst_cse_access(struct bst_cse_op *op, struct bst_cse_res *res,
                           const struct bst_cse_need *need, bool *ret_permit);
-/** As above, as a step: BST_E_DENIED with a sentence for the peer, and the trace and audit filled. */
+/** As above, as a step: BST_E_DENIED with a sentence for the peer, and the trace and audit filled.
+ */
 bst_result bst_cse_demand(struct bst_cse_op *op, struct bst_cse_res *res,
                           const struct bst_cse_need *need);
 /** May somebody who is not the originator of `op` read it, were they connected from anywhere? */
@@ -245,8 +252,8 @@ void bst_cse_policies_moved(struct bst_cse *cse);
 /* present.c */
 /** Members of the full representation, without braces. */
 bst_result bst_cse_represent(struct bst_cse_op *op, struct bst_cse_res *res, struct bst_buf *out);
-/** The same as this originator gets it: what Release 1 did not know is left out, and with n only the
- * attributes of `only` are shown. */
+/** The same as this originator gets it: what Release 1 did not know is left out, and with n only
+ * the attributes of `only` are shown. */
 bst_result bst_cse_show(struct bst_cse_op *op, struct bst_cse_res *res, const struct bst_view *only,
                         size_t n, struct bst_buf *out);
 /** {"m2m:xxx":{...}} with the attributes of `only`, or all when n is 0. */
@@ -274,12 +281,12 @@ bool bst_cse_may_have_children(const struct bst_cse_res *res);
 bst_result bst_cse_put_children(struct bst_cse_op *op, struct bst_cse_res *res);
 bst_result bst_cse_discover(struct bst_cse_op *op, struct bst_cse_res *res);
 /** {"nm":..,"typ":..,"val":..} of a resource, with a comma before when it is not the first. */
-bst_result bst_cse_put_reference(struct bst_cse_op *op, struct bst_cse_res *res, struct bst_buf *out,
-                                 bool first);
+bst_result bst_cse_put_reference(struct bst_cse_op *op, struct bst_cse_res *res,
+                                 struct bst_buf *out, bool first);
 
 /** Descendants in depth-first order, children by type and age. `visit` gives in *ret_below what the
- * visits below get as `above` (it starts as `above`), NULL to pass by what is below; it ends the walk by
- * walk->stop. A resource dies when its visit and those below it are done. */
+ * visits below get as `above` (it starts as `above`), NULL to pass by what is below; it ends the
+ * walk by walk->stop. A resource dies when its visit and those below it are done. */
 struct bst_cse_walk {
     struct bst_cse_op *op;
     bst_result (*visit)(struct bst_cse_walk *walk, struct bst_cse_res *res, unsigned level,
@@ -304,8 +311,9 @@ bst_result bst_cse_expiration(struct bst_cse_op *op, yyjson_val *given, struct b
 /** Local entries of an acpi must be policies. NULL is fine. */
 bst_result bst_cse_check_acpi(struct bst_cse_op *op, yyjson_val *acpi);
 bst_result bst_cse_set_labels(struct bst_cse_op *op, int64_t id, yyjson_val *labels);
-bst_result bst_cse_body(struct bst_cse_op *op, const struct bst_m2m_type *type, struct bst_view root,
-                        const struct bst_cse_members *members, struct bst_view *ret);
+bst_result bst_cse_body(struct bst_cse_op *op, const struct bst_m2m_type *type,
+                        struct bst_view root, const struct bst_cse_members *members,
+                        struct bst_view *ret);
 /** stateTag of a container counts changes of its children too (TS-0001 10.1.4). */
 bst_result bst_cse_touch_parent(struct bst_cse_op *op, struct bst_cse_res *res);
 /** Insert a finished draft: name, identifiers, labels, creator. */
@@ -316,7 +324,8 @@ bst_result bst_cse_evict(struct bst_cse_op *op, struct bst_cse_res *container, i
                          int64_t extra_bytes, struct bst_counters *counters);
 
 /* purge.c */
-/** Go on removing oldest instances after this job: up to a store id, or 0: until the limits hold. */
+/** Go on removing oldest instances after this job: up to a store id, or 0: until the limits hold.
+ */
 bst_result bst_cse_purge_later(struct bst_cse_op *op, int64_t container, int64_t up_to);
 bst_result bst_cse_purge_resume(struct bst_cse *cse, struct bst_store_conn *reader);
 

@@ -1,6 +1,6 @@
-/* Discovery (TS-0004 7.3.3.14, TS-0001 10.2.6): the matches below a resource that the originator may
- * discover, as addresses (m2m:uril) or references (m2m:rrl). What it may not discover is left out, what
- * is below that is not.
+/* Discovery (TS-0004 7.3.3.14, TS-0001 10.2.6): the matches below a resource that the originator
+ * may discover, as addresses (m2m:uril) or references (m2m:rrl). What it may not discover is left
+ * out, what is below that is not.
  *
  * Labels are found through their index, so that a label in a tree of millions costs what it marks;
  * everything else walks the tree. */

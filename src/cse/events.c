@@ -1,7 +1,8 @@
 /* What changed, for who listens; nothing is put together when nobody does. */
 #include "cse/cse_priv.h"
 
-static bst_result representation(struct bst_cse_op *op, struct bst_cse_res *res, struct bst_view *ret)
+static bst_result representation(struct bst_cse_op *op, struct bst_cse_res *res,
+                                 struct bst_view *ret)
 {
     struct bst_buf text = {0};
     bst_result r = bst_cse_represent(op, res, &text);

@@ -1,5 +1,5 @@
-/* <fanOutPoint> (TS-0004 7.4.14): one request becomes one for each member, each through all steps on
- * its own; their answers come back as one. */
+/* <fanOutPoint> (TS-0004 7.4.14): one request becomes one for each member, each through all steps
+ * on its own; their answers come back as one. */
 #include "cse/fanout.h"
 
 #include "crypto/rand.h"
@@ -114,7 +114,8 @@ static bst_result fill_clean_up(struct fanout *f, struct clean_up *c)
     yyjson_val *mid, *entry;
     BST_TRY(bst_cse_attr(f->op, f->op->target.res, "mid", &mid));
     bst_buf_adds(&text, "{\"m2m:grp\":{\"mid\":[");
-    yyjson_arr_foreach(mid, i, max, entry) {
+    yyjson_arr_foreach(mid, i, max, entry)
+    {
         if (!was_deleted(f, bst_json_view(entry), &hint)) {
             if (!first) {
                 bst_buf_addc(&text, ',');
@@ -205,7 +206,8 @@ static bst_result check_size(const struct bst_cse_op *op, size_t members)
         BST_FAIL(BST_E_OPERATION, "an AE registers by a request of its own, not through a group");
     }
     if (op->call->fan_level >= FAN_LEVELS) {
-        BST_FAIL(BST_E_TOO_DEEP, "groups within groups: at most %d levels are followed", FAN_LEVELS);
+        BST_FAIL(BST_E_TOO_DEEP, "groups within groups: at most %d levels are followed",
+                 FAN_LEVELS);
     }
     if (members > budget_of(op)) {
         BST_FAIL(BST_E_MAX_MEMBERS, "a request to a group becomes at most %u requests", FAN_SHARES);
@@ -221,8 +223,8 @@ static bst_result fill_share(struct fanout *f, struct share *share, struct bst_v
     share->call.arena = &share->arena;
     share->call.req = *op->req;
     share->call.assoc = op->call->assoc;
-    /* The originator was verified. Shares run beside each other, and one that removes the AE changes
-     * the association: the others must not look there. */
+    /* The originator was verified. Shares run beside each other, and one that removes the AE
+     * changes the association: the others must not look there. */
     share->call.proved_as = &op->who;
     share->call.peer_ip = op->call->peer_ip;
     share->call.own = op->call->own;
@@ -244,7 +246,8 @@ static bool listed(yyjson_val *mid, struct bst_view id)
 {
     size_t i, max;
     yyjson_val *entry;
-    yyjson_arr_foreach(mid, i, max, entry) {
+    yyjson_arr_foreach(mid, i, max, entry)
+    {
         if (bst_view_eq(bst_json_view(entry), id)) {
             return true;
         }
@@ -270,7 +273,8 @@ static bst_result choose(struct bst_cse_op *op, yyjson_val *mid, struct bst_m2m_
     }
     ret->v = bst_arena_alloc(op->arena, (yyjson_arr_size(mid) + 1) * sizeof *ret->v);
     BST_ENSURE(ret->v, BST_E_NOMEM);
-    yyjson_arr_foreach(mid, i, max, entry) {
+    yyjson_arr_foreach(mid, i, max, entry)
+    {
         ret->v[ret->n++] = bst_json_view(entry);
     }
     if (!ret->n) {

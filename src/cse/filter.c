@@ -102,8 +102,8 @@ static bst_result subject_make(struct bst_cse_op *op, struct bst_cse_res *res, b
 bst_result bst_cse_match(struct bst_cse_op *op, struct bst_cse_res *res,
                          const struct bst_m2m_filter *filter, bool *ret)
 {
-    static const uint64_t columns = BST_FC_BIT(BST_FC_ATR) | BST_FC_BIT(BST_FC_CATR) |
-                                    BST_FC_BIT(BST_FC_PATR);
+    static const uint64_t columns =
+        BST_FC_BIT(BST_FC_ATR) | BST_FC_BIT(BST_FC_CATR) | BST_FC_BIT(BST_FC_PATR);
     struct bst_m2m_subject subject;
     *ret = true;
     if (!bst_m2m_filter_selects(filter)) {
@@ -160,8 +160,8 @@ static bst_result is_closed(struct bst_cse_op *op, struct bst_cse_res *res, bool
 bst_result bst_cse_visible(struct bst_cse_op *op, struct bst_cse_res *res, bool *ret)
 {
     bool closed;
-    const struct bst_cse_need need = {
-        .acop = bst_cse_is_discovery(op) ? BST_ACOP_DISCOVERY : BST_ACOP_RETRIEVE};
+    const struct bst_cse_need need = {.acop = bst_cse_is_discovery(op) ? BST_ACOP_DISCOVERY
+                                                                       : BST_ACOP_RETRIEVE};
     *ret = false;
     BST_TRY(is_closed(op, res, &closed));
     return closed ? BST_OK : bst_cse_access(op, res, &need, ret);
@@ -191,8 +191,8 @@ bool bst_cse_may_have_children(const struct bst_cse_res *res)
 /* Rows that the answer to a DELETE looks at: the other writers wait meanwhile. */
 #define WRITER_ROWS 10000
 
-/* Each level has its own memory, given back row by row, so that a walk over a million resources needs
- * no more than one over a few. */
+/* Each level has its own memory, given back row by row, so that a walk over a million resources
+ * needs no more than one over a few. */
 static bst_result walk_level(struct bst_cse_walk *walk, struct bst_cse_res *parent, unsigned level,
                              void *above);
 
@@ -221,7 +221,8 @@ static bst_result walk_level(struct bst_cse_walk *walk, struct bst_cse_res *pare
     struct bst_cursor cursor;
     struct bst_row row = {0};
     bst_arena_init(&scratch, 0);
-    BST_TRY(bst_children_open(walk->op->conn, parent->row.id, 0, (struct bst_place){0}, 0, &cursor));
+    BST_TRY(
+        bst_children_open(walk->op->conn, parent->row.id, 0, (struct bst_place){0}, 0, &cursor));
     bst_result r = bst_cursor_next(&cursor, &row);
     while (!bst_failed(r) && row.id && !walk->stop) {
         walk->op->arena = &scratch;

@@ -1,7 +1,7 @@
 /* From a call to its answer: which thread does what.
  *
- * A read runs on the worker's loop over one snapshot of its reader; when it takes too many steps it is
- * taken back and run again on a background thread. Everything else is a job of the writer. */
+ * A read runs on the worker's loop over one snapshot of its reader; when it takes too many steps it
+ * is taken back and run again on a background thread. Everything else is a job of the writer. */
 #include "cse/cse_priv.h"
 
 #include "cse/fanout.h"
@@ -44,7 +44,8 @@ static void use_cache(struct bst_cse_op *op, struct bst_cse_cache *cache)
     }
 }
 
-static void begin_run(struct bst_cse_op *op, struct bst_store_conn *conn, struct bst_cse_cache *cache)
+static void begin_run(struct bst_cse_op *op, struct bst_store_conn *conn,
+                      struct bst_cse_cache *cache)
 {
     op->conn = conn;
     use_cache(op, cache);
@@ -86,7 +87,8 @@ static void keep_reason(struct bst_cse_op *op, bst_result result)
     bool who = result.code == BST_E_NOT_AUTHENTICATED || result.code == BST_E_ASSOCIATION_REQUIRED;
     if (!trace->checked) {
         snprintf(trace->reason, sizeof trace->reason, "%s", bst_error_detail());
-        snprintf(trace->clause, sizeof trace->clause, "%s", who ? "TS-0004 7.3.2.1, TS-0003 7.2.1" : "");
+        snprintf(trace->clause, sizeof trace->clause, "%s",
+                 who ? "TS-0004 7.3.2.1, TS-0003 7.2.1" : "");
     }
 }
 
@@ -98,8 +100,8 @@ static void fill_failure(struct bst_cse_op *op, bst_result result)
     bst_m2m_response_fail(rsp, result, op->arena);
     if (bst_error_rsc(result.code) == BST_RSC_INTERNAL_SERVER_ERROR) {
         bst_log(BST_LOG_WARN, "cse.request_failed", "%s %.*s from %.*s: %s: %s",
-                bst_m2m_op_name(op->req->op), BST_VIEW_ARGS(op->req->to), BST_VIEW_ARGS(op->req->fr),
-                bst_error_name(result.code), bst_error_detail());
+                bst_m2m_op_name(op->req->op), BST_VIEW_ARGS(op->req->to),
+                BST_VIEW_ARGS(op->req->fr), bst_error_name(result.code), bst_error_detail());
     }
 }
 
@@ -126,13 +128,13 @@ static void settle_association(struct bst_cse_op *op)
     if (!assoc) {
         return;
     }
-    if (op->registered.len &&
-        !bst_failed(bst_entity_parse(&op->cse->self, op->registered, &id)) &&
+    if (op->registered.len && !bst_failed(bst_entity_parse(&op->cse->self, op->registered, &id)) &&
         bst_failed(bst_association_bind_ae(assoc, bst_entity_abs(&id)))) {
         bst_log(BST_LOG_ERROR, "cse.bind_failed", "AE %.*s must connect again: %s",
                 BST_VIEW_ARGS(op->registered), bst_error_detail());
     }
-    if (op->deregistered.len && !bst_failed(bst_entity_parse(&op->cse->self, op->deregistered, &id))) {
+    if (op->deregistered.len &&
+        !bst_failed(bst_entity_parse(&op->cse->self, op->deregistered, &id))) {
         bst_association_unbind_ae(assoc, bst_entity_abs(&id));
     }
 }
@@ -239,8 +241,7 @@ static void done_bulk(struct bst_store_job *job, bst_result result)
 
 static void go_on_in_background(struct bst_cse_op *op)
 {
-    op->job = (struct bst_store_job){
-        .loop = op->worker->loop, .run = run_bulk, .done = done_bulk};
+    op->job = (struct bst_store_job){.loop = op->worker->loop, .run = run_bulk, .done = done_bulk};
     bst_store_bulk(op->cse->config.store, &op->job);
 }
 
@@ -306,8 +307,8 @@ static void done_write(struct bst_store_job *job, bst_result result)
 
 void bst_cse_submit(struct bst_cse_op *op)
 {
-    op->job = (struct bst_store_job){
-        .loop = op->worker->loop, .run = run_write, .done = done_write};
+    op->job =
+        (struct bst_store_job){.loop = op->worker->loop, .run = run_write, .done = done_write};
     op->writing = true;
     bst_store_submit(op->cse->config.store, &op->job);
 }

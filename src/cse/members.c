@@ -56,8 +56,8 @@ void bst_cse_members_set_text(struct bst_cse_members *m, const char *name, struc
 {
     struct bst_buf buf = {0};
     bst_buf_add_json(&buf, value);
-    struct bst_view text = buf.failed ? (struct bst_view){NULL, 0}
-                                      : bst_arena_view(m->arena, bst_buf_view(&buf));
+    struct bst_view text =
+        buf.failed ? (struct bst_view){NULL, 0} : bst_arena_view(m->arena, bst_buf_view(&buf));
     bst_buf_clear(&buf);
     bst_cse_members_set(m, bst_view(name), text);
 }

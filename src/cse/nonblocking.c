@@ -1,5 +1,5 @@
-/* A non-blocking request goes on without its connection: the request is kept in memory of its own, a
- * <request> shows how it stands, and the result is put there when it is known. */
+/* A non-blocking request goes on without its connection: the request is kept in memory of its own,
+ * a <request> shows how it stands, and the result is put there when it is known. */
 #include "cse/nonblocking.h"
 
 #include "cse/notify.h"
@@ -17,12 +17,12 @@ enum { STATUS_COMPLETED = 1, STATUS_FAILED = 2, STATUS_PENDING = 3 };
 struct later {
     struct bst_cse_worker *worker;
     struct bst_arena arena;
-    struct bst_cse_op *asked;      /* waits for the address; NULL once answered */
-    struct bst_cse_call keep;      /* CREATE and UPDATE of the <request> */
-    struct bst_cse_call call;      /* the request itself */
+    struct bst_cse_op *asked; /* waits for the address; NULL once answered */
+    struct bst_cse_call keep; /* CREATE and UPDATE of the <request> */
+    struct bst_cse_call call; /* the request itself */
     struct bst_originator who;
     struct bst_view rqi;
-    struct bst_view ri;            /* of the <request> */
+    struct bst_view ri; /* of the <request> */
 };
 
 static void later_free(struct later *l)
@@ -73,7 +73,8 @@ static bst_result add_meta(yyjson_val *primitive, struct bst_buf *out)
     yyjson_val *key, *value;
     bool first = true;
     bst_buf_adds(out, ",\"mi\":{");
-    yyjson_obj_foreach(primitive, i, max, key, value) {
+    yyjson_obj_foreach(primitive, i, max, key, value)
+    {
         if (is_meta(bst_json_view(key))) {
             bst_buf_adds(out, first ? "" : ",");
             bst_buf_add_json(out, bst_json_view(key));
@@ -92,7 +93,8 @@ static bst_result request_content(struct later *l, yyjson_val *primitive, struct
     char et[BST_M2M_TIME_LEN + 1];
     int64_t now_us = bst_wall_us(), until_us = now_us + PERSISTENCE_US;
     if (req->rp.text.ptr) {
-        until_us = req->rp.us < now_us + PERSISTENCE_MAX_US ? req->rp.us : now_us + PERSISTENCE_MAX_US;
+        until_us =
+            req->rp.us < now_us + PERSISTENCE_MAX_US ? req->rp.us : now_us + PERSISTENCE_MAX_US;
     }
     bst_m2m_time_format(until_us, et);
     bst_buf_addf(out, "{\"m2m:req\":{\"et\":\"%s\",\"op\":%d,\"tg\":", et, (int)req->op);
@@ -170,7 +172,8 @@ static bst_result keep_result(struct later *l, struct bst_view result)
 {
     bst_auto(buf) text = {0};
     int status = l->call.rsp.rsc >= 4000 ? STATUS_FAILED : STATUS_COMPLETED;
-    bst_buf_addf(&text, "{\"m2m:req\":{\"rs\":%d,\"ors\":%.*s}}", status, (int)result.len, result.ptr);
+    bst_buf_addf(&text, "{\"m2m:req\":{\"rs\":%d,\"ors\":%.*s}}", status, (int)result.len,
+                 result.ptr);
     BST_TRY(bst_buf_check(&text));
     own_request(l, BST_OP_UPDATE, l->ri);
     return bst_json_parse(&l->arena, bst_buf_view(&text), 2 * BST_JSON_DEPTH, &l->keep.req.pc);
@@ -216,8 +219,7 @@ static void answer(struct later *l)
     bool asynch = op->req->rt == BST_RT_NON_BLOCKING_ASYNCH;
     struct bst_m2m_response *rsp = &op->call->rsp;
     l->asked = NULL;
-    rsp->rsc = asynch ? BST_RSC_ACCEPTED_NON_BLOCKING_ASYNCH
-                      : BST_RSC_ACCEPTED_NON_BLOCKING_SYNCH;
+    rsp->rsc = asynch ? BST_RSC_ACCEPTED_NON_BLOCKING_ASYNCH : BST_RSC_ACCEPTED_NON_BLOCKING_SYNCH;
     rsp->content_location = bst_arena_view(op->arena, l->ri);
     bst_buf_adds(&op->out, "{\"m2m:uri\":");
     bst_buf_add_json(&op->out, l->ri);
@@ -229,7 +231,8 @@ static void kept(struct bst_cse_call *keep)
 {
     struct later *l = bst_container_of(keep, struct later, keep);
     if (keep->rsp.rsc >= 4000 || bst_failed(take_ri(l))) {
-        bst_cse_finish(l->asked, bst_error_detailed(BST_E_INTERNAL, "the request could not be kept"));
+        bst_cse_finish(l->asked,
+                       bst_error_detailed(BST_E_INTERNAL, "the request could not be kept"));
         later_free(l);
         return;
     }
@@ -238,7 +241,8 @@ static void kept(struct bst_cse_call *keep)
 }
 
 /* A copy of the request that needs nothing of the original: through its own JSON form. */
-static bst_result copy_request(struct later *l, const struct bst_m2m_request *req, yyjson_val **ret_json)
+static bst_result copy_request(struct later *l, const struct bst_m2m_request *req,
+                               yyjson_val **ret_json)
 {
     bst_auto(buf) text = {0};
     BST_TRY(bst_m2m_request_to_json(req, &text));

@@ -6,6 +6,6 @@
 
 /** Does the Response Type of this request, whose validity was checked, ask for it? */
 bool bst_cse_wants_later(const struct bst_cse_op *op);
-/** Keep the request as a <request>, answer by bst_cse_finish(), do it, and tell who wants to be told.
- * op->who is the verified originator. On the worker's loop. */
+/** Keep the request as a <request>, answer by bst_cse_finish(), do it, and tell who wants to be
+ * told. op->who is the verified originator. On the worker's loop. */
 bst_result bst_cse_do_later(struct bst_cse_op *op);

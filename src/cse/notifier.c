@@ -38,7 +38,7 @@ struct route {
     enum route_kind kind;
     struct bst_view urls[URLS_MAX];
     size_t n_urls;
-    struct bst_view id;  /* absolute id that must be proved */
+    struct bst_view id; /* absolute id that must be proved */
     int64_t channel;
     struct bst_view members[URLS_MAX * 32];
     size_t n_members;
@@ -141,11 +141,13 @@ static struct letter *letter_new(struct bst_notifier *n, const struct bst_notify
     letter->what.fr = put_text(&at, what->fr);
     letter->what.pc = put_text(&at, what->pc);
     snprintf(letter->rqi, sizeof letter->rqi, "n%llu.%lld",
-             (unsigned long long)atomic_fetch_add(&n->serial, 1), (long long)(bst_wall_us() / 1000));
+             (unsigned long long)atomic_fetch_add(&n->serial, 1),
+             (long long)(bst_wall_us() / 1000));
     return letter;
 }
 
-static void fill_request(const struct letter *letter, struct bst_view to, struct bst_m2m_request *req)
+static void fill_request(const struct letter *letter, struct bst_view to,
+                         struct bst_m2m_request *req)
 {
     bst_m2m_request_init(req);
     req->op = BST_OP_NOTIFY;
@@ -168,8 +170,8 @@ static void route_urls(struct route *route, yyjson_val *poa)
     yyjson_arr_foreach(poa, i, max, item)
     {
         struct bst_view url = bst_json_view(item);
-        bool http = bst_view_starts(url, BST_VIEW("http://")) ||
-                    bst_view_starts(url, BST_VIEW("https://"));
+        bool http =
+            bst_view_starts(url, BST_VIEW("http://")) || bst_view_starts(url, BST_VIEW("https://"));
         if (http && route->n_urls < URLS_MAX) {
             route->urls[route->n_urls++] = url;
         }
@@ -258,8 +260,8 @@ static bst_result route_find(struct target *target)
     op.cache = &n->worker->cache;
     BST_TRY(route_resource(&op, name, target->route));
     if (target->route->kind == ROUTE_URLS && !target->route->n_urls) {
-        BST_FAIL(BST_E_NOT_REACHABLE,
-                 "%s has no HTTP point of access and no polling channel", target->name);
+        BST_FAIL(BST_E_NOT_REACHABLE, "%s has no HTTP point of access and no polling channel",
+                 target->name);
     }
     return BST_OK;
 }
@@ -295,18 +297,23 @@ static void retry_later(struct target *target)
         delay *= 2;
     }
     bst_metric_add(n->retried, 1);
-    bst_timer_start(&target->retry, delay < n->limits.longest_retry_ms ? delay : n->limits.longest_retry_ms, 0);
+    bst_timer_start(&target->retry,
+                    delay < n->limits.longest_retry_ms ? delay : n->limits.longest_retry_ms, 0);
 }
 
 /* A letter whose sender waits for the answer does not stand behind those that are tried again. */
 static bool promote_once(struct target *target)
 {
     for (struct bst_list *at = target->letters.next; at != &target->letters; at = at->next) {
-        if (bst_container_of(at, struct letter, link)->what.once) {
-            bst_list_remove(at);
-            bst_list_append(target->letters.next, at); /* before the first */
-            return true;
+        if (!bst_container_of(at, struct letter, link)->what.once) {
+            continue;
         }
+        struct bst_list *first = target->letters.next;
+        if (at != first) {
+            bst_list_remove(at);
+            bst_list_append(first, at); /* before the first */
+        }
+        return true;
     }
     return false;
 }
@@ -336,7 +343,8 @@ static void try_next_url(struct target *target)
     target->busy = true;
     target->attempt = (struct bst_notify_attempt){
         .url = url, .target_id = target->route->id, .timeout_ms = n->limits.timeout_ms};
-    /* To is the entity for one, the URI without its serialization hint for the other (7.5.1.2.2 step 2.5). */
+    /* To is the entity for one, the URI without its serialization hint for the other (7.5.1.2.2
+     * step 2.5). */
     struct bst_view to = target->route->id.len ? target->route->id : url, head, rest = to;
     if (bst_view_cut(&rest, '?', &head) && bst_view_starts(rest, BST_VIEW("ct="))) {
         to = head;
@@ -407,12 +415,14 @@ static void poll_timeout(void *user)
     poll_end(user, (bst_result){BST_E_TIMEOUT});
 }
 
-/* Hand the oldest letter to the newest poll: who polls again may have lost the connection before. */
+/* Hand the oldest letter to the newest poll: who polls again may have lost the connection before.
+ */
 static void channel_serve(struct channel *c)
 {
     while (!bst_list_empty(&c->letters) && !bst_list_empty(&c->polls)) {
         struct letter *letter = bst_container_of(c->letters.next, struct letter, link);
-        struct bst_notify_poll *poll = bst_container_of(c->polls.prev, struct bst_notify_poll, link);
+        struct bst_notify_poll *poll =
+            bst_container_of(c->polls.prev, struct bst_notify_poll, link);
         struct bst_m2m_request req;
         fill_request(letter, letter->what.target, &req);
         bst_result result = bst_m2m_request_to_json(&req, &poll->text);
@@ -509,8 +519,8 @@ static void answer_arrives(struct bst_task *task)
     bst_free(answer);
 }
 
-bst_result bst_notifier_response(struct bst_notifier *notifier, int64_t channel, struct bst_view rqi,
-                                 int rsc)
+bst_result bst_notifier_response(struct bst_notifier *notifier, int64_t channel,
+                                 struct bst_view rqi, int rsc)
 {
     struct answer *answer = bst_alloc(sizeof *answer);
     BST_ENSURE(answer, BST_E_NOMEM);
@@ -536,7 +546,8 @@ static unsigned expire(struct bst_list *letters, int64_t now_us)
         struct letter *letter = bst_container_of(at, struct letter, link);
         at = at->next;
         if (letter->polled_until_us < now_us) {
-            letter_end(letter, bst_error_detailed(BST_E_TIMEOUT, "no answer over the polling channel"), 0);
+            letter_end(letter,
+                       bst_error_detailed(BST_E_TIMEOUT, "no answer over the polling channel"), 0);
             ended++;
         }
     }
@@ -575,7 +586,8 @@ static void sweep(void *user)
         if (look) {
             drop_dead(n, key, c);
         }
-        if (bst_list_empty(&c->letters) && bst_list_empty(&c->awaited) && bst_list_empty(&c->polls)) {
+        if (bst_list_empty(&c->letters) && bst_list_empty(&c->awaited) &&
+            bst_list_empty(&c->polls)) {
             bst_free(bst_map_remove(&n->channels, key));
         }
     }
@@ -770,7 +782,8 @@ bst_result bst_notifier_new(struct bst_cse *cse, struct bst_loop *loop,
 static void end_all(struct bst_list *letters)
 {
     while (!bst_list_empty(letters)) {
-        letter_end(bst_container_of(letters->next, struct letter, link), bst_error(BST_E_CANCELLED), 0);
+        letter_end(bst_container_of(letters->next, struct letter, link), bst_error(BST_E_CANCELLED),
+                   0);
     }
 }
 

@@ -119,7 +119,8 @@ bst_result bst_cse_sub_read(struct bst_arena *arena, yyjson_val *attrs, struct b
 /* -- does the event concern the subscription? (7.5.1.2.2 step 1.0) */
 
 /* The resource that the event is about, as it is now or was last. */
-static bst_result event_object(struct bst_cse_op *op, const struct bst_cse_event *e, yyjson_val **ret)
+static bst_result event_object(struct bst_cse_op *op, const struct bst_cse_event *e,
+                               yyjson_val **ret)
 {
     struct bst_view members = e->after.len ? e->after : e->before;
     struct bst_view text = bst_arena_printf(op->arena, "{%.*s}", (int)members.len, members.ptr);
@@ -164,7 +165,8 @@ static bst_result conditions_hold(struct bst_cse_op *op, const struct bst_cse_su
 static bool names_changed(struct bst_cse_op *op, const struct bst_cse_sub *sub,
                           const struct bst_cse_event *e)
 {
-    struct bst_view text = bst_arena_printf(op->arena, "{%.*s}", (int)e->modified.len, e->modified.ptr);
+    struct bst_view text =
+        bst_arena_printf(op->arena, "{%.*s}", (int)e->modified.len, e->modified.ptr);
     yyjson_val *changed;
     if (!text.ptr || bst_failed(bst_json_parse(op->arena, text, BST_JSON_DEPTH + 1, &changed))) {
         return false;
@@ -216,7 +218,8 @@ static void add_representation(struct bst_cse_op *op, const struct bst_cse_event
         if (!bst_failed(event_object(op, e, &object))) {
             ri = bst_json_view(bst_json_get(object, "ri"));
         }
-        bst_buf_addf(out, "\"m2m:uri\":\"%.*s/%.*s\"", BST_VIEW_ARGS(op->cse->csi), BST_VIEW_ARGS(ri));
+        bst_buf_addf(out, "\"m2m:uri\":\"%.*s/%.*s\"", BST_VIEW_ARGS(op->cse->csi),
+                     BST_VIEW_ARGS(ri));
         return;
     }
     bst_buf_addc(out, '"');
@@ -264,8 +267,8 @@ static bool too_many_notes(const struct bst_cse_op *op)
     return op->notes_n >= NOTES_MAX || op->notes_bytes >= NOTES_BYTES;
 }
 
-static bst_result add_note(struct bst_cse_op *op, struct bst_view target, struct bst_view pc, int ec,
-                           int64_t key)
+static bst_result add_note(struct bst_cse_op *op, struct bst_view target, struct bst_view pc,
+                           int ec, int64_t key)
 {
     if (too_many_notes(op)) {
         return BST_OK;
@@ -292,7 +295,8 @@ static bst_result sub_address(struct bst_cse_op *op, struct bst_cse_res *res, st
     } else {
         BST_TRY(r);
     }
-    *ret = bst_arena_printf(op->arena, "%.*s/%.*s", BST_VIEW_ARGS(op->cse->csi), BST_VIEW_ARGS(path));
+    *ret =
+        bst_arena_printf(op->arena, "%.*s/%.*s", BST_VIEW_ARGS(op->cse->csi), BST_VIEW_ARGS(path));
     BST_ENSURE(ret->ptr, BST_E_NOMEM);
     return BST_OK;
 }
@@ -313,7 +317,8 @@ static bst_result add_farewell(struct bst_cse_op *op, const struct bst_cse_sub *
     return add_note(op, sub->su, pc, sub->ec, key);
 }
 
-/* Each composed notification counts, so that the counter holds across a crash and under concurrency. */
+/* Each composed notification counts, so that the counter holds across a crash and under
+ * concurrency. */
 static bst_result count_down(struct bst_cse_op *op, struct bst_cse_res *res, int64_t exc)
 {
     if (!op->writing) {
@@ -331,14 +336,16 @@ static bst_result count_down(struct bst_cse_op *op, struct bst_cse_res *res, int
     BST_TRY(bst_cse_members_join(&m, &stored));
     size_t head = res->row.body.len - res->stored.len;
     struct bst_row row = res->row;
-    row.body = bst_arena_printf(op->arena, "%.*s%.*s", (int)head, row.body.ptr, (int)stored.len, stored.ptr);
+    row.body = bst_arena_printf(op->arena, "%.*s%.*s", (int)head, row.body.ptr, (int)stored.len,
+                                stored.ptr);
     BST_ENSURE(row.body.ptr, BST_E_NOMEM);
     return bst_resource_update(op->conn, &row);
 }
 
 /* -- may who subscribed still know? */
 
-/* The resource of the event as far as the access decision looks at it; a deleted one is in no table. */
+/* The resource of the event as far as the access decision looks at it; a deleted one is in no
+ * table. */
 static bst_result event_resource(struct bst_cse_op *op, const struct bst_cse_event *e,
                                  struct bst_cse_res **ret)
 {
@@ -355,8 +362,8 @@ static bst_result event_resource(struct bst_cse_op *op, const struct bst_cse_eve
     return BST_OK;
 }
 
-/* A right to read that was taken away ends the notifications too. Where the subscriber is now connected
- * from, if at all, is not known: what policies say about places is left out. */
+/* A right to read that was taken away ends the notifications too. Where the subscriber is now
+ * connected from, if at all, is not known: what policies say about places is left out. */
 static bst_result may_know(struct bst_cse_op *op, const struct bst_row *sub,
                            const struct bst_cse_event *e, bool *ret)
 {
@@ -417,7 +424,8 @@ static bst_result subs_of(struct bst_cse_op *op, int64_t host, struct bst_row **
     struct bst_cursor cursor = {0};
     size_t n = 0, cap = 0;
     struct bst_row *rows = NULL, row;
-    bst_result r = bst_children_open(op->conn, host, BST_TY_SUB, (struct bst_place){0}, SUBS_MAX, &cursor);
+    bst_result r =
+        bst_children_open(op->conn, host, BST_TY_SUB, (struct bst_place){0}, SUBS_MAX, &cursor);
     while (!bst_failed(r)) {
         r = bst_cursor_next(&cursor, &row);
         if (bst_failed(r) || !row.id) {
@@ -488,7 +496,8 @@ static bst_result compose(struct bst_cse_op *op, const struct bst_cse_event *fir
     return BST_OK;
 }
 
-static bst_result in_transaction(void *ctx, struct bst_cse_op *op, const struct bst_cse_event *first)
+static bst_result in_transaction(void *ctx, struct bst_cse_op *op,
+                                 const struct bst_cse_event *first)
 {
     (void)ctx;
     begin_notes(op);
@@ -508,8 +517,11 @@ static void committed(void *ctx, struct bst_cse_op *op, const struct bst_cse_eve
         }
     }
     for (const struct bst_cse_note *note = op->notes; note; note = note->next) {
-        struct bst_notify_letter letter = {
-            .target = note->target, .fr = op->cse->csi, .pc = note->pc, .ec = note->ec, .key = note->key};
+        struct bst_notify_letter letter = {.target = note->target,
+                                           .fr = op->cse->csi,
+                                           .pc = note->pc,
+                                           .ec = note->ec,
+                                           .key = note->key};
         if (bst_failed(bst_notifier_post(notifier, &letter))) {
             bst_log(BST_LOG_WARN, "notify.dropped", "notification to %.*s dropped: %s",
                     BST_VIEW_ARGS(note->target), bst_error_detail());

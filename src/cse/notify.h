@@ -1,5 +1,5 @@
-/* From events to notifications: which subscriptions an event concerns, and what each target is told.
- * TS-0004 7.4.8, 7.5.1.2.2 to 7.5.1.2.4; TS-0001 9.6.8. */
+/* From events to notifications: which subscriptions an event concerns, and what each target is
+ * told. TS-0004 7.4.8, 7.5.1.2.2 to 7.5.1.2.4; TS-0001 9.6.8. */
 #pragma once
 
 #include "cse/cse_priv.h"
@@ -11,16 +11,16 @@
 /** A <subscription>, read. Lives in the arena of its operation. */
 struct bst_cse_sub {
     struct bst_m2m_views nu;
-    uint32_t net;                /* BST_NET_BIT; update of the resource when nothing is said */
-    int nct;                     /* m2m:notificationContentType, 0 absent */
-    int ec;                      /* Event Category, 0 none; latestNotify makes it 4 */
+    uint32_t net; /* BST_NET_BIT; update of the resource when nothing is said */
+    int nct;      /* m2m:notificationContentType, 0 absent */
+    int ec;       /* Event Category, 0 none; latestNotify makes it 4 */
     struct bst_m2m_ints chty;
     struct bst_m2m_views atr;
     struct bst_m2m_filter conditions; /* the ten that filterOperation joins */
-    int64_t exc;                 /* 0 absent */
+    int64_t exc;                      /* 0 absent */
     struct bst_view su;
     /* of a creation under way */
-    struct bst_view sur;         /* address that targets are told */
+    struct bst_view sur;          /* address that targets are told */
     struct bst_m2m_views unasked; /* targets that have to agree */
 };
 
@@ -32,7 +32,8 @@ struct bst_cse_note {
     int64_t key;
 };
 
-/** Read the stored attributes, or those of a representation. @error BST_E_VALUE names the attribute */
+/** Read the stored attributes, or those of a representation. @error BST_E_VALUE names the attribute
+ */
 bst_result bst_cse_sub_read(struct bst_arena *arena, yyjson_val *attrs, struct bst_cse_sub *ret);
 /** Send events to a notifier: goes into bst_cse_config.events. */
 void bst_cse_notify_events(struct bst_notifier *notifier, struct bst_cse_events *ret);
@@ -43,6 +44,6 @@ void bst_cse_notify_verify(struct bst_cse_op *op);
 /** URI scheme and "://" in front: a notification target that is no resource ID. */
 bool bst_cse_is_url(struct bst_view v);
 
-/** RETRIEVE and NOTIFY of a <pollingChannelURI> (TS-0004 7.4.22), after the existence check: on success
- * the operation is finished by bst_cse_finish(), now or later. On the worker's loop. */
+/** RETRIEVE and NOTIFY of a <pollingChannelURI> (TS-0004 7.4.22), after the existence check: on
+ * success the operation is finished by bst_cse_finish(), now or later. On the worker's loop. */
 bst_result bst_cse_polling_uri(struct bst_cse_op *op);

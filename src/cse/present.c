@@ -1,4 +1,5 @@
-/* Representations: columns and stored attributes become the JSON of an answer (TS-0004 8.4, 7.5.2). */
+/* Representations: columns and stored attributes become the JSON of an answer (TS-0004 8.4, 7.5.2).
+ */
 #include "cse/cse_priv.h"
 
 static void add_time(struct bst_buf *out, const char *name, int64_t us)
@@ -158,7 +159,8 @@ static bst_result members_of(struct bst_cse_op *op, struct bst_cse_res *res,
     return BST_OK;
 }
 
-static void put_member(struct bst_buf *out, size_t *count, struct bst_view name, struct bst_view text)
+static void put_member(struct bst_buf *out, size_t *count, struct bst_view name,
+                       struct bst_view text)
 {
     if ((*count)++) {
         bst_buf_addc(out, ',');
@@ -168,16 +170,18 @@ static void put_member(struct bst_buf *out, size_t *count, struct bst_view name,
     bst_buf_addv(out, text);
 }
 
-/* [TS-0004 7.3.3.12] what was added, changed or deleted beyond the request, or came out otherwise than
- * asked for; deleted attributes as null. */
-static void collect_modified(const struct bst_cse_members *before, const struct bst_cse_members *after,
-                             const struct bst_cse_members *given, struct bst_buf *out, size_t *count)
+/* [TS-0004 7.3.3.12] what was added, changed or deleted beyond the request, or came out otherwise
+ * than asked for; deleted attributes as null. */
+static void collect_modified(const struct bst_cse_members *before,
+                             const struct bst_cse_members *after,
+                             const struct bst_cse_members *given, struct bst_buf *out,
+                             size_t *count)
 {
     for (size_t i = 0; i < after->n; i++) {
         const struct bst_cse_member *m = &after->v[i];
         bool asked = bst_cse_members_find(given, m->name) != NULL;
-        bool unchanged = asked ? same_text(given, m->name, m->text)
-                               : same_text(before, m->name, m->text);
+        bool unchanged =
+            asked ? same_text(given, m->name, m->text) : same_text(before, m->name, m->text);
         if (!unchanged) {
             put_member(out, count, m->name, m->text);
         }

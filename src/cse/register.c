@@ -1,6 +1,6 @@
 /* Recv-6.0.2: an AE that registers must be covered by the service subscription (TS-0004 7.3.2.7,
- * TS-0001 9.6.19, 9.6.20, 9.6.29): m2mServiceSubscriptionProfile > serviceSubscribedNode of this CSE
- * > ruleLinks > serviceSubscribedAppRule. */
+ * TS-0001 9.6.19, 9.6.20, 9.6.29): m2mServiceSubscriptionProfile > serviceSubscribedNode of this
+ * CSE > ruleLinks > serviceSubscribedAppRule. */
 #include "cse/cse_priv.h"
 
 #define RULES_MAX 256
@@ -23,7 +23,8 @@ static bst_result texts(struct bst_cse_op *op, struct bst_cse_res *res, const ch
     }
     struct bst_view *items = bst_arena_alloc(op->arena, yyjson_arr_size(array) * sizeof *items);
     BST_ENSURE(items, BST_E_NOMEM);
-    yyjson_arr_foreach(array, index, count, entry) {
+    yyjson_arr_foreach(array, index, count, entry)
+    {
         items[index] = bst_json_view(entry);
     }
     *ret = (struct bst_text_list){items, yyjson_arr_size(array)};
@@ -62,7 +63,8 @@ static bst_result add_node(struct bst_cse_op *op, struct bst_cse_res *node, stru
     }
     rules->sub.has_node = true;
     BST_TRY(bst_cse_attr(op, node, "rlk", &links));
-    yyjson_arr_foreach(links, index, count, link) {
+    yyjson_arr_foreach(links, index, count, link)
+    {
         BST_TRY(add_rule(op, bst_json_view(link), rules));
     }
     return BST_OK;
@@ -112,10 +114,12 @@ bst_result bst_cse_check_subscription(struct bst_cse_op *op)
     bst_cse_registration(op, &registration);
     if (op->who.id.len && (op->who.id.kind == BST_ENTITY_CSE ||
                            bst_view_eq(bst_entity_last(&op->who.id), op->cse->base_ri))) {
-        /* [TS-0004 7.4.5.2.1, 7.3.2.1] a CSE registers no AE, and speaks within an association only */
+        /* [TS-0004 7.4.5.2.1, 7.3.2.1] a CSE registers no AE, and speaks within an association only
+         */
         BST_FAIL(BST_E_ASSOCIATION_REQUIRED, "From names a CSE: an AE registers itself");
     }
-    if (op->req->release >= BST_RELEASE_4 && registration.app_id.len && registration.app_id.ptr[0] == 'r') {
+    if (op->req->release >= BST_RELEASE_4 && registration.app_id.len &&
+        registration.app_id.ptr[0] == 'r') {
         BST_FAIL(BST_E_VALUE, "App-ID (api) starts with R or N from Release 4 on");
     }
     if (!op->cse->config.check_subscription) {

@@ -1,5 +1,5 @@
-/* Group Request Identifiers seen lately, per target (TS-0004 7.3.3.2). In memory: they live no longer
- * than the requests they guard against. */
+/* Group Request Identifiers seen lately, per target (TS-0004 7.3.3.2). In memory: they live no
+ * longer than the requests they guard against. */
 #include "cse/cse_priv.h"
 
 #include "sys/clock.h"

@@ -22,7 +22,8 @@ static bst_result check_times(struct bst_cse_op *op)
     }
     if ((req->rqet.text.ptr && req->oet.us > req->rqet.us) ||
         (req->rset.text.ptr && req->oet.us > req->rset.us)) {
-        BST_FAIL(BST_E_VALUE, "Operation Execution Time (oet) lies behind the expiration of the request");
+        BST_FAIL(BST_E_VALUE,
+                 "Operation Execution Time (oet) lies behind the expiration of the request");
     }
     return BST_OK;
 }
@@ -32,7 +33,8 @@ static bst_result check_release(const struct bst_m2m_request *req)
     bool ours = req->release == BST_RELEASE_2A || req->release == BST_RELEASE_3 ||
                 req->release == BST_RELEASE_4;
     if (req->rvi.ptr && !ours) {
-        BST_FAIL(BST_E_VERSION, "release %.*s is not among supportedReleaseVersions (srv): 2a, 3, 4",
+        BST_FAIL(BST_E_VERSION,
+                 "release %.*s is not among supportedReleaseVersions (srv): 2a, 3, 4",
                  BST_VIEW_ARGS(req->rvi));
     }
     return BST_OK;
@@ -41,8 +43,8 @@ static bst_result check_release(const struct bst_m2m_request *req)
 /* [7.3.2.1] parameters that this CSE does not support */
 static bst_result check_supported(const struct bst_m2m_request *req)
 {
-    static const uint64_t semantic = BST_FC_BIT(BST_FC_SMF) | BST_FC_BIT(BST_FC_CFS) |
-                                     BST_FC_BIT(BST_FC_CFQ);
+    static const uint64_t semantic =
+        BST_FC_BIT(BST_FC_SMF) | BST_FC_BIT(BST_FC_CFS) | BST_FC_BIT(BST_FC_CFQ);
     if (req->tkns.n || req->tids.n || req->ltids.n) {
         BST_FAIL(BST_E_NOT_IMPLEMENTED, "tokens (tkns, tids, ltids) are not supported");
     }
@@ -145,7 +147,8 @@ static bst_result check_hosting(struct bst_cse_op *op)
     if (bst_cse_is_registration(op)) {
         BST_FAIL(BST_E_SYNTAX, "an AE registers at its own CSE: To names another one");
     }
-    BST_FAIL(BST_E_NOT_FOUND, "%.*s is hosted elsewhere, and no CSE is registered here to forward to",
+    BST_FAIL(BST_E_NOT_FOUND,
+             "%.*s is hosted elsewhere, and no CSE is registered here to forward to",
              BST_VIEW_ARGS(op->req->to));
 }
 
@@ -179,8 +182,8 @@ static bst_result missing(struct bst_cse_op *op)
         BST_TRY(bst_cse_access(op, container, &need, &asks));
     }
     if (asks) {
-        BST_TRY(bst_cse_event_add(op, BST_CSE_EVENT_MISSING_CHILD, container,
-                                  (struct bst_view){0}, (struct bst_view){0}));
+        BST_TRY(bst_cse_event_add(op, BST_CSE_EVENT_MISSING_CHILD, container, (struct bst_view){0},
+                                  (struct bst_view){0}));
     }
     BST_FAIL(BST_E_NOT_FOUND, container ? "%.*s: the container is empty" : "there is no %.*s here",
              BST_VIEW_ARGS(op->req->to));
@@ -206,8 +209,8 @@ static bool is_conditional(const struct bst_cse_op *op)
     return fc->fu == BST_FU_CONDITIONAL || (fc->present & own) != 0;
 }
 
-/* Checked once the originator is known to have access: whether an attribute has a value is nothing to
- * tell the others. To those who have, the answer is that of 7.3.3.1. */
+/* Checked once the originator is known to have access: whether an attribute has a value is nothing
+ * to tell the others. To those who have, the answer is that of 7.3.3.1. */
 static bst_result check_condition(struct bst_cse_op *op)
 {
     bool match = true;
@@ -327,8 +330,8 @@ static bst_result perform(struct bst_cse_op *op)
 
 bst_result bst_cse_steps(struct bst_cse_op *op)
 {
-    BST_TRY(check_validity(op));      /* Recv-1.0 */
-    if (bst_cse_wants_later(op)) {    /* Recv-2.0 */
+    BST_TRY(check_validity(op));   /* Recv-1.0 */
+    if (bst_cse_wants_later(op)) { /* Recv-2.0 */
         op->hand_over = op->later = true;
         return BST_OK;
     }
@@ -341,7 +344,8 @@ bst_result bst_cse_steps(struct bst_cse_op *op)
     BST_TRY(check_existence(op));     /* Recv-6.2 */
     BST_TRY(check_group_request(op)); /* Recv-6.2.1 */
     if (op->target.virt == BST_VIRT_FANOUT || op->target.virt == BST_VIRT_POLLING_URI) {
-        op->hand_over = true; /* members answer, each through these steps; mailboxes have their own */
+        op->hand_over =
+            true; /* members answer, each through these steps; mailboxes have their own */
         return BST_OK;
     }
     BST_TRY(check_operation(op));

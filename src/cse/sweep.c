@@ -1,4 +1,5 @@
-/* Expiry (TS-0001 9.6.1.3.2): what has expired goes like after a DELETE, events and counters included. */
+/* Expiry (TS-0001 9.6.1.3.2): what has expired goes like after a DELETE, events and counters
+ * included. */
 #include "cse/cse_priv.h"
 
 #include "obs/log.h"
@@ -103,7 +104,8 @@ static void done(struct bst_store_job *job, bst_result result)
     }
 }
 
-void bst_cse_sweep(struct bst_cse_worker *worker, void (*tell)(void *ctx, unsigned removed), void *ctx)
+void bst_cse_sweep(struct bst_cse_worker *worker, void (*tell)(void *ctx, unsigned removed),
+                   void *ctx)
 {
     struct sweep *sweep = bst_alloc(sizeof *sweep);
     if (!sweep) {

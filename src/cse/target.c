@@ -1,13 +1,16 @@
-/* From addresses to resources: all forms of TS-0001 7.2 and 9.3.1, virtual children, parents, paths.
+/* From addresses to resources: all forms of TS-0001 7.2 and 9.3.1, virtual children, parents,
+ * paths.
  *
- * A structured address is walked from the CSEBase by name, an unstructured one is an alias or a store
- * id under the key of the CSE. Nothing is cached between operations: each sees its own snapshot. */
+ * A structured address is walked from the CSEBase by name, an unstructured one is an alias or a
+ * store id under the key of the CSE. Nothing is cached between operations: each sees its own
+ * snapshot. */
 #include "cse/cse_priv.h"
 
 /* Rows of the types with specializations begin with this member, which no answer shows. */
 #define PRIVATE_HEAD "\"_root\":\""
 
-static const struct bst_m2m_type *type_of_row(const struct bst_row *row, struct bst_view *ret_stored)
+static const struct bst_m2m_type *type_of_row(const struct bst_row *row,
+                                              struct bst_view *ret_stored)
 {
     *ret_stored = row->body;
     if (!bst_view_starts(row->body, BST_VIEW(PRIVATE_HEAD))) {
@@ -49,8 +52,8 @@ static bst_result set_ri(struct bst_cse_op *op, struct bst_cse_res *res)
     return BST_OK;
 }
 
-bst_result bst_cse_res_new(struct bst_cse_op *op, const struct bst_row *row, struct bst_cse_res *parent,
-                           struct bst_cse_res **ret)
+bst_result bst_cse_res_new(struct bst_cse_op *op, const struct bst_row *row,
+                           struct bst_cse_res *parent, struct bst_cse_res **ret)
 {
     struct bst_cse_res *res = bst_arena_alloc(op->arena, sizeof *res);
     BST_ENSURE(res, BST_E_NOMEM);
@@ -212,7 +215,8 @@ static bst_result base(struct bst_cse_op *op, struct bst_cse_res **ret)
     return BST_OK;
 }
 
-static bst_result by_unstructured(struct bst_cse_op *op, struct bst_view ri, struct bst_cse_res **ret)
+static bst_result by_unstructured(struct bst_cse_op *op, struct bst_view ri,
+                                  struct bst_cse_res **ret)
 {
     struct bst_row row = {0};
     int64_t id;
@@ -265,8 +269,8 @@ static bst_result enter_virtual(struct bst_cse_op *op, struct bst_cse_res *res, 
     return bst_cse_instance(op, res, ret->virt == BST_VIRT_LATEST, &ret->res);
 }
 
-static bst_result walk(struct bst_cse_op *op, struct bst_cse_res *from, size_t segment,
-                       bool names, struct bst_cse_target *ret)
+static bst_result walk(struct bst_cse_op *op, struct bst_cse_res *from, size_t segment, bool names,
+                       struct bst_cse_target *ret)
 {
     const struct bst_m2m_address *a = &ret->address;
     struct bst_cse_res *at = from;
@@ -312,7 +316,8 @@ static bst_result walk_structured(struct bst_cse_op *op, struct bst_cse_target *
     return BST_OK;
 }
 
-bst_result bst_cse_target_find(struct bst_cse_op *op, struct bst_view to, struct bst_cse_target *ret)
+bst_result bst_cse_target_find(struct bst_cse_op *op, struct bst_view to,
+                               struct bst_cse_target *ret)
 {
     *ret = (struct bst_cse_target){0};
     BST_TRY(bst_m2m_address_parse(to, &ret->address));

@@ -1,9 +1,10 @@
 /* Result Content 4, 5, 6 and 8: what is below a resource, nested or as references (TS-0001 8.1.2,
  * TS-0004 7.5.2, 8.4).
  *
- * limit counts resources, offset counts direct children, and a direct child comes with everything that
- * is to be shown below it or not at all. A match whose parents are not matches themselves hangs on its
- * nearest ancestor that is shown: parents come before their children, and nothing unasked is shown. */
+ * limit counts resources, offset counts direct children, and a direct child comes with everything
+ * that is to be shown below it or not at all. A match whose parents are not matches themselves
+ * hangs on its nearest ancestor that is shown: parents come before their children, and nothing
+ * unasked is shown. */
 #include "cse/cse_priv.h"
 
 struct node {
@@ -17,8 +18,8 @@ struct tree {
     struct node top;
     struct bst_buf refs;
     bool nested, references;
-    size_t kept, n_refs;     /* resources and references kept so far */
-    size_t branch;           /* resources in the direct child at hand */
+    size_t kept, n_refs;                 /* resources and references kept so far */
+    size_t branch;                       /* resources in the direct child at hand */
     size_t branch_refs, branch_refs_len; /* references before it, to fall back to */
     struct node **branch_tail;
     int64_t offset, limit, direct; /* direct: 1-based number of the child at hand */
@@ -52,8 +53,8 @@ static bst_result add_node(struct bst_cse_walk *walk, struct bst_cse_res *res, s
     return BST_OK;
 }
 
-bst_result bst_cse_put_reference(struct bst_cse_op *op, struct bst_cse_res *res, struct bst_buf *out,
-                                 bool first)
+bst_result bst_cse_put_reference(struct bst_cse_op *op, struct bst_cse_res *res,
+                                 struct bst_buf *out, bool first)
 {
     struct bst_view address;
     BST_TRY(bst_cse_address(op, res, &address));
@@ -208,10 +209,11 @@ static bst_result put_members(struct bst_cse_op *op, struct bst_cse_res *res, bo
 
 static bst_result put(struct bst_cse_op *op, struct bst_cse_res *res, struct tree *tree)
 {
-    bool attributes = op->rcn == BST_RCN_ATTRIBUTES_CHILDREN ||
-                      op->rcn == BST_RCN_ATTRIBUTES_CHILD_REFS;
+    bool attributes =
+        op->rcn == BST_RCN_ATTRIBUTES_CHILDREN || op->rcn == BST_RCN_ATTRIBUTES_CHILD_REFS;
     if (op->rcn == BST_RCN_CHILD_REFS) {
-        /* TS-0004 7.5.2 leaves open which root a plain retrieve has here: the list of references. */
+        /* TS-0004 7.5.2 leaves open which root a plain retrieve has here: the list of references.
+         */
         bst_buf_adds(&op->out, "{\"m2m:rrl\":{\"rrf\":[");
         bst_buf_addv(&op->out, bst_buf_view(&tree->refs));
         bst_buf_adds(&op->out, "]}}");

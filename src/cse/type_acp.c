@@ -1,4 +1,5 @@
-/* <accessControlPolicy> (TS-0004 7.4.2): checked by compiling it, in force when the answer is out. */
+/* <accessControlPolicy> (TS-0004 7.4.2): checked by compiling it, in force when the answer is out.
+ */
 #include "cse/cse_priv.h"
 
 static bst_result check_rules(struct bst_cse_op *op, struct bst_view text, bool self)
@@ -24,7 +25,8 @@ static bst_result check(struct bst_cse_op *op, struct bst_cse_draft *draft)
     return check_rules(op, pvs->text, true);
 }
 
-static bst_result changed(struct bst_cse_op *op, struct bst_cse_draft *draft, struct bst_cse_res *res)
+static bst_result changed(struct bst_cse_op *op, struct bst_cse_draft *draft,
+                          struct bst_cse_res *res)
 {
     (void)draft;
     (void)res;

@@ -4,7 +4,8 @@
 
 #include "crypto/rand.h"
 
-/* The administrator's name has rights before any AE bears it: only who proves it may register it. */
+/* The administrator's name has rights before any AE bears it: only who proves it may register it.
+ */
 static bool is_reserved(struct bst_cse_op *op, struct bst_view stem)
 {
     const struct bst_association *assoc = op->call->assoc;
@@ -82,7 +83,8 @@ static bool has_credential(const struct bst_association *assoc)
     return assoc && assoc->proved && assoc->cred_id[0];
 }
 
-static bst_result created(struct bst_cse_op *op, struct bst_cse_draft *draft, struct bst_cse_res *res)
+static bst_result created(struct bst_cse_op *op, struct bst_cse_draft *draft,
+                          struct bst_cse_res *res)
 {
     const struct bst_cse_config *config = &op->cse->config;
     (void)draft;

@@ -1,5 +1,5 @@
-/* <CSEBase> (TS-0004 7.4.3): what it says about this CSE is computed, never stored, so that it follows
- * the configuration; only its policies and labels are rows of the store. */
+/* <CSEBase> (TS-0004 7.4.3): what it says about this CSE is computed, never stored, so that it
+ * follows the configuration; only its policies and labels are rows of the store. */
 #include "cse/cse_priv.h"
 
 /* In ascending order, whatever the order of the table. */
@@ -38,7 +38,8 @@ static void present(struct bst_cse_op *op, const struct bst_cse_res *res, struct
     add_supported(out);
     add_poa(op->cse, out);
     if (op->req->release >= BST_RELEASE_4) {
-        char now[BST_M2M_TIME_LEN + 1]; /* currentTime, TS-0001 9.6.3; TS-0004 has it from Release 4 */
+        char now[BST_M2M_TIME_LEN +
+                 1]; /* currentTime, TS-0001 9.6.3; TS-0004 has it from Release 4 */
         bst_m2m_time_format(op->now_us, now);
         bst_buf_addf(out, ",\"ctm\":\"%s\"", now);
     }

@@ -8,8 +8,8 @@ static void present(struct bst_cse_op *op, const struct bst_cse_res *res, struct
     bst_buf_addi(out, res->row.cbs);
 }
 
-/* [TS-0004 7.4.7.2.1] the size in bytes of the content attribute: of the text itself, without quotes
- * and escapes; of other JSON, of its serialization. */
+/* [TS-0004 7.4.7.2.1] the size in bytes of the content attribute: of the text itself, without
+ * quotes and escapes; of other JSON, of its serialization. */
 static bst_result content_size(const struct bst_cse_draft *draft, int64_t *ret)
 {
     yyjson_val *con = bst_json_get(draft->given, "con");
@@ -28,11 +28,13 @@ static bst_result check_size(struct bst_cse_op *op, struct bst_cse_res *containe
     BST_TRY(bst_cse_number(op, container, "mbs", -1, &mbs));
     BST_TRY(bst_cse_number(op, container, "mni", -1, &mni));
     if (mbs >= 0 && size > mbs) {
-        BST_FAIL(BST_E_NOT_ACCEPTABLE, "content (con) has %lld bytes, the container takes %lld (mbs)",
-                 (long long)size, (long long)mbs);
+        BST_FAIL(BST_E_NOT_ACCEPTABLE,
+                 "content (con) has %lld bytes, the container takes %lld (mbs)", (long long)size,
+                 (long long)mbs);
     }
     if (mni == 0) {
-        BST_FAIL(BST_E_NOT_ACCEPTABLE, "the container keeps no instances: maxNrOfInstances (mni) is 0");
+        BST_FAIL(BST_E_NOT_ACCEPTABLE,
+                 "the container keeps no instances: maxNrOfInstances (mni) is 0");
     }
     return BST_OK;
 }

@@ -1,8 +1,8 @@
 /* <container> (TS-0004 7.4.6, TS-0001 9.6.6): its limits, and what giving way to them means.
  *
- * currentNrOfInstances and currentByteSize are columns whose values the writer holds in memory; they
- * always equal what is there. A limit that is lowered far takes its instances in slices, so that the
- * other writers of the store wait for a slice and never for the whole (purge.c). */
+ * currentNrOfInstances and currentByteSize are columns whose values the writer holds in memory;
+ * they always equal what is there. A limit that is lowered far takes its instances in slices, so
+ * that the other writers of the store wait for a slice and never for the whole (purge.c). */
 #include "cse/cse_priv.h"
 
 /* Instances that one request removes at most before the rest goes to the background. */
@@ -17,7 +17,8 @@ static void present(struct bst_cse_op *op, const struct bst_cse_res *res, struct
     bst_buf_addi(out, res->row.cbs);
 }
 
-static bool over(const struct bst_counters *c, int64_t mni, int64_t mbs, int64_t count, int64_t bytes)
+static bool over(const struct bst_counters *c, int64_t mni, int64_t mbs, int64_t count,
+                 int64_t bytes)
 {
     return c->cni > 0 && ((mni >= 0 && c->cni + count > mni) || (mbs >= 0 && c->cbs + bytes > mbs));
 }
@@ -69,7 +70,8 @@ static bst_result reopens(struct bst_cse_op *op, struct bst_cse_draft *draft, bo
     return BST_OK;
 }
 
-static bst_result empty(struct bst_cse_op *op, struct bst_cse_res *res, struct bst_counters *counters)
+static bst_result empty(struct bst_cse_op *op, struct bst_cse_res *res,
+                        struct bst_counters *counters)
 {
     struct bst_row last;
     bool dropped = true;
@@ -83,7 +85,8 @@ static bst_result empty(struct bst_cse_op *op, struct bst_cse_res *res, struct b
     return BST_OK;
 }
 
-static bst_result updated(struct bst_cse_op *op, struct bst_cse_draft *draft, struct bst_cse_res *res)
+static bst_result updated(struct bst_cse_op *op, struct bst_cse_draft *draft,
+                          struct bst_cse_res *res)
 {
     bool reopened;
     struct bst_counters counters;

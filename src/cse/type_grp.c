@@ -21,10 +21,10 @@ static bst_result specialization_fits(struct bst_cse_op *op, struct bst_cse_res 
 {
     yyjson_val *definition;
     BST_TRY(bst_cse_attr(op, res, res->row.ty == 28 ? "cnd" : "mgd", &definition));
-    struct bst_view text = yyjson_is_str(definition)
-                               ? bst_json_view(definition)
-                               : bst_arena_printf(op->arena, "%lld",
-                                                  (long long)yyjson_get_sint(definition));
+    struct bst_view text =
+        yyjson_is_str(definition)
+            ? bst_json_view(definition)
+            : bst_arena_printf(op->arena, "%lld", (long long)yyjson_get_sint(definition));
     *ret = bst_view_eq(text, wanted);
     return BST_OK;
 }
@@ -45,9 +45,8 @@ static bst_result judge(struct bst_cse_op *op, struct bst_view member, const str
         BST_TRY(bst_cse_number(op, target.res, "mt", MEMBER_MIXED, &type));
         *ret = fits(type == wish->type);
     } else if (target.virt == BST_VIRT_LATEST || target.virt == BST_VIRT_OLDEST) {
-        *ret = fits(target.container && wish->type == (target.virt == BST_VIRT_LATEST
-                                                           ? MEMBER_LATEST
-                                                           : MEMBER_OLDEST));
+        *ret = fits(target.container &&
+                    wish->type == (target.virt == BST_VIRT_LATEST ? MEMBER_LATEST : MEMBER_OLDEST));
     } else if (target.virt == BST_VIRT_NONE && target.res) {
         bool fit = target.res->row.ty == wish->type;
         if (fit && wish->specialization.len) {
@@ -72,7 +71,8 @@ static bst_result without_doubles(struct bst_cse_op *op, yyjson_val *mid, struct
     bst_result r = BST_OK;
     ret->v = bst_arena_alloc(op->arena, (yyjson_arr_size(mid) + 1) * sizeof *ret->v);
     BST_ENSURE(ret->v, BST_E_NOMEM);
-    yyjson_arr_foreach(mid, index, count, entry) {
+    yyjson_arr_foreach(mid, index, count, entry)
+    {
         struct bst_view id = bst_json_view(entry);
         if (!bst_failed(r) && !bst_map_get(&seen, id)) {
             r = bst_map_set(&seen, id, ret, NULL);
@@ -168,8 +168,8 @@ static bst_result validate(struct bst_cse_op *op, struct bst_cse_draft *draft)
     BST_TRY(number_of(draft, "mt", MEMBER_MIXED, &wish.type));
     BST_TRY(number_of(draft, "csy", ABANDON_MEMBER, &strategy));
     if (spec) {
-        wish.specialization = yyjson_is_str(spec) ? bst_json_view(spec)
-                                                  : bst_json_text(op->arena, spec);
+        wish.specialization =
+            yyjson_is_str(spec) ? bst_json_view(spec) : bst_json_text(op->arena, spec);
     }
     BST_TRY(check_types(op, &members, &wish, strategy, &validated));
     set_members(draft, &members);

@@ -1,5 +1,5 @@
-/* <pollingChannel> and its <pollingChannelURI> (TS-0004 7.4.21, 7.4.22): a mailbox that only its owner
- * opens. The requests that wait in it are the notifier's. */
+/* <pollingChannel> and its <pollingChannelURI> (TS-0004 7.4.21, 7.4.22): a mailbox that only its
+ * owner opens. The requests that wait in it are the notifier's. */
 #include "cse/notify.h"
 
 /* [7.4.21.2] the originator must be the AE that the channel belongs to, whatever policies say. */
@@ -87,7 +87,8 @@ static bst_result start_poll(struct bst_cse_op *op, struct bst_notifier *notifie
     return BST_OK;
 }
 
-/* [7.4.22.2.5] the answer to a request that was polled comes as a NOTIFY with a response primitive. */
+/* [7.4.22.2.5] the answer to a request that was polled comes as a NOTIFY with a response primitive.
+ */
 static bst_result take_answer(struct bst_cse_op *op, struct bst_notifier *notifier)
 {
     yyjson_val *rsp = bst_json_get(op->req->pc, "m2m:rsp");

@@ -9,7 +9,8 @@ static bst_result create(struct bst_cse_op *op, struct bst_cse_draft *draft)
     if (!op->call->own) {
         BST_FAIL(BST_E_OPERATION, "a <request> is made by the CSE, not by a request");
     }
-    BST_TRY(bst_entity_parse(&op->cse->self, bst_json_view(bst_json_get(draft->given, "org")), &id));
+    BST_TRY(
+        bst_entity_parse(&op->cse->self, bst_json_view(bst_json_get(draft->given, "org")), &id));
     draft->creator = bst_arena_view(op->arena, bst_entity_abs(&id));
     BST_ENSURE(draft->creator.ptr, BST_E_NOMEM);
     return BST_OK;

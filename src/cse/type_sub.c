@@ -24,7 +24,8 @@ static bst_result check_supported(yyjson_val *attrs, const struct bst_cse_sub *s
     static const char *const later_criteria[] = {"om", "md"};
     for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
         if (bst_json_get(attrs, later[i])) {
-            BST_FAIL(BST_E_NOT_IMPLEMENTED, "attribute %s of a subscription is not supported", later[i]);
+            BST_FAIL(BST_E_NOT_IMPLEMENTED, "attribute %s of a subscription is not supported",
+                     later[i]);
         }
     }
     for (size_t i = 0; i < sizeof later_criteria / sizeof later_criteria[0]; i++) {
@@ -43,7 +44,8 @@ static bst_result check_content_type(const struct bst_cse_sub *sub)
     for (size_t i = 0; i < sizeof contents / sizeof contents[0]; i++) {
         if (contents[i].nct == sub->nct) {
             if (sub->net & ~contents[i].nets) {
-                BST_FAIL(BST_E_VALUE, "nct %d does not go with every event type of enc/net", sub->nct);
+                BST_FAIL(BST_E_VALUE, "nct %d does not go with every event type of enc/net",
+                         sub->nct);
             }
             return BST_OK;
         }
@@ -59,8 +61,10 @@ static bst_result check_criteria(const struct bst_cse_draft *draft, const struct
                      draft->parent->type->name);
         }
     }
-    if ((sub->net & BST_NET_BIT(BST_CSE_EVENT_MISSING_CHILD)) && draft->parent->row.ty != BST_TY_CNT) {
-        BST_FAIL(BST_E_VALUE, "enc/net 5 is for containers, not for a %s", draft->parent->type->name);
+    if ((sub->net & BST_NET_BIT(BST_CSE_EVENT_MISSING_CHILD)) &&
+        draft->parent->row.ty != BST_TY_CNT) {
+        BST_FAIL(BST_E_VALUE, "enc/net 5 is for containers, not for a %s",
+                 draft->parent->type->name);
     }
     return BST_OK;
 }
@@ -125,8 +129,8 @@ static bst_result targets_to_ask(struct bst_cse_op *op, const struct bst_m2m_vie
     return BST_OK;
 }
 
-static bst_result read_draft(struct bst_cse_op *op, struct bst_cse_draft *draft, yyjson_val **ret_attrs,
-                             struct bst_cse_sub **ret)
+static bst_result read_draft(struct bst_cse_op *op, struct bst_cse_draft *draft,
+                             yyjson_val **ret_attrs, struct bst_cse_sub **ret)
 {
     struct bst_view joined;
     BST_TRY(bst_cse_members_join(&draft->members, &joined));
@@ -137,7 +141,8 @@ static bst_result read_draft(struct bst_cse_op *op, struct bst_cse_draft *draft,
     return bst_cse_sub_read(op->arena, *ret_attrs, *ret);
 }
 
-/* The address that the targets are told. A resource that gets its name later has only its place yet. */
+/* The address that the targets are told. A resource that gets its name later has only its place
+ * yet. */
 static bst_result settle_address(struct bst_cse_op *op, struct bst_cse_draft *draft,
                                  struct bst_cse_sub *sub)
 {
@@ -150,7 +155,8 @@ static bst_result settle_address(struct bst_cse_op *op, struct bst_cse_draft *dr
 }
 
 /* Stop here, roll back, ask the targets, and come again. */
-static bst_result ask_first(struct bst_cse_op *op, struct bst_cse_draft *draft, struct bst_cse_sub *sub)
+static bst_result ask_first(struct bst_cse_op *op, struct bst_cse_draft *draft,
+                            struct bst_cse_sub *sub)
 {
     if (op->verified || sub->unasked.n == 0 || op->call->own) {
         return BST_OK;

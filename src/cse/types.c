@@ -1,20 +1,21 @@
 /* The resource types that this CSE supports, and who governs each (TS-0001 9.6.1.3.2).
  *
  * A type that needs no procedure of its own has its line here and nothing else; the others have a
- * file of their own, type_<name>.c. supportedResourceType of the CSEBase is read from this table. */
+ * file of their own, type_<name>.c. supportedResourceType of the CSEBase is read from this table.
+ */
 #include "cse/cse_priv.h"
 
 static const struct bst_cse_type plain[] = {
     {.ty = BST_TY_MSSP, .governor = BST_GOVERN_ACPI},
     {.ty = BST_TY_ASAR, .governor = BST_GOVERN_ACPI},
     {.ty = BST_TY_NOD, .governor = BST_GOVERN_ACPI},
-    {.ty = 13, .governor = BST_GOVERN_ACPI}, /* mgmtObj: the data; no management protocol behind it */
+    {.ty = 13,
+     .governor = BST_GOVERN_ACPI}, /* mgmtObj: the data; no management protocol behind it */
 };
 
 static const struct bst_cse_type *const special[] = {
-    &bst_cse_type_acp, &bst_cse_type_ae,  &bst_cse_type_cnt,  &bst_cse_type_cin,
-    &bst_cse_type_cb,  &bst_cse_type_grp, &bst_cse_type_svsn, &bst_cse_type_sub,
-    &bst_cse_type_pch, &bst_cse_type_req,
+    &bst_cse_type_acp, &bst_cse_type_ae,   &bst_cse_type_cnt, &bst_cse_type_cin, &bst_cse_type_cb,
+    &bst_cse_type_grp, &bst_cse_type_svsn, &bst_cse_type_sub, &bst_cse_type_pch, &bst_cse_type_req,
 };
 
 #define N_SPECIAL (sizeof special / sizeof special[0])

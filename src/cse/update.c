@@ -16,7 +16,8 @@ static bst_result check_content(struct bst_cse_op *op, struct bst_cse_res *old)
     }
     /* [1:9.6.1.3.2] acpi is changed by a request of its own. */
     if (bst_json_get(content->members, "acpi") && yyjson_obj_size(content->members) > 1) {
-        BST_FAIL(BST_E_VALUE, "accessControlPolicyIDs (acpi) must be the only attribute of an UPDATE");
+        BST_FAIL(BST_E_VALUE,
+                 "accessControlPolicyIDs (acpi) must be the only attribute of an UPDATE");
     }
     return BST_OK;
 }
@@ -37,7 +38,8 @@ static bst_result check_children(struct bst_cse_op *op, const struct bst_cse_dra
     bst_cursor_clear(&cursor);
     BST_TRY(r);
     if (later) {
-        BST_FAIL(BST_E_VALUE, "expirationTime (et) lies before that of a child: shorten that first");
+        BST_FAIL(BST_E_VALUE,
+                 "expirationTime (et) lies before that of a child: shorten that first");
     }
     return BST_OK;
 }
@@ -104,7 +106,8 @@ static bst_result begin_draft(struct bst_cse_op *op, struct bst_cse_res *old,
     return merge(op, draft);
 }
 
-static bst_result store(struct bst_cse_op *op, struct bst_cse_draft *draft, struct bst_cse_res **ret)
+static bst_result store(struct bst_cse_op *op, struct bst_cse_draft *draft,
+                        struct bst_cse_res **ret)
 {
     struct bst_row *row = &draft->row;
     row->lt = op->now_us;

@@ -1,5 +1,5 @@
-/* Operation Execution Time (TS-0001 8.1.2): an operation waits on its worker's loop, bounded in number,
- * and takes all steps anew when the time has come. */
+/* Operation Execution Time (TS-0001 8.1.2): an operation waits on its worker's loop, bounded in
+ * number, and takes all steps anew when the time has come. */
 #include "cse/cse_priv.h"
 
 #define WAITS_MAX 1000
@@ -29,7 +29,8 @@ bst_result bst_cse_wait(struct bst_cse_op *op)
 {
     struct bst_cse_worker *worker = op->worker;
     if (worker->n_waits >= WAITS_MAX) {
-        BST_FAIL(BST_E_BUSY, "%u requests wait for their Operation Execution Time already", WAITS_MAX);
+        BST_FAIL(BST_E_BUSY, "%u requests wait for their Operation Execution Time already",
+                 WAITS_MAX);
     }
     struct wait *wait = bst_alloc(sizeof *wait);
     BST_ENSURE(wait, BST_E_NOMEM);

@@ -261,9 +261,8 @@ static bst_result use_begin(struct bst_se *se, bst_key key, uint32_t needed, con
 
 /* ---- making keys ---- */
 
-static const uint32_t symmetric_uses =
-    BST_KEY_USE_MAC | BST_KEY_USE_DERIVE | BST_KEY_USE_SEAL | BST_KEY_USE_PSK | BST_KEY_USE_WRAP |
-    BST_KEY_USE_ROUTINE;
+static const uint32_t symmetric_uses = BST_KEY_USE_MAC | BST_KEY_USE_DERIVE | BST_KEY_USE_SEAL |
+                                       BST_KEY_USE_PSK | BST_KEY_USE_WRAP | BST_KEY_USE_ROUTINE;
 
 static uint32_t possible_uses(enum bst_key_type type)
 {
@@ -660,9 +659,8 @@ bst_result bst_se_agree(struct bst_se *se, bst_key key, struct bst_view point, s
 {
     struct use use = {0};
     BST_TRY(use_begin(se, key, BST_KEY_USE_AGREE, "agree", &use));
-    return use_end(&use, use.core->backend->ops->agree
-                             ? BACKEND(use, agree), point, info, len, ret)
-                             : bst_error(BST_E_NOT_IMPLEMENTED));
+    return use_end(&use, use.core->backend->ops->agree ? BACKEND(use, agree), point, info, len, ret)
+                   : bst_error(BST_E_NOT_IMPLEMENTED));
 }
 
 bst_result bst_se_run(struct bst_se *se, bst_key key, const struct bst_se_routine *routine,
@@ -671,7 +669,7 @@ bst_result bst_se_run(struct bst_se *se, bst_key key, const struct bst_se_routin
     struct use use = {.event = {.why = routine->name}};
     BST_TRY(use_begin(se, key, BST_KEY_USE_ROUTINE, "run", &use));
     return use_end(&use, use.core->backend->ops->run ? BACKEND(use, run), routine, io)
-                                                     : bst_error(BST_E_NOT_IMPLEMENTED));
+                   : bst_error(BST_E_NOT_IMPLEMENTED));
 }
 
 bst_result bst_se_release_psk(struct bst_se *se, bst_key key, const char *why,

@@ -23,10 +23,10 @@ enum bst_key_use {
     BST_KEY_USE_MAC = 1,
     BST_KEY_USE_DERIVE = 2,
     BST_KEY_USE_SIGN = 4,
-    BST_KEY_USE_SEAL = 8,   /* AES-256-GCM */
-    BST_KEY_USE_PSK = 16,   /* may be released to a handshake */
-    BST_KEY_USE_AGREE = 32, /* ECDH: open what was encrypted to this key */
-    BST_KEY_USE_WRAP = 64,  /* may leave wrapped under another key */
+    BST_KEY_USE_SEAL = 8,      /* AES-256-GCM */
+    BST_KEY_USE_PSK = 16,      /* may be released to a handshake */
+    BST_KEY_USE_AGREE = 32,    /* ECDH: open what was encrypted to this key */
+    BST_KEY_USE_WRAP = 64,     /* may leave wrapped under another key */
     BST_KEY_USE_ROUTINE = 128, /* input of an algorithm that runs inside */
 };
 
@@ -66,9 +66,9 @@ struct bst_se_filter {
 
 /** What an environment is, and what its protection level rests on. */
 struct bst_se_about {
-    char kind[16];      /* "soft", "pkcs11" */
-    char name[160];     /* of a token: label, maker, model, serial number */
-    int level;          /* of keys made inside, 0..3 of TS-0003 6.3.1; see bst_key_attrs for each key */
+    char kind[16];  /* "soft", "pkcs11" */
+    char name[160]; /* of a token: label, maker, model, serial number */
+    int level;      /* of keys made inside, 0..3 of TS-0003 6.3.1; see bst_key_attrs for each key */
     char evidence[320]; /* one clause in words */
     char pin[128];      /* what the token says of its PIN, "" when nothing */
     char lacks[256];    /* mechanisms that it does not have, by name; "" when none is missing */
@@ -148,7 +148,8 @@ bst_result bst_se_ecies_open(struct bst_se *se, bst_key key, struct bst_view inf
 bst_result bst_se_agree(struct bst_se *se, bst_key key, struct bst_view point, struct bst_view info,
                         size_t len, struct bst_secret *ret);
 
-/** An algorithm that the environment has no operation for; it runs inside and gives results only. */
+/** An algorithm that the environment has no operation for; it runs inside and gives results only.
+ */
 struct bst_se_routine {
     const char *name; /* for filters: the reason of the call */
     /** Computes from the key's bytes, which it does not keep and does not give out. Any thread. */

@@ -586,9 +586,11 @@ static bst_result clean_up(struct run *run)
 
 static void tell(struct bst_se_selftest *test, const char *name, bst_result outcome)
 {
-    enum bst_se_verdict verdict = outcome.code == BST_E_SE_MECHANISM ? BST_SE_CANNOT
-                                  : bst_failed(outcome)              ? BST_SE_FAILED
-                                                                     : BST_SE_PASSED;
+    /* CONFIG: the address leaves it out, as se:soft without a folder does. */
+    bool cannot = outcome.code == BST_E_SE_MECHANISM || outcome.code == BST_E_CONFIG;
+    enum bst_se_verdict verdict = cannot                ? BST_SE_CANNOT
+                                  : bst_failed(outcome) ? BST_SE_FAILED
+                                                        : BST_SE_PASSED;
     char detail[512] = "";
     if (bst_failed(outcome)) {
         snprintf(detail, sizeof detail, "%s",

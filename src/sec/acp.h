@@ -51,9 +51,9 @@ struct bst_access_request {
     int64_t now_us;
     struct bst_ip ip;                    /* family 0: not known */
     const struct bst_location *location; /* NULL: no source of locations */
-    bool anywhere; /* nobody is connected now: rules hold whatever they say about the place */
-    bool authenticated;                  /* rq_authn, TS-0003 7.1.2 */
-    const struct bst_view *roles;        /* Role-IDs that were verified */
+    bool anywhere;      /* nobody is connected now: rules hold whatever they say about the place */
+    bool authenticated; /* rq_authn, TS-0003 7.1.2 */
+    const struct bst_view *roles; /* Role-IDs that were verified */
     size_t n_roles;
     /** Is the originator a member of the group? NULL: no group can be reached. */
     enum bst_membership (*group)(void *ctx, struct bst_view group_id,

@@ -79,7 +79,8 @@ static bst_result within_cse(const struct bst_originator_check *check, struct bs
     if (bst_view_eq(cse, bst_entity_abs(&self))) {
         /* Registered or not: nobody else can vouch for a name that this CSE gives, and policies may
          * know it already. */
-        return not_authenticated(check, "an AE-ID of this CSE, but the credential belongs to another");
+        return not_authenticated(check,
+                                 "an AE-ID of this CSE, but the credential belongs to another");
     }
     if (o->id.kind == BST_ENTITY_CSE && registree_cse(check, abs)) {
         return not_authenticated(check, "another CSE that is registered here");

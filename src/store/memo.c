@@ -1,6 +1,6 @@
-/* What a reader with shared views has read lately, by a key of its users. A value holds exactly as long
- * as nothing is committed, so that it equals what the same query would give; the next commit makes all
- * of them worthless, without anybody clearing them. */
+/* What a reader with shared views has read lately, by a key of its users. A value holds exactly as
+ * long as nothing is committed, so that it equals what the same query would give; the next commit
+ * makes all of them worthless, without anybody clearing them. */
 #include "store/store_priv.h"
 
 #define SLOTS 64
@@ -64,8 +64,8 @@ static char *room(struct memo_entry *e, size_t bytes)
     return e->bytes;
 }
 
-void bst_store_remember(struct bst_store_conn *conn, struct bst_view key, const struct bst_view *parts,
-                        size_t n)
+void bst_store_remember(struct bst_store_conn *conn, struct bst_view key,
+                        const struct bst_view *parts, size_t n)
 {
     struct memo_entry *e = entry_of(conn, key);
     size_t len = 0;

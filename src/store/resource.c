@@ -91,8 +91,8 @@ static struct row_key row_key(char kind, int64_t pi, int64_t ty, struct bst_view
     return key;
 }
 
-static bool recall_row(struct bst_store_conn *conn, const struct row_key *key, struct bst_arena *arena,
-                       struct bst_row *ret, bst_result *ret_result)
+static bool recall_row(struct bst_store_conn *conn, const struct row_key *key,
+                       struct bst_arena *arena, struct bst_row *ret, bst_result *ret_result)
 {
     struct bst_view value;
     if (!arena || !key->len || !bst_store_recall(conn, bst_view_of(key->bytes, key->len), &value)) {
@@ -106,8 +106,8 @@ static bool recall_row(struct bst_store_conn *conn, const struct row_key *key, s
     return true;
 }
 
-static void remember_row(struct bst_store_conn *conn, const struct row_key *key, struct bst_arena *arena,
-                         const struct bst_row *row)
+static void remember_row(struct bst_store_conn *conn, const struct row_key *key,
+                         struct bst_arena *arena, const struct bst_row *row)
 {
     if (arena && key->len && row->id) {
         const struct bst_view parts[] = {bst_view_of(row, sizeof *row), row->name, row->body};
@@ -183,8 +183,8 @@ bst_result bst_resource_find_alias(struct bst_store_conn *conn, struct bst_view 
     return read_one(conn, q, arena, ret);
 }
 
-static bst_result find_end(struct bst_store_conn *conn, const struct bst_sql *sql, char kind, int64_t pi,
-                           int32_t ty, struct bst_arena *arena, struct bst_row *ret)
+static bst_result find_end(struct bst_store_conn *conn, const struct bst_sql *sql, char kind,
+                           int64_t pi, int32_t ty, struct bst_arena *arena, struct bst_row *ret)
 {
     const struct row_key key = row_key(kind, pi, ty, (struct bst_view){NULL, 0});
     bst_auto_query *q = NULL;
@@ -273,7 +273,8 @@ bst_result bst_resource_attached(struct bst_store_conn *conn, int64_t id, bool *
     return found ? climb(conn, id, pi, ret) : BST_OK;
 }
 
-bst_result bst_resource_row_attached(struct bst_store_conn *conn, const struct bst_row *row, bool *ret)
+bst_result bst_resource_row_attached(struct bst_store_conn *conn, const struct bst_row *row,
+                                     bool *ret)
 {
     return climb(conn, row->id, row->pi, ret);
 }

@@ -50,7 +50,8 @@ bst_result bst_resource_find_oldest(struct bst_store_conn *conn, int64_t pi, int
  * path. */
 bst_result bst_resource_attached(struct bst_store_conn *conn, int64_t id, bool *ret);
 /** The same for a row that was just found. */
-bst_result bst_resource_row_attached(struct bst_store_conn *conn, const struct bst_row *row, bool *ret);
+bst_result bst_resource_row_attached(struct bst_store_conn *conn, const struct bst_row *row,
+                                     bool *ret);
 /** Any child (ty 0) or one of the type? */
 bst_result bst_resource_has_child(struct bst_store_conn *conn, int64_t pi, int32_t ty, bool *ret);
 /** Children, of the type unless 0, counting no further than `max`. */

@@ -66,11 +66,12 @@ void bst_store_close(struct bst_store **store);
 /** A reader of its own; one per thread. It sees what is committed. */
 bst_result bst_store_reader(struct bst_store *store, struct bst_store_conn **ret);
 void bst_store_reader_close(struct bst_store_conn **conn);
-/** For a reader that belongs to the thread of `loop`: views that begin in the same turn of the loop are
- * one view, unless something was committed in between. Saves most of what a short view costs. */
+/** For a reader that belongs to the thread of `loop`: views that begin in the same turn of the loop
+ * are one view, unless something was committed in between. Saves most of what a short view costs.
+ */
 void bst_store_share_views(struct bst_store_conn *reader, struct bst_loop *loop);
-/** One consistent view over several queries: it shows everything whose `done` was called before. Keep
- * it short: it holds back the checkpoint. */
+/** One consistent view over several queries: it shows everything whose `done` was called before.
+ * Keep it short: it holds back the checkpoint. */
 bst_result bst_store_read_begin(struct bst_store_conn *reader);
 void bst_store_read_end(struct bst_store_conn *reader);
 /** From now on, queries of this reader together may take that many virtual machine steps (about
@@ -162,12 +163,13 @@ bst_result bst_sql_exec(struct bst_query **q);
 int64_t bst_sql_changes(struct bst_store_conn *conn);
 
 /* For modules that read the same rows over and over in shared views. */
-/** The value remembered under `key`, valid until the next remember; false when there is none that the
- * query itself would give now. */
+/** The value remembered under `key`, valid until the next remember; false when there is none that
+ * the query itself would give now. */
 bool bst_store_recall(struct bst_store_conn *reader, struct bst_view key, struct bst_view *ret);
-/** Keep the parts, joined, until something is committed. Does nothing for other readers and writers. */
-void bst_store_remember(struct bst_store_conn *reader, struct bst_view key, const struct bst_view *parts,
-                        size_t n);
+/** Keep the parts, joined, until something is committed. Does nothing for other readers and
+ * writers. */
+void bst_store_remember(struct bst_store_conn *reader, struct bst_view key,
+                        const struct bst_view *parts, size_t n);
 
 /* For modules that keep state beside a schema (src/store/resource.c). */
 /** Inside a job, before a change in memory: OK, or why writes are refused. */

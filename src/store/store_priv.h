@@ -31,7 +31,7 @@ struct bst_store_conn {
     struct bst_task turn_end;
     bool turn_ends; /* turn_end waits */
     struct store_memo *memo;
-    bool bulk;             /* gives up when the store closes */
+    bool bulk; /* gives up when the store closes */
     bool writer, in_job, savepoint;
     sqlite3_stmt *open_savepoint;
 };

@@ -6,12 +6,15 @@
 
 #include "base/map.h"
 #include "obs/log.h"
+#include "sys/service.h"
 
 #include <stdio.h>
 
-/* Background rows in a batch that others wait for, and in one that nobody waits for. */
+/* Background rows in a batch that others wait for, and in one that nobody waits for. Whoever had an answer
+ * may come back any moment and finds the writer in the middle of a batch: some time must pass. */
 #define IDLE_ROWS_BUSY 48
 #define IDLE_ROWS_ALONE 1024
+#define ALONE_AFTER_US 50000
 
 static const struct bst_sql SQL_BEGIN = {"BEGIN"};
 static const struct bst_sql SQL_COMMIT = {"COMMIT"};
@@ -414,6 +417,7 @@ static bst_result run_closing(struct bst_store *store)
 static void *writer_main(void *arg)
 {
     struct bst_store *store = arg;
+    int64_t last_job_us = 0;
     pthread_setname_np(pthread_self(), "store-writer");
     for (;;) {
         bool end;
@@ -421,7 +425,9 @@ static void *writer_main(void *arg)
         if (end) {
             break;
         }
-        unsigned idle_rows = job ? IDLE_ROWS_BUSY : IDLE_ROWS_ALONE;
+        int64_t now_us = bst_mono_us();
+        last_job_us = job ? now_us : last_job_us;
+        unsigned idle_rows = now_us - last_job_us < ALONE_AFTER_US ? IDLE_ROWS_BUSY : IDLE_ROWS_ALONE;
         do {
             job = run_transaction(store, job, idle_rows);
         } while (job);
@@ -455,6 +461,7 @@ static void *bulk_main(void *arg)
     struct bst_store_conn *conn = arg;
     struct bst_store *store = conn->store;
     pthread_setname_np(pthread_self(), "store-bulk");
+    bst_thread_give_way();
     pthread_mutex_lock(&store->lock);
     for (;;) {
         while (!store->bulk_queue.head && !store->closing) {

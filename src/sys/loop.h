@@ -24,8 +24,8 @@ void bst_loop_stop(struct bst_loop *loop);
 bool bst_loop_run_once(struct bst_loop *loop, int64_t max_wait_ms);
 /** Run `task` on the loop's thread, in the order of posting. From any thread. */
 void bst_loop_post(struct bst_loop *loop, struct bst_task *task);
-/** Run `task` once at the end of this turn, before its output is written. On the loop's thread; a task
- * waits in one list only. */
+/** Run `task` once at the end of this turn, before its output is written. On the loop's thread; a
+ * task waits in one list only. */
 void bst_loop_at_end(struct bst_loop *loop, struct bst_task *task);
 /** Take it back; nothing happens when it does not wait. */
 void bst_loop_at_end_cancel(struct bst_loop *loop, struct bst_task *task);

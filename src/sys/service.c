@@ -8,9 +8,12 @@
 #include <signal.h>
 #include <stddef.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#define GIVE_WAY_NICE 10
 
 struct bst_signal {
     uv_signal_t uv;
@@ -172,6 +175,12 @@ void bst_thread_join(struct bst_thread **slot)
         pthread_join(thread->id, NULL);
         bst_free(thread);
     }
+}
+
+void bst_thread_give_way(void)
+{
+    /* On Linux a nice value belongs to a thread; without the right to it nothing changes. */
+    (void)setpriority(PRIO_PROCESS, 0, GIVE_WAY_NICE);
 }
 
 unsigned bst_cpu_count(void)

@@ -23,6 +23,8 @@ bst_result bst_thread_start(const char *name, void (*run)(void *arg), void *arg,
                             struct bst_thread **ret);
 /** Wait for its end and free it. */
 void bst_thread_join(struct bst_thread **thread);
+/** The calling thread gives way to the others: long work in the background. */
+void bst_thread_give_way(void);
 /** Processors this process may use, at least 1. */
 unsigned bst_cpu_count(void);
 

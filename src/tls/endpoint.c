@@ -327,7 +327,8 @@ static bst_result on_message(void *ctx, uint8_t type, struct bst_view body)
 /** Read one record ahead of OpenSSL. */
 static bst_result look_at(struct bst_tls *t, struct bst_view record)
 {
-    uint8_t type = (uint8_t)record.ptr[0]; /* NOLINT(clang-analyzer-core.NullDereference): it has a length */
+    uint8_t type =
+        (uint8_t)record.ptr[0]; /* NOLINT(clang-analyzer-core.NullDereference): it has a length */
     if (!t->ssl && type != BST_TLS_REC_HANDSHAKE) {
         return bst_tls_ssl_begin(t, t->epoch->authorities[0].ctx); /* not TLS: OpenSSL refuses it */
     }

@@ -1,5 +1,5 @@
-/* The service layer on a failing disk: a write that cannot be made durable is answered 5000 and leaves
- * nothing behind; reads go on; what was answered 2001 is there after the power came back. */
+/* The service layer on a failing disk: a write that cannot be made durable is answered 5000 and
+ * leaves nothing behind; reads go on; what was answered 2001 is there after the power came back. */
 #include "support/cse_fixture.h"
 
 #include "fault/vfs_torn.h"

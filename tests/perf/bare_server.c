@@ -1,11 +1,11 @@
-/* The bare stack: the same network, TLS, HTTP, JSON and store as the CSE, on as many loops, and no CSE
- * between. A POST is parsed and becomes one durable row; a GET gets the same bytes always. What the CSE
- * loses against this is the CSE's own.
+/* The bare stack: the same network, TLS, HTTP, JSON and store as the CSE, on as many loops, and no
+ * CSE between. A POST is parsed and becomes one durable row; a GET gets the same bytes always. What
+ * the CSE loses against this is the CSE's own.
  *
  *     bare_server STATE ADDRESS THREADS
  *
- * STATE comes from bastide init and lends its certificates; clients prove themselves as they do to the
- * CSE, so that the same profile asks both. Runs until SIGTERM. */
+ * STATE comes from bastide init and lends its certificates; clients prove themselves as they do to
+ * the CSE, so that the same profile asks both. Runs until SIGTERM. */
 #include "app/state.h"
 #include "base/map.h"
 #include "codec/json.h"
@@ -34,7 +34,8 @@ static int64_t container;
 
 /* As long as what the CSE answers to a small contentInstance. */
 static const char answer[] =
-    "{\"m2m:cin\":{\"rn\":\"bvcoaeeokpslp\",\"ty\":4,\"ri\":\"bvcoaeeokpslp\",\"pi\":\"id3fb3tt2kn6r\","
+    "{\"m2m:cin\":{\"rn\":\"bvcoaeeokpslp\",\"ty\":4,\"ri\":\"bvcoaeeokpslp\",\"pi\":"
+    "\"id3fb3tt2kn6r\","
     "\"ct\":\"20261123T040111,128592\",\"lt\":\"20261123T040111,128592\","
     "\"et\":\"20311122T040111,120742\",\"st\":1,\"cs\":4,\"con\":\"21.5\"}}";
 
@@ -54,7 +55,8 @@ static void respond(struct bst_http_exchange *x, int status)
         {BST_VIEW("Content-Location"), BST_VIEW("/~/id-in/bvcoaeeokpslp")},
         {BST_VIEW("Content-Type"), BST_VIEW("application/json")},
     };
-    struct bst_view body = status < 300 ? bst_view_of(answer, sizeof answer - 1) : (struct bst_view){0};
+    struct bst_view body =
+        status < 300 ? bst_view_of(answer, sizeof answer - 1) : (struct bst_view){0};
     bst_http_exchange_answer(x, status, headers, sizeof headers / sizeof headers[0], body);
 }
 
@@ -77,7 +79,9 @@ static bst_result read_body(struct bst_http_exchange *x, struct bst_row *row)
     BST_TRY(bst_json_object(root, "m2m:cin", &cin));
     struct bst_view text = bst_json_text(x->arena, cin);
     BST_ENSURE(text.len >= 2, BST_E_NOMEM);
-    *row = (struct bst_row){.pi = container, .ty = INSTANCE_TY, .cbs = (int64_t)text.len,
+    *row = (struct bst_row){.pi = container,
+                            .ty = INSTANCE_TY,
+                            .cbs = (int64_t)text.len,
                             .body = {text.ptr + 1, text.len - 2}};
     row->ct = row->lt = bst_wall_us();
     return BST_OK;
@@ -96,8 +100,8 @@ static void on_request(void *ctx, struct bst_http_exchange *x)
         return;
     }
     post->x = x;
-    post->job = (struct bst_store_job){
-        .loop = bst_http_exchange_loop(x), .run = insert, .done = inserted};
+    post->job =
+        (struct bst_store_job){.loop = bst_http_exchange_loop(x), .run = insert, .done = inserted};
     bst_store_submit(store, &post->job);
 }
 
@@ -125,7 +129,8 @@ static void open_store(const char *folder)
 {
     char path[BST_PATH_MAX];
     must(bst_state_path(folder, "store/bare.db", path), "path");
-    must(bst_store_open(&(struct bst_store_config){.path = path, .schema = &bst_resource_schema}, &store),
+    must(bst_store_open(&(struct bst_store_config){.path = path, .schema = &bst_resource_schema},
+                        &store),
          "store");
     must(bst_store_run(store, make_container, NULL), "container");
 }
@@ -144,9 +149,14 @@ static struct bst_tls_server *tls_server(struct bst_state *state)
     must(bst_trust_new(BST_CRL_REQUIRE, &trust), "trust");
     must(bst_trust_add_anchors(trust, bst_buf_view(&ca)), "anchors");
     must(bst_trust_add_crls(trust, bst_buf_view(&crl)), "lists");
-    const struct bst_tls_server_config config = {
-        .profile = bst_tls_profile_find(BST_VIEW("onem2m")), .se = state->se, .credentials = &own,
-        .n_credentials = 1, .trust = trust, .ticket_lifetime_s = 3600, .wall_us = bst_wall_us};
+    const struct bst_tls_server_config config = {.profile =
+                                                     bst_tls_profile_find(BST_VIEW("onem2m")),
+                                                 .se = state->se,
+                                                 .credentials = &own,
+                                                 .n_credentials = 1,
+                                                 .trust = trust,
+                                                 .ticket_lifetime_s = 3600,
+                                                 .wall_us = bst_wall_us};
     must(bst_tls_server_new(&config, &tls), "TLS");
     bst_trust_drop(&trust);
     return tls;

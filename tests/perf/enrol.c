@@ -37,8 +37,13 @@ static void run(void *arg)
             return;
         }
         const char *args[] = {folders[i]};
-        struct cli_call call = {.command = command(), .path = "enrol", .args = args, .n_args = 1,
-                                .out = out, .err = stderr, .json = true};
+        struct cli_call call = {.command = command(),
+                                .path = "enrol",
+                                .args = args,
+                                .n_args = 1,
+                                .out = out,
+                                .err = stderr,
+                                .json = true};
         if (call.command->run(&call) != CLI_OK) {
             atomic_fetch_add(&failed, 1);
         }
@@ -50,7 +55,8 @@ int main(int argc, char **argv)
     struct bst_thread *threads[MAX_THREADS];
     uint64_t n;
     FILE *out = fopen("/dev/null", "w");
-    if (argc < 3 || !out || bst_failed(bst_parse_u64(bst_view(argv[1]), &n)) || n < 1 || n > MAX_THREADS) {
+    if (argc < 3 || !out || bst_failed(bst_parse_u64(bst_view(argv[1]), &n)) || n < 1 ||
+        n > MAX_THREADS) {
         fprintf(stderr, "usage: %s THREADS PROFILE...\n", argv[0]);
         return 2;
     }

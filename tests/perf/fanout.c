@@ -2,8 +2,8 @@
  *
  *     fanout PROFILE CONTAINER SUBSCRIBERS SECONDS IN-WORK
  *
- * Makes subscriptions whose targets are one HTTP server in this process, then creates instances, so many
- * in work at a time; an instance is done when every subscriber has its notification. */
+ * Makes subscriptions whose targets are one HTTP server in this process, then creates instances, so
+ * many in work at a time; an instance is done when every subscriber has its notification. */
 #include "cli/client.h"
 #include "net/http_server.h"
 #include "perf/perf.h"
@@ -86,7 +86,8 @@ static void subscribe(struct cli_client *client, const char *to, uint16_t port)
     char content[256];
     for (size_t i = 0; i < fan.subscribers; i++) {
         snprintf(content, sizeof content,
-                 "{\"m2m:sub\":{\"enc\":{\"net\":[3]},\"nct\":1,\"nu\":[\"http://127.0.0.1:%u/n/%zu\"]}}",
+                 "{\"m2m:sub\":{\"enc\":{\"net\":[3]},\"nct\":1,\"nu\":[\"http://127.0.0.1:%u/n/"
+                 "%zu\"]}}",
                  (unsigned)port, i);
         ask(client, to, BST_TY_SUB, content);
     }
@@ -130,8 +131,8 @@ static bool run(struct cli_client *client, const char *to, uint64_t seconds, uin
     bool whole = wait_for(1);
     double s = (double)(bst_mono_us() - start_us) / 1e6;
     pthread_mutex_lock(&fan.lock);
-    printf("notifications %zu per_second %.0f p50_us %lld p99_us %lld missing %zu\n", fan.notifications,
-           (double)fan.notifications / s,
+    printf("notifications %zu per_second %.0f p50_us %lld p99_us %lld missing %zu\n",
+           fan.notifications, (double)fan.notifications / s,
            (long long)quantile(fan.latency_us, fan.notifications, 0.5),
            (long long)quantile(fan.latency_us, fan.notifications, 0.99),
            fan.created * fan.subscribers - fan.notifications);

@@ -1,8 +1,10 @@
-/* Fill a container with contentInstances through the store, as the CSE writes them, many in a commit.
+/* Fill a container with contentInstances through the store, as the CSE writes them, many in a
+ * commit.
  *
  *     fill STATE CSE-NAME/NAME... COUNT [ADDRESSES]
  *
- * No server may run on STATE. Prints the addresses of as many instances spread over what was written. */
+ * No server may run on STATE. Prints the addresses of as many instances spread over what was
+ * written. */
 #include "app/state.h"
 #include "perf/perf.h"
 #include "store/resource.h"
@@ -51,8 +53,11 @@ static bst_result write_slice(struct bst_store_conn *conn, void *arg)
     struct filling *f = arg;
     struct bst_counters c;
     BST_TRY(bst_counters_get(conn, f->container.id, &c));
-    struct bst_row row = {.pi = f->container.id, .ty = INSTANCE_TY, .et = f->container.et,
-                          .cbs = CONTENT_BYTES, .cr = f->container.cr,
+    struct bst_row row = {.pi = f->container.id,
+                          .ty = INSTANCE_TY,
+                          .et = f->container.et,
+                          .cbs = CONTENT_BYTES,
+                          .cr = f->container.cr,
                           .body = {body, sizeof body - 1}};
     row.ct = row.lt = c.lt = bst_wall_us();
     for (int i = 0; i < SLICE && f->left > 0; i++, f->left--) {
@@ -93,7 +98,8 @@ int main(int argc, char **argv)
     bst_arena_init(&f.arena, 0);
     read_ri_key(argv[1], &f.ri_key);
     must(bst_state_path(argv[1], "store/cse.db", path), "path");
-    must(bst_store_open(&(struct bst_store_config){.path = path, .schema = &bst_resource_schema}, &store),
+    must(bst_store_open(&(struct bst_store_config){.path = path, .schema = &bst_resource_schema},
+                        &store),
          path);
     must(bst_store_run(store, find, &f), f.path);
     while (f.left > 0) {

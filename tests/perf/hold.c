@@ -7,8 +7,8 @@
 
 #include <unistd.h>
 
-
-/* Handshakes at a time. A call that finds no free connection opens one, hence a client for each round. */
+/* Handshakes at a time. A call that finds no free connection opens one, hence a client for each
+ * round. */
 enum { AT_ONCE = 50, MAX_ROUNDS = 2000 };
 
 struct holding {
@@ -58,8 +58,10 @@ static void fill_spec(struct holding *h, const char *address, struct bst_arena *
     req.rvi = BST_VIEW("3");
     req.release = BST_RELEASE_3;
     must(bst_http_from_request(&req, arena, &msg), "request");
-    h->spec = (struct bst_http_call_spec){.method = msg.method, .path = msg.target,
-                                          .headers = msg.headers, .n_headers = msg.n_headers,
+    h->spec = (struct bst_http_call_spec){.method = msg.method,
+                                          .path = msg.target,
+                                          .headers = msg.headers,
+                                          .n_headers = msg.n_headers,
                                           .timeout_ms = 60000};
     must(cli_client_target(&h->client, BST_PROFILE_CSE, &h->spec.target), "target");
 }
@@ -70,7 +72,8 @@ int main(int argc, char **argv)
     struct bst_arena arena;
     uint64_t n;
     char byte;
-    if (argc != 4 || bst_failed(bst_parse_u64(bst_view(argv[3]), &n)) || n < 1 || n > AT_ONCE * MAX_ROUNDS) {
+    if (argc != 4 || bst_failed(bst_parse_u64(bst_view(argv[3]), &n)) || n < 1 ||
+        n > AT_ONCE * MAX_ROUNDS) {
         fprintf(stderr, "usage: %s PROFILE ADDRESS CONNECTIONS\n", argv[0]);
         return 2;
     }

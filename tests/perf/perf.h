@@ -1,4 +1,5 @@
-/* Shared by the drivers that tools/bench starts: failures end them, latencies are sorted in the end. */
+/* Shared by the drivers that tools/bench starts: failures end them, latencies are sorted in the
+ * end. */
 #pragma once
 
 #include "base/result.h"

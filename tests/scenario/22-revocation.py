@@ -207,6 +207,50 @@ def the_servers_own_certificate_is_replaced_without_restart(site):
     bystander.close()
 
 
+def reloads_under_load_disturb_nobody(site):
+    """Handshakes of every kind, keys on their way from the MEF, and kept connections while trust is replaced."""
+    witness, pair = held(site, "w7"), site.ca.ae("Cload")
+    kept = site.by_cert(pair)
+    key = site.add_key(f"load@{DOMAIN}")
+    stop, failed, done = threading.Event(), [], [0, 0, 0]
+
+    def repeat(n, work):
+        while not stop.is_set():
+            try:
+                work(done[n])
+                done[n] += 1
+            except Exception as e:  # noqa: BLE001  (told in the other thread)
+                failed.append((n, repr(e)))
+                return
+
+    def by_cert(i):
+        with site.by_cert(pair) as h:
+            eq(h.get("cse-in", "Cload").status, 200)
+
+    def by_psk(i):
+        with site.by_psk(f"load@{DOMAIN}", key) as h:
+            expect(h.get("cse-in", "Cload"), 4106)
+
+    def unknown(i):
+        assert not site.probe("-psk_identity", f"{i:032X}@mef.{DOMAIN}", "-psk", "aa" * 32, "-tls1_2").served
+    threads = [threading.Thread(target=repeat, args=(n, w)) for n, w in enumerate((by_cert, by_psk, unknown))]
+    for t in threads:
+        t.start()
+    for _ in range(60):
+        site.process.send_signal(signal.SIGHUP)
+        threading.Event().wait(0.03)
+        eq(kept.get("cse-in", "Cload").status, 200)
+        expect(witness.get("cse-in/w7", "Cw7"), OK)
+    stop.set()
+    for t in threads:
+        t.join(30)
+    eq(failed, [])
+    print(f"     {done[0]} handshakes by certificate, {done[1]} by key, {done[2]} look-ups at the MEF meanwhile")
+    assert min(done) > 3, done
+    kept.close()
+    witness.close()
+
+
 def a_mef_client_that_is_revoked_loses_its_keys_at_the_cse_too(site):
     folder = site.enrolled("stolen")
     site.run("device", "register", folder, "--name", "stolen", state=False)

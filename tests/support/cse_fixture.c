@@ -251,7 +251,8 @@ bool cse_holds(struct cse_fixture *f, const char *path, const char *text)
 {
     yyjson_val *entry;
     size_t index, count;
-    yyjson_arr_foreach(cse_at(f, path), index, count, entry) {
+    yyjson_arr_foreach(cse_at(f, path), index, count, entry)
+    {
         if (yyjson_equals_str(entry, text)) {
             return true;
         }

@@ -19,12 +19,12 @@ struct cse_fixture {
     struct bst_cse_worker *worker;
     struct bst_association *assoc; /* of the requests; a laboratory's at first */
     const char *peer_ip;
-    const char *rvi;   /* of the requests, "3" at first; NULL: none */
+    const char *rvi;        /* of the requests, "3" at first; NULL: none */
     struct bst_arena arena; /* of the last answer */
     struct bst_m2m_response rsp;
     struct bst_cse_trace trace;
-    char *content;     /* content of the last answer, "" without */
-    yyjson_val *root;  /* the same parsed, NULL without */
+    char *content;    /* content of the last answer, "" without */
+    yyjson_val *root; /* the same parsed, NULL without */
     unsigned serial;
 };
 
@@ -43,7 +43,8 @@ int cse_teardown(void **state);
 /** Send a request primitive without fr, rqi, rvi (they are added) and give its status code. */
 int cse_send(struct cse_fixture *f, const char *from, const char *primitive, ...)
     __attribute__((format(printf, 3, 4)));
-/** CREATE of a resource, e.g. cse_create(f, "Cx", "cse-in", "cnt", "'rn':'c'"): members without braces. */
+/** CREATE of a resource, e.g. cse_create(f, "Cx", "cse-in", "cnt", "'rn':'c'"): members without
+ * braces. */
 int cse_create(struct cse_fixture *f, const char *from, const char *to, const char *type,
                const char *members, ...) __attribute__((format(printf, 5, 6)));
 int cse_retrieve(struct cse_fixture *f, const char *from, const char *to);

@@ -78,8 +78,9 @@ CK_RV C_GetTokenInfo(CK_SLOT_ID id, CK_TOKEN_INFO *info)
 
 CK_RV C_GetMechanismInfo(CK_SLOT_ID id, CK_MECHANISM_TYPE type, CK_MECHANISM_INFO *info)
 {
-    return faulty_p11.hidden && type == faulty_p11.hidden ? CKR_MECHANISM_INVALID
-                                                          : behind->C_GetMechanismInfo(id, type, info);
+    return faulty_p11.hidden && type == faulty_p11.hidden
+               ? CKR_MECHANISM_INVALID
+               : behind->C_GetMechanismInfo(id, type, info);
 }
 
 CK_RV C_Login(S s, CK_USER_TYPE user, B pin, U n)
@@ -87,7 +88,6 @@ CK_RV C_Login(S s, CK_USER_TYPE user, B pin, U n)
     faulty_p11.logins++;
     return faulty_p11.login ? faulty_p11.login : behind->C_Login(s, user, pin, n);
 }
-
 
 CK_RV C_GetFunctionList(CK_FUNCTION_LIST **list)
 {

@@ -65,8 +65,8 @@ static inline bool softhsm_util(const char *const argv[])
 
 static inline bool softhsm_token(const char *label)
 {
-    const char *const argv[] = {"softhsm2-util", "--init-token", "--free",      "--label", label,
-                                "--so-pin",      "31415926",     "--pin", SOFTHSM_PIN, NULL};
+    const char *const argv[] = {"softhsm2-util", "--init-token", "--free", "--label",   label,
+                                "--so-pin",      "31415926",     "--pin",  SOFTHSM_PIN, NULL};
     return softhsm_util(argv);
 }
 
@@ -98,9 +98,11 @@ static inline bool softhsm_make(struct softhsm *hsm, const char *label, const ch
     snprintf(hsm->module, sizeof hsm->module, "%s", softhsm_module());
     snprintf(hsm->tokens, sizeof hsm->tokens, "%s/tokens", hsm->home.dir);
     snprintf(hsm->pin, sizeof hsm->pin, "%s/pin", hsm->home.dir);
-    snprintf(text, sizeof text, "directories.tokendir = %s\nobjectstore.backend = file\nlog.level = ERROR\n",
+    snprintf(text, sizeof text,
+             "directories.tokendir = %s\nobjectstore.backend = file\nlog.level = ERROR\n",
              hsm->tokens);
-    bool ok = mkdir(hsm->tokens, 0700) == 0 && softhsm_put(scratch_path(&hsm->home, "conf"), text) &&
+    bool ok = mkdir(hsm->tokens, 0700) == 0 &&
+              softhsm_put(scratch_path(&hsm->home, "conf"), text) &&
               setenv("SOFTHSM2_CONF", hsm->home.path, 1) == 0 &&
               softhsm_put(hsm->pin, SOFTHSM_PIN "\n") && softhsm_token(label);
     if (!ok) {

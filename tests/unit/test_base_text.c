@@ -10,16 +10,22 @@ static void wildcards_do_not_cross_the_stop_character(void **state)
         char stop;
         bool match;
     } cases[] = {
-        {"/id-in/C*", "/id-in/C123", '/', true},     {"/id-in/*", "/id-in/a/b", '/', false},
-        {"*", "a/b", '\0', true},                    {"*", "a/b", '/', false},
-        {"a*b*c", "aXXbYYc", '/', true},             {"a*b*c", "aXXbYY", '/', false},
-        {"*/x/*", "a/x/b", '/', true},               {"**", "", '/', true},
-        {"", "", '/', true},                         {"", "a", '/', false},
-        {"*x/*y", "ax/bx/cy", '/', false},           {"S*", "S", '/', true},
+        {"/id-in/C*", "/id-in/C123", '/', true},
+        {"/id-in/*", "/id-in/a/b", '/', false},
+        {"*", "a/b", '\0', true},
+        {"*", "a/b", '/', false},
+        {"a*b*c", "aXXbYYc", '/', true},
+        {"a*b*c", "aXXbYY", '/', false},
+        {"*/x/*", "a/x/b", '/', true},
+        {"**", "", '/', true},
+        {"", "", '/', true},
+        {"", "a", '/', false},
+        {"*x/*y", "ax/bx/cy", '/', false},
+        {"S*", "S", '/', true},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        if (bst_wildcard_match(bst_view(cases[i].pattern), bst_view(cases[i].text), cases[i].stop) !=
-            cases[i].match) {
+        if (bst_wildcard_match(bst_view(cases[i].pattern), bst_view(cases[i].text),
+                               cases[i].stop) != cases[i].match) {
             fail_msg("%s against %s", cases[i].pattern, cases[i].text);
         }
     }

@@ -1,8 +1,10 @@
 /* core5g: SUCI on both sides, every form of writing, refusals, rotation of keys. */
 #include "support/test.h"
 
+#include "base/time.h"
 #include "core5g/suci/sidf.h"
 #include "crypto/cipher.h"
+#include "obs/log.h"
 #include "support/hex.h"
 #include "support/se_host.h"
 
@@ -384,6 +386,7 @@ static void supis_are_read_strictly(void **state)
 
 int main(void)
 {
+    bst_log_configure(&(struct bst_log_setup){.level = BST_LOG_ERROR});
     const struct CMUnitTest tests[] = {
         CASE(what_is_concealed_is_revealed_in_every_form),
         CASE(two_concealments_of_one_identity_differ),

@@ -7,8 +7,9 @@
 static void policy(struct cse_fixture *f, const char *to, const char *name, const char *rules)
 {
     char *text = NULL;
-    assert_true(asprintf(&text, "'rn':'%s','pv':{'acr':[%s]},'pvs':{'acr':[{'acor':['Cowner'],'acop':63}]}",
-                         name, rules) > 0);
+    assert_true(
+        asprintf(&text, "'rn':'%s','pv':{'acr':[%s]},'pvs':{'acr':[{'acor':['Cowner'],'acop':63}]}",
+                 name, rules) > 0);
     assert_rsc(2001, cse_create(f, "Cowner", to, "acp", "%s", text));
     free(text);
 }
@@ -45,15 +46,15 @@ static void each_operation_has_its_bit(void **state)
         int bit;
         int results[5]; /* retrieve, create, update, delete of an instance, discovery finds */
     } cases[] = {
-        {2, {2000, 4103, 4103, 4103, 0}}, {1, {4103, 2001, 4103, 4103, 0}},
-        {4, {4103, 4103, 2004, 4103, 0}}, {8, {4103, 4103, 4103, 2002, 0}},
+        {2, {2000, 4103, 4103, 4103, 0}},  {1, {4103, 2001, 4103, 4103, 0}},
+        {4, {4103, 4103, 2004, 4103, 0}},  {8, {4103, 4103, 4103, 2002, 0}},
         {32, {4103, 4103, 4103, 4103, 1}}, {16, {4103, 4103, 4103, 4103, 0}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char name[32], rules[160], to[64];
         snprintf(name, sizeof name, "bit%d", cases[i].bit);
-        snprintf(rules, sizeof rules, "{'acor':['Cfriend'],'acop':%d},{'acor':['Cowner'],'acop':63}",
-                 cases[i].bit);
+        snprintf(rules, sizeof rules,
+                 "{'acor':['Cfriend'],'acop':%d},{'acor':['Cowner'],'acop':63}", cases[i].bit);
         policy(f, "cse-in/owner", name, rules);
         assert_rsc(2001, cse_create(f, "Cowner", "cse-in/owner", "cnt",
                                     "'rn':'c%s','acpi':['cse-in/owner/%s']", name, name));
@@ -163,7 +164,8 @@ static void self_privileges_govern_the_policy(void **state)
     assert_rsc(4000, cse_update(f, "Cowner", "cse-in/owner/self", "acp", "'pvs':{'acr':[]}"));
     assert_rsc(4000, cse_update(f, "Cowner", "cse-in/owner/self", "acp", "'pvs':null"));
     assert_rsc(2004, cse_update(f, "Cowner", "cse-in/owner/self", "acp", "'pv':{'acr':[]}"));
-    assert_rsc(4000, cse_create(f, "Cowner", "cse-in/owner", "acp", "'pv':{'acr':[]},'pvs':{'acr':[]}"));
+    assert_rsc(4000,
+               cse_create(f, "Cowner", "cse-in/owner", "acp", "'pv':{'acr':[]},'pvs':{'acr':[]}"));
     assert_rsc(4000, cse_create(f, "Cowner", "cse-in/owner", "acp", "'pv':{'acr':[]}"));
     assert_rsc(4000, cse_create(f, "Cowner", "cse-in/owner", "acp",
                                 "'pv':{'acr':[{'acor':['x'],'acop':64}]},"
@@ -178,16 +180,20 @@ static void policy_links_change_alone_and_by_self_privilege(void **state)
     assert_rsc(2001, cse_create(f, "Cowner", "cse-in/owner", "cnt",
                                 "'rn':'linked','acpi':['cse-in/owner/la']"));
     assert_rsc(2004, cse_update(f, "Cfriend", "cse-in/owner/linked", "cnt", "'lbl':['x']"));
-    assert_rsc(4103, cse_update(f, "Cfriend", "cse-in/owner/linked", "cnt", "'acpi':['cse-in/owner/lb']"));
+    assert_rsc(
+        4103, cse_update(f, "Cfriend", "cse-in/owner/linked", "cnt", "'acpi':['cse-in/owner/lb']"));
     assert_rsc(4000, cse_update(f, "Cowner", "cse-in/owner/linked", "cnt",
                                 "'acpi':['cse-in/owner/lb'],'lbl':['y']"));
-    assert_rsc(4000, cse_update(f, "Cowner", "cse-in/owner/linked", "cnt", "'acpi':['cse-in/owner/no']"));
+    assert_rsc(4000,
+               cse_update(f, "Cowner", "cse-in/owner/linked", "cnt", "'acpi':['cse-in/owner/no']"));
     assert_rsc(4000, cse_update(f, "Cowner", "cse-in/owner/linked", "cnt", "'acpi':[]"));
-    assert_rsc(2004, cse_update(f, "Cowner", "cse-in/owner/linked", "cnt", "'acpi':['cse-in/owner/lb']"));
+    assert_rsc(2004,
+               cse_update(f, "Cowner", "cse-in/owner/linked", "cnt", "'acpi':['cse-in/owner/lb']"));
     assert_rsc(4103, cse_retrieve(f, "Cfriend", "cse-in/owner/linked"));
     assert_rsc(2004, cse_update(f, "Cowner", "cse-in/owner/linked", "cnt", "'acpi':null"));
     assert_rsc(2000, cse_retrieve(f, "Cowner", "cse-in/owner/linked"));
-    assert_rsc(4000, cse_create(f, "Cowner", "cse-in/owner", "cnt", "'acpi':['cse-in/owner/none']"));
+    assert_rsc(4000,
+               cse_create(f, "Cowner", "cse-in/owner", "cnt", "'acpi':['cse-in/owner/none']"));
     assert_rsc(4000, cse_create(f, "Cowner", "cse-in/owner", "cnt", "'acpi':['cse-in/owner']"));
 }
 
@@ -201,8 +207,8 @@ static void a_group_admits_its_members(void **state)
                                 "'rn':'bygroup-c','acpi':['cse-in/owner/bygroup']"));
     assert_rsc(2000, cse_retrieve(f, "Cfriend", "cse-in/owner/bygroup-c"));
     assert_rsc(4103, cse_retrieve(f, "Cstranger", "cse-in/owner/bygroup-c"));
-    static const char *const forms[] = {"Cfriend", "/id-in/Cfriend", "-/friend", "/id-in/cse-in/friend",
-                                        "//acme.example.com/id-in/Cfriend"};
+    static const char *const forms[] = {"Cfriend", "/id-in/Cfriend", "-/friend",
+                                        "/id-in/cse-in/friend", "//acme.example.com/id-in/Cfriend"};
     for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
         char members[80];
         snprintf(members, sizeof members, "'mid':['%s']", forms[i]);
@@ -244,7 +250,8 @@ static void an_unproved_originator_is_not_authenticated(void **state)
 static void an_address_range_is_compared_with_the_peer(void **state)
 {
     struct cse_fixture *f = *state;
-    policy(f, "cse-in/owner", "net", "{'acor':['Cfriend'],'acop':2,'acco':[{'acip':{'ipv4':['10.0.0.0/8']}}]}");
+    policy(f, "cse-in/owner", "net",
+           "{'acor':['Cfriend'],'acop':2,'acco':[{'acip':{'ipv4':['10.0.0.0/8']}}]}");
     assert_rsc(2001, cse_create(f, "Cowner", "cse-in/owner", "cnt",
                                 "'rn':'net-c','acpi':['cse-in/owner/net']"));
     assert_rsc(4103, cse_retrieve(f, "Cfriend", "cse-in/owner/net-c"));
@@ -276,8 +283,9 @@ static void the_base_policy_is_open_or_careful(void **state)
     cse_end(f);
 }
 
-/* [TS-0001 9.6.1.3.2] for each type that requests create: who gets in when nothing was said. With acpi in
- * the type it is the creator alone; without, the parent's rules (instances) or the type's own (policies). */
+/* [TS-0001 9.6.1.3.2] for each type that requests create: who gets in when nothing was said. With
+ * acpi in the type it is the creator alone; without, the parent's rules (instances) or the type's
+ * own (policies). */
 static void the_default_holds_for_every_type(void **state)
 {
     struct cse_fixture *f = *state;
@@ -310,7 +318,8 @@ static void the_default_holds_for_every_type(void **state)
 static void a_custodian_stands_in_for_the_creator(void **state)
 {
     struct cse_fixture *f = *state;
-    assert_rsc(2001, cse_create(f, "Cowner", "cse-in/owner", "cnt", "'rn':'kept','cstn':'Cfriend','lbl':['kept']"));
+    assert_rsc(2001, cse_create(f, "Cowner", "cse-in/owner", "cnt",
+                                "'rn':'kept','cstn':'Cfriend','lbl':['kept']"));
     assert_rsc(2000, cse_retrieve(f, "Cfriend", "cse-in/owner/kept"));
     assert_rsc(4103, cse_retrieve(f, "Cowner", "cse-in/owner/kept"));
     assert_rsc(2000, cse_query(f, "Cfriend", "cse-in/owner", "'fc':{'fu':1,'lbl':['kept']}"));
@@ -321,12 +330,14 @@ static void a_custodian_stands_in_for_the_creator(void **state)
 static void an_instance_follows_its_container(void **state)
 {
     struct cse_fixture *f = *state;
-    policy(f, "cse-in/owner", "follow", "{'acor':['Cfriend'],'acop':11},{'acor':['Cowner'],'acop':63}");
+    policy(f, "cse-in/owner", "follow",
+           "{'acor':['Cfriend'],'acop':11},{'acor':['Cowner'],'acop':63}");
     assert_rsc(2001, cse_create(f, "Cowner", "cse-in/owner", "cnt",
                                 "'rn':'follow-c','acpi':['cse-in/owner/follow']"));
     assert_rsc(2001, cse_create(f, "Cowner", "cse-in/owner/follow-c", "cin", "'rn':'i','con':'x'"));
     assert_rsc(2000, cse_retrieve(f, "Cfriend", "cse-in/owner/follow-c/i"));
-    assert_rsc(2001, cse_create(f, "Cfriend", "cse-in/owner/follow-c", "cin", "'rn':'j','con':'x'"));
+    assert_rsc(2001,
+               cse_create(f, "Cfriend", "cse-in/owner/follow-c", "cin", "'rn':'j','con':'x'"));
     assert_rsc(4103, cse_retrieve(f, "Cstranger", "cse-in/owner/follow-c/j"));
     assert_rsc(2002, cse_delete(f, "Cfriend", "cse-in/owner/follow-c/i"));
 }

@@ -1,12 +1,20 @@
-/* Every form of an address leads to the same resource (TS-0001 7.2, 9.3.1), and nothing else does. */
+/* Every form of an address leads to the same resource (TS-0001 7.2, 9.3.1), and nothing else does.
+ */
 #include "support/cse_fixture.h"
 
 static void the_cse_base_answers_to_all_forms(void **state)
 {
     struct cse_fixture *f = *state;
-    static const char *const forms[] = {"cse-in", "-", "id-in", "/id-in", "/id-in/cse-in", "/id-in/-",
-                                        "/id-in/id-in", "//acme.example.com/id-in",
-                                        "//acme.example.com/id-in/cse-in", "//ACME.example.com/id-in/-"};
+    static const char *const forms[] = {"cse-in",
+                                        "-",
+                                        "id-in",
+                                        "/id-in",
+                                        "/id-in/cse-in",
+                                        "/id-in/-",
+                                        "/id-in/id-in",
+                                        "//acme.example.com/id-in",
+                                        "//acme.example.com/id-in/cse-in",
+                                        "//ACME.example.com/id-in/-"};
     for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
         assert_rsc(2000, cse_retrieve(f, "CAdmin", forms[i]));
         assert_string_equal(cse_text(f, "m2m:cb/ri"), "id-in");
@@ -94,21 +102,29 @@ static void what_is_not_here_is_not_found(void **state)
 {
     struct cse_fixture *f = *state;
     cse_register(f, "Cn", "n");
-    static const char *const wrong[] = {"cse-in/none", "cse-in/n/none", "none", "aaaaaaaaaaaaa",
-                                        "/id-in/none", "/id-other/x", "//other.example.com/id-in/cse-in",
-                                        "Cnone", "Cn/x", "id-in/n"};
+    static const char *const wrong[] = {"cse-in/none",
+                                        "cse-in/n/none",
+                                        "none",
+                                        "aaaaaaaaaaaaa",
+                                        "/id-in/none",
+                                        "/id-other/x",
+                                        "//other.example.com/id-in/cse-in",
+                                        "Cnone",
+                                        "Cn/x",
+                                        "id-in/n"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         assert_rsc(4004, cse_retrieve(f, "CAdmin", wrong[i]));
     }
-    assert_rsc(4000, cse_send(f, "Cfar", "'op':1,'to':'/id-other','ty':2,'pc':{'m2m:ae':{'api':'N.x',"
-                                         "'rr':true,'srv':['3']}}"));
+    assert_rsc(4000, cse_send(f, "Cfar",
+                              "'op':1,'to':'/id-other','ty':2,'pc':{'m2m:ae':{'api':'N.x',"
+                              "'rr':true,'srv':['3']}}"));
 }
 
 static void path_tricks_are_bad_requests(void **state)
 {
     struct cse_fixture *f = *state;
-    static const char *const tricks[] = {"cse-in/../cse-in", "cse-in//a", "cse-in/.", "cse-in/a%%2Fb",
-                                         "cse-in/a b"};
+    static const char *const tricks[] = {"cse-in/../cse-in", "cse-in//a", "cse-in/.",
+                                         "cse-in/a%%2Fb", "cse-in/a b"};
     for (size_t i = 0; i < sizeof tricks / sizeof tricks[0]; i++) {
         assert_rsc(4000, cse_retrieve(f, "CAdmin", tricks[i]));
     }

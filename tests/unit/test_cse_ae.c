@@ -67,7 +67,8 @@ static void what_a_registration_must_have(void **state)
     assert_rsc(4000, cse_create(f, "Cx", "cse-in", "ae", "'cr':null," AE));
     assert_rsc(4004, cse_retrieve(f, "CAdmin", "Cx"));
     for (const char *first = "RrN"; *first; first++) {
-        assert_rsc(2001, cse_create(f, "C", "cse-in", "ae", "'api':'%c.x','rr':true,'srv':['3']", *first));
+        assert_rsc(
+            2001, cse_create(f, "C", "cse-in", "ae", "'api':'%c.x','rr':true,'srv':['3']", *first));
     }
 }
 
@@ -137,7 +138,8 @@ static struct bst_association *association(const char *psk_identity)
 {
     static const struct bst_self self = {{"acme.example.com", 16}, {"id-in", 5}};
     struct bst_association *assoc;
-    const struct bst_assoc_proof proof = {.kind = BST_ASSOC_PSK, .psk_identity = bst_view(psk_identity)};
+    const struct bst_assoc_proof proof = {.kind = BST_ASSOC_PSK,
+                                          .psk_identity = bst_view(psk_identity)};
     assert_ok(bst_association_new(&self, &proof, NULL, &assoc));
     return assoc;
 }
@@ -213,15 +215,18 @@ static void registration_asks_the_service_subscription(void **state)
     char rule[64];
     snprintf(rule, sizeof rule, "%s", cse_text(f, "m2m:asar/ri"));
     assert_rsc(2001, cse_create(f, "CAdmin", "cse-in", "mssp", "'rn':'profile'"));
-    assert_rsc(4000, cse_create(f, "CAdmin", "cse-in/profile", "svsn", "'ni':'n1','rlk':['%s']", rule));
+    assert_rsc(4000,
+               cse_create(f, "CAdmin", "cse-in/profile", "svsn", "'ni':'n1','rlk':['%s']", rule));
     assert_rsc(2001, cse_create(f, "CAdmin", "cse-in/profile", "svsn",
                                 "'rn':'other','ni':'n0','csi':'/id-other','rlk':['%s']", rule));
     assert_rsc(4128, cse_create(f, "Cs1", "cse-in", "ae", AE));
     assert_rsc(2001, cse_create(f, "CAdmin", "cse-in/profile", "svsn",
                                 "'rn':'node','ni':'n1','csi':'/id-in','rlk':['%s']", rule));
     assert_rsc(4126, cse_create(f, "Cs1", "cse-in", "ae", AE));
-    assert_rsc(4126, cse_create(f, "Cx1", "cse-in", "ae", "'api':'N.good1','rr':false,'srv':['3']"));
-    assert_rsc(2001, cse_create(f, "Cs1", "cse-in", "ae", "'api':'N.good1','rr':false,'srv':['3']"));
+    assert_rsc(4126,
+               cse_create(f, "Cx1", "cse-in", "ae", "'api':'N.good1','rr':false,'srv':['3']"));
+    assert_rsc(2001,
+               cse_create(f, "Cs1", "cse-in", "ae", "'api':'N.good1','rr':false,'srv':['3']"));
     assert_rsc(2001, cse_create(f, "C", "cse-in", "ae", "'api':'N.good2','rr':false,'srv':['3']"));
     assert_true(strncmp(cse_text(f, "m2m:ae/aei"), "Cs", 2) == 0);
     assert_rsc(4000, cse_create(f, "Cs2", "cse-in", "ae", "'api':'bad','rr':false,'srv':['3']"));

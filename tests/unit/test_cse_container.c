@@ -8,7 +8,8 @@ static void make(struct cse_fixture *f, const char *stem, const char *members)
     cse_register(f, stem, stem + 1);
     char to[64];
     snprintf(to, sizeof to, "cse-in/%s", stem + 1);
-    assert_rsc(2001, cse_create(f, stem, to, "cnt", "'rn':'c'%s%s", members[0] ? "," : "", members));
+    assert_rsc(2001,
+               cse_create(f, stem, to, "cnt", "'rn':'c'%s%s", members[0] ? "," : "", members));
 }
 
 static void counters(struct cse_fixture *f, const char *to, int64_t cni, int64_t cbs)
@@ -25,7 +26,8 @@ static void counters_follow_the_instances(void **state)
     make(f, "Ca", "");
     assert_int_equal(cse_int(f, "m2m:cnt/cni"), 0);
     assert_int_equal(cse_int(f, "m2m:cnt/st"), 0);
-    assert_rsc(2001, cse_create(f, "Ca", "cse-in/a/c", "cin", "'con':'12345','cnf':'text/plain:0'"));
+    assert_rsc(2001,
+               cse_create(f, "Ca", "cse-in/a/c", "cin", "'con':'12345','cnf':'text/plain:0'"));
     assert_int_equal(cse_int(f, "m2m:cin/cs"), 5);
     assert_int_equal(cse_int(f, "m2m:cin/st"), 1);
     assert_string_equal(cse_text(f, "m2m:cin/cnf"), "text/plain:0");
@@ -109,7 +111,8 @@ static void an_age_limits_the_life_of_instances(void **state)
     make(f, "Cage", "'mia':60");
     assert_rsc(2001, cse_create(f, "Cage", "cse-in/age/c", "cin", "'con':'x'"));
     assert_string_equal(cse_text(f, "m2m:cin/et"), "20260101T000100,000000");
-    assert_rsc(2001, cse_create(f, "Cage", "cse-in/age/c", "cin", "'con':'x','et':'20260101T000030'"));
+    assert_rsc(2001,
+               cse_create(f, "Cage", "cse-in/age/c", "cin", "'con':'x','et':'20260101T000030'"));
     assert_string_equal(cse_text(f, "m2m:cin/et"), "20260101T000030,000000");
     bst_clock_fake_advance_ms(31000);
     cse_sweep(f);
@@ -131,7 +134,8 @@ static void an_instance_never_changes(void **state)
     assert_rsc(4108, cse_create(f, "Cfix", "cse-in/fix", "cin", "'con':'x'"));
     assert_rsc(4000, cse_create(f, "Cfix", "cse-in/fix/c", "cin", "'cnf':'text/plain:0'"));
     assert_rsc(4000, cse_create(f, "Cfix", "cse-in/fix/c", "cin", "'con':'x','cs':1"));
-    assert_rsc(4000, cse_create(f, "Cfix", "cse-in/fix/c", "cin", "'con':'x','acpi':['cse-in/acp-base']"));
+    assert_rsc(
+        4000, cse_create(f, "Cfix", "cse-in/fix/c", "cin", "'con':'x','acpi':['cse-in/acp-base']"));
     assert_rsc(4000, cse_create(f, "Cfix", "cse-in/fix/c", "cin", "'con':'x','cnf':'nonsense::'"));
     counters(f, "cse-in/fix/c", 1, 1);
 }
@@ -194,14 +198,24 @@ static void an_update_sets_adds_and_removes(void **state)
 {
     struct cse_fixture *f = *state;
     make(f, "Cu", "'mni':5,'lbl':['a']");
-    assert_rsc(2004, cse_update(f, "Cu", "cse-in/u/c", "cnt", "'mni':null,'mbs':100,'lbl':['b','c']"));
+    assert_rsc(2004,
+               cse_update(f, "Cu", "cse-in/u/c", "cnt", "'mni':null,'mbs':100,'lbl':['b','c']"));
     assert_null(cse_at(f, "m2m:cnt/mni"));
     assert_int_equal(cse_int(f, "m2m:cnt/mbs"), 100);
     assert_true(cse_holds(f, "m2m:cnt/lbl", "c"));
     assert_rsc(2004, cse_update(f, "Cu", "cse-in/u/c", "cnt", ""));
-    static const char *const wrong[] = {"'ty':3", "'pi':'x'", "'ri':'x'", "'rn':'x'", "'cni':1", "'st':1",
-                                        "'ct':'20260101T000000'", "'zzz':1", "'mni':-1", "'mni':'3'",
-                                        "'cr':'x'", "'lbl':'x'"};
+    static const char *const wrong[] = {"'ty':3",
+                                        "'pi':'x'",
+                                        "'ri':'x'",
+                                        "'rn':'x'",
+                                        "'cni':1",
+                                        "'st':1",
+                                        "'ct':'20260101T000000'",
+                                        "'zzz':1",
+                                        "'mni':-1",
+                                        "'mni':'3'",
+                                        "'cr':'x'",
+                                        "'lbl':'x'"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         assert_rsc(4000, cse_update(f, "Cu", "cse-in/u/c", "cnt", wrong[i]));
     }

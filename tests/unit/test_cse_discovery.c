@@ -10,13 +10,15 @@ static int setup(void **state)
     assert_rsc(2001, cse_create(f, "Cd", "cse-in", "ae",
                                 "'rn':'d','api':'N.t','rr':false,'srv':['3'],'lbl':['house:a']"));
     assert_rsc(2001, cse_create(f, "Cd", "cse-in/d", "cnt", "'rn':'t1','lbl':['room:1','temp']"));
-    assert_rsc(2001, cse_create(f, "Cd", "cse-in/d", "cnt", "'rn':'t2','lbl':['room:2','temp'],'mni':9"));
-    assert_rsc(2001, cse_create(f, "Cd", "cse-in/d/t1", "cnt", "'rn':'sub','lbl':['room:1','deep']"));
+    assert_rsc(2001,
+               cse_create(f, "Cd", "cse-in/d", "cnt", "'rn':'t2','lbl':['room:2','temp'],'mni':9"));
+    assert_rsc(2001,
+               cse_create(f, "Cd", "cse-in/d/t1", "cnt", "'rn':'sub','lbl':['room:1','deep']"));
     for (int i = 0; i < 5; i++) {
         bst_clock_fake_advance_ms(1000);
         assert_rsc(2001, cse_create(f, "Cd", "cse-in/d/t1", "cin",
-                                    "'rn':'i%d','con':'%.*s','cnf':'text/plain:0','lbl':['n:%d']", i,
-                                    i + 1, "012345", i));
+                                    "'rn':'i%d','con':'%.*s','cnf':'text/plain:0','lbl':['n:%d']",
+                                    i, i + 1, "012345", i));
     }
     cse_register(f, "Ceye", "eye");
     return 0;
@@ -32,10 +34,12 @@ static const char *found(struct cse_fixture *f, const char *criteria)
     snprintf(more, sizeof more, "'fc':{'fu':1%s%s}", criteria[0] ? "," : "", criteria);
     assert_rsc(2000, cse_query(f, "Cd", "cse-in/d", more));
     text[0] = '\0';
-    yyjson_arr_foreach(cse_at(f, "m2m:uril"), index, count, entry) {
+    yyjson_arr_foreach(cse_at(f, "m2m:uril"), index, count, entry)
+    {
         const char *path = yyjson_get_str(entry);
         assert_int_equal(strncmp(path, "cse-in/d/", 9), 0);
-        snprintf(text + strlen(text), sizeof text - strlen(text), "%s%s", index ? " " : "", path + 9);
+        snprintf(text + strlen(text), sizeof text - strlen(text), "%s%s", index ? " " : "",
+                 path + 9);
     }
     return text;
 }
@@ -43,8 +47,7 @@ static const char *found(struct cse_fixture *f, const char *criteria)
 static void everything_below_is_found(void **state)
 {
     struct cse_fixture *f = *state;
-    assert_string_equal(found(f, ""),
-                        "t1 t1/sub t1/i0 t1/i1 t1/i2 t1/i3 t1/i4 t2");
+    assert_string_equal(found(f, ""), "t1 t1/sub t1/i0 t1/i1 t1/i2 t1/i3 t1/i4 t2");
     assert_int_equal(f->rsp.cnst, 0);
 }
 
@@ -147,8 +150,9 @@ static void what_may_not_be_discovered_is_left_out(void **state)
 static void an_inactive_ae_is_passed_by(void **state)
 {
     struct cse_fixture *f = *state;
-    assert_rsc(2001, cse_create(f, "Csleep", "cse-in", "ae",
-                                "'rn':'sleep','api':'N.t','rr':false,'srv':['3'],'regs':2,'lbl':['zzz']"));
+    assert_rsc(
+        2001, cse_create(f, "Csleep", "cse-in", "ae",
+                         "'rn':'sleep','api':'N.t','rr':false,'srv':['3'],'regs':2,'lbl':['zzz']"));
     assert_rsc(2001, cse_create(f, "Csleep", "cse-in/sleep", "cnt", "'rn':'c','lbl':['zzz']"));
     assert_rsc(2000, cse_query(f, "CAdmin", "cse-in", "'fc':{'fu':1,'lbl':['zzz']}"));
     assert_int_equal(cse_count(f, "m2m:uril"), 0);
@@ -205,15 +209,17 @@ static void an_answer_has_a_size_of_its_own(void **state)
 static void wrong_criteria_are_refused(void **state)
 {
     struct cse_fixture *f = *state;
-    static const char *const wrong[] = {"'fu':9", "'ty':['x']", "'lim':-1", "'crb':'yesterday'", "'lvl':'x'",
-                                        "'fo':7", "'zzz':1", "'ofst':'x'", "'sza':'a'"};
+    static const char *const wrong[] = {"'fu':9",    "'ty':['x']", "'lim':-1", "'crb':'yesterday'",
+                                        "'lvl':'x'", "'fo':7",     "'zzz':1",  "'ofst':'x'",
+                                        "'sza':'a'"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         char more[64];
         snprintf(more, sizeof more, "'fc':{%s}", wrong[i]);
         assert_rsc(4000, cse_query(f, "Cd", "cse-in/d", more));
     }
     assert_rsc(5001, cse_query(f, "Cd", "cse-in/d", "'fc':{'fu':1,'smf':['SELECT']}"));
-    assert_rsc(4000, cse_send(f, "Cd", "'op':1,'to':'cse-in/d','ty':3,'fc':{'lvl':1},'pc':{'m2m:cnt':{}}"));
+    assert_rsc(4000, cse_send(f, "Cd",
+                              "'op':1,'to':'cse-in/d','ty':3,'fc':{'lvl':1},'pc':{'m2m:cnt':{}}"));
 }
 
 int main(void)

@@ -10,8 +10,9 @@
 static void an_expiration_is_given_capped_and_inherited(void **state)
 {
     struct cse_fixture *f = *state;
-    assert_rsc(2001, cse_create(f, "Ce", "cse-in", "ae",
-                                "'rn':'e','api':'N.t','rr':false,'srv':['3'],'et':'20270101T000000'"));
+    assert_rsc(2001,
+               cse_create(f, "Ce", "cse-in", "ae",
+                          "'rn':'e','api':'N.t','rr':false,'srv':['3'],'et':'20270101T000000'"));
     assert_string_equal(cse_text(f, "m2m:ae/et"), "20270101T000000,000000");
     assert_rsc(2001, cse_create(f, "Ce", "cse-in/e", "cnt", "'rn':'c'"));
     assert_string_equal(cse_text(f, "m2m:cnt/et"), "20270101T000000,000000");
@@ -163,8 +164,8 @@ static void launch(struct cse_fixture *f, struct racer *r, int *left, const char
     }
     bst_arena_init(&r->arena, 0);
     r->left = left;
-    r->call = (struct bst_cse_call){
-        .arena = &r->arena, .assoc = f->assoc, .done = racer_done, .user = r};
+    r->call =
+        (struct bst_cse_call){.arena = &r->arena, .assoc = f->assoc, .done = racer_done, .user = r};
     assert_ok(bst_json_parse(&r->arena, bst_view(text), 32, &root));
     assert_ok(bst_m2m_request_from_json(&r->arena, root, bst_wall_us(), &r->call.req));
     bst_cse_handle(f->worker, &r->call);
@@ -179,8 +180,10 @@ static void one_name_is_given_once(void **state)
     int left = RACERS, made = 0, refused = 0;
     cse_register(f, "Crace", "race");
     for (int i = 0; i < RACERS; i++) {
-        launch(f, &racers[i], &left, "{'op':1,'to':'cse-in/race','fr':'Crace','rqi':'%d','rvi':'3','ty':3,"
-                                     "'pc':{'m2m:cnt':{'rn':'n%d'}}}", i, i / 8);
+        launch(f, &racers[i], &left,
+               "{'op':1,'to':'cse-in/race','fr':'Crace','rqi':'%d','rvi':'3','ty':3,"
+               "'pc':{'m2m:cnt':{'rn':'n%d'}}}",
+               i, i / 8);
     }
     while (left) {
         bst_loop_run_once(f->loop, 1000);
@@ -213,8 +216,10 @@ static void *crowd_run(void *arg)
     }
     for (int i = 0; i < 200; i++) {
         int left = 1;
-        launch(&mine, &r, &left, "{'op':1,'to':'cse-in/crowd/c','fr':'Ccrowd','rqi':'%d','rvi':'3','ty':4,"
-                                 "'pc':{'m2m:cin':{'con':'abc'}}}", i);
+        launch(&mine, &r, &left,
+               "{'op':1,'to':'cse-in/crowd/c','fr':'Ccrowd','rqi':'%d','rvi':'3','ty':4,"
+               "'pc':{'m2m:cin':{'con':'abc'}}}",
+               i);
         while (left) {
             bst_loop_run_once(mine.loop, 1000);
         }
@@ -257,12 +262,23 @@ static void an_operation_waits_for_its_time(void **state)
     struct racer r = {0}, late = {0};
     int left = 1, left_late = 1;
     cse_register(f, "Cwait", "wait");
-    assert_rsc(4000, cse_send(f, "Cwait", "'op':2,'to':'cse-in/wait','oet':'20260102T000000','rqet':'20260101T120000'"));
-    assert_rsc(4000, cse_send(f, "Cwait", "'op':2,'to':'cse-in/wait','oet':'20260102T000000','rset':'20260101T120000'"));
-    assert_rsc(4000, cse_send(f, "Cwait", "'op':2,'to':'cse-in/wait','rqet':'20260103T000000','rset':'20260102T000000'"));
-    launch(f, &r, &left, "{'op':1,'to':'cse-in/wait','fr':'Cwait','rqi':'1','rvi':'3','ty':3,"
-                         "'oet':'20260101T000002','pc':{'m2m:cnt':{'rn':'later'}}}");
-    launch(f, &late, &left_late, "{'op':2,'to':'cse-in/wait','fr':'Cwait','rqi':'1','rvi':'3','oet':'20270101T000000'}");
+    assert_rsc(
+        4000,
+        cse_send(f, "Cwait",
+                 "'op':2,'to':'cse-in/wait','oet':'20260102T000000','rqet':'20260101T120000'"));
+    assert_rsc(
+        4000,
+        cse_send(f, "Cwait",
+                 "'op':2,'to':'cse-in/wait','oet':'20260102T000000','rset':'20260101T120000'"));
+    assert_rsc(
+        4000,
+        cse_send(f, "Cwait",
+                 "'op':2,'to':'cse-in/wait','rqet':'20260103T000000','rset':'20260102T000000'"));
+    launch(f, &r, &left,
+           "{'op':1,'to':'cse-in/wait','fr':'Cwait','rqi':'1','rvi':'3','ty':3,"
+           "'oet':'20260101T000002','pc':{'m2m:cnt':{'rn':'later'}}}");
+    launch(f, &late, &left_late,
+           "{'op':2,'to':'cse-in/wait','fr':'Cwait','rqi':'1','rvi':'3','oet':'20270101T000000'}");
     cse_settle(f);
     assert_int_equal(left, 1);
     assert_rsc(4004, cse_retrieve(f, "Cwait", "cse-in/wait/later"));
@@ -335,8 +351,9 @@ static void running_out_of_memory_is_an_answer(void **state)
         r.left = &left;
         r.call = (struct bst_cse_call){
             .arena = &r.arena, .assoc = f->assoc, .done = racer_done, .user = &r};
-        static const char text[] = "{\"op\":1,\"to\":\"cse-in/oom/c\",\"fr\":\"Coom\",\"rqi\":\"1\",\"rvi\":\"3\","
-                                   "\"ty\":4,\"pc\":{\"m2m:cin\":{\"con\":\"x\",\"lbl\":[\"l\"]}}}";
+        static const char text[] =
+            "{\"op\":1,\"to\":\"cse-in/oom/c\",\"fr\":\"Coom\",\"rqi\":\"1\",\"rvi\":\"3\","
+            "\"ty\":4,\"pc\":{\"m2m:cin\":{\"con\":\"x\",\"lbl\":[\"l\"]}}}";
         assert_ok(bst_json_parse(&r.arena, bst_view(text), 32, &root));
         assert_ok(bst_m2m_request_from_json(&r.arena, root, bst_wall_us(), &r.call.req));
         bst_alloc_fail_at(n);

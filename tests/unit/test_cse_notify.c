@@ -360,6 +360,34 @@ static void members_answer_together(void **state)
     close_network(net);
 }
 
+static void members_that_were_not_meant_stay(void **state)
+{
+    struct network *net = open_network(NULL);
+    struct cse_fixture *f = &net->f;
+    assert_rsc(2001, cse_create(f, "Ca", "cse-in/a", "cnt", "'rn':'d'"));
+    assert_rsc(2001, cse_create(f, "Ca", "cse-in/a", "grp",
+                                "'rn':'g','mt':3,'mnm':5,'mid':['cse-in/a/c','cse-in/a/d']"));
+    assert_rsc(2000, cse_send(f, "Ca", "'op':4,'to':'cse-in/a/g/fopt','grtm':['cse-in/a/d']"));
+    cse_settle(f);
+    assert_rsc(4004, cse_retrieve(f, "Ca", "cse-in/a/d"));
+    assert_rsc(2000, cse_retrieve(f, "Ca", "cse-in/a/g"));
+    assert_int_equal(cse_count(f, "m2m:grp/mid"), 1);
+    assert_true(cse_holds(f, "m2m:grp/mid", "cse-in/a/c"));
+    close_network(net);
+}
+
+static void a_group_that_leads_deeper_each_time_ends(void **state)
+{
+    struct network *net = open_network(NULL);
+    struct cse_fixture *f = &net->f;
+    assert_rsc(2001, cse_create(f, "Ca", "cse-in/a", "grp",
+                                "'rn':'g','mnm':9,'mid':['cse-in/a/g/fopt/a','cse-in/a/g/fopt/b',"
+                                "'cse-in/a/g/fopt/c','cse-in/a/g/fopt/fopt']"));
+    assert_rsc(2000, cse_retrieve(f, "Ca", "cse-in/a/g/fopt"));
+    assert_int_equal(cse_count(f, "m2m:agr/m2m:rsp"), 4);
+    close_network(net);
+}
+
 static void a_group_that_holds_itself_ends(void **state)
 {
     struct network *net = open_network(NULL);
@@ -429,6 +457,8 @@ int main(void)
         cmocka_unit_test(a_channel_keeps_requests_until_its_owner_polls),
         cmocka_unit_test(a_poll_ends_in_time_without_a_request),
         cmocka_unit_test(members_answer_together),
+        cmocka_unit_test(members_that_were_not_meant_stay),
+        cmocka_unit_test(a_group_that_leads_deeper_each_time_ends),
         cmocka_unit_test(a_group_that_holds_itself_ends),
         cmocka_unit_test(a_request_is_kept_and_done_later),
         cmocka_unit_test(the_result_is_told_where_the_request_says),

@@ -1,4 +1,5 @@
-/* Groups, nodes and what belongs to a type alone; what is created where; unsupported things said clearly. */
+/* Groups, nodes and what belongs to a type alone; what is created where; unsupported things said
+ * clearly. */
 #include "support/cse_fixture.h"
 
 static int setup(void **state)
@@ -15,15 +16,18 @@ static int setup(void **state)
 static void members_come_once_and_fit(void **state)
 {
     struct cse_fixture *f = *state;
-    assert_rsc(2001, cse_create(f, "Cg", "cse-in/g", "grp",
-                                "'rn':'g1','mt':3,'mnm':5,'mid':['cse-in/g/a','cse-in/g/b','cse-in/g/b']"));
+    assert_rsc(
+        2001,
+        cse_create(f, "Cg", "cse-in/g", "grp",
+                   "'rn':'g1','mt':3,'mnm':5,'mid':['cse-in/g/a','cse-in/g/b','cse-in/g/b']"));
     assert_int_equal(cse_int(f, "m2m:grp/cnm"), 2);
     assert_int_equal(cse_count(f, "m2m:grp/mid"), 2);
     assert_true(yyjson_get_bool(cse_at(f, "m2m:grp/mtv")));
     assert_int_equal(cse_int(f, "m2m:grp/csy"), 1);
     assert_rsc(4000, cse_create(f, "Cg", "cse-in/g", "grp", "'mt':3,'mid':['cse-in/g/a']"));
     assert_rsc(4000, cse_create(f, "Cg", "cse-in/g", "grp", "'mt':3,'mnm':0,'mid':['cse-in/g/a']"));
-    assert_rsc(6010, cse_create(f, "Cg", "cse-in/g", "grp", "'mnm':1,'mid':['cse-in/g/a','cse-in/g/b']"));
+    assert_rsc(6010,
+               cse_create(f, "Cg", "cse-in/g", "grp", "'mnm':1,'mid':['cse-in/g/a','cse-in/g/b']"));
 }
 
 static void the_strategy_decides_over_misfits(void **state)
@@ -60,15 +64,17 @@ static void virtual_members_are_judged_by_what_they_stand_for(void **state)
 static void a_group_changes_within_its_rules(void **state)
 {
     struct cse_fixture *f = *state;
-    assert_rsc(2001, cse_create(f, "Cg", "cse-in/g", "grp",
-                                "'rn':'chg','mt':3,'csy':2,'mnm':2,'mid':['cse-in/g/a','cse-in/g/b']"));
+    assert_rsc(2001,
+               cse_create(f, "Cg", "cse-in/g", "grp",
+                          "'rn':'chg','mt':3,'csy':2,'mnm':2,'mid':['cse-in/g/a','cse-in/g/b']"));
     assert_rsc(6010, cse_update(f, "Cg", "cse-in/g/chg", "grp",
                                 "'mid':['cse-in/g/a','cse-in/g/b','cse-in/g/c']"));
     assert_rsc(6010, cse_update(f, "Cg", "cse-in/g/chg", "grp", "'mnm':1"));
     assert_rsc(4110, cse_update(f, "Cg", "cse-in/g/chg", "grp", "'mid':['cse-in/g']"));
     assert_rsc(4000, cse_update(f, "Cg", "cse-in/g/chg", "grp", "'mt':0"));
     assert_rsc(4000, cse_update(f, "Cg", "cse-in/g/chg", "grp", "'cnm':0"));
-    assert_rsc(2004, cse_update(f, "Cg", "cse-in/g/chg", "grp", "'mid':['cse-in/g/c','cse-in/g/c']"));
+    assert_rsc(2004,
+               cse_update(f, "Cg", "cse-in/g/chg", "grp", "'mid':['cse-in/g/c','cse-in/g/c']"));
     assert_int_equal(cse_int(f, "m2m:grp/cnm"), 1);
     assert_rsc(2004, cse_update(f, "Cg", "cse-in/g/chg", "grp", "'mnm':1,'gn':'name'"));
     assert_string_equal(cse_text(f, "m2m:grp/gn"), "name");
@@ -79,7 +85,8 @@ static void a_node_holds_management_objects(void **state)
     struct cse_fixture *f = *state;
     assert_rsc(2001, cse_create(f, "Cg", "cse-in", "nod", "'rn':'n','ni':'urn:n:1','hael':['Cg']"));
     assert_rsc(4000, cse_create(f, "Cg", "cse-in", "nod", "'rn':'n2'"));
-    assert_rsc(2001, cse_create(f, "Cg", "cse-in/n", "bat", "'rn':'b','mgd':1006,'btl':23,'bts':5"));
+    assert_rsc(2001,
+               cse_create(f, "Cg", "cse-in/n", "bat", "'rn':'b','mgd':1006,'btl':23,'bts':5"));
     assert_rsc(2000, cse_retrieve(f, "Cg", "cse-in/n/b"));
     assert_int_equal(cse_int(f, "m2m:bat/btl"), 23);
     assert_int_equal(cse_int(f, "m2m:bat/ty"), 13);
@@ -100,13 +107,16 @@ static void what_is_not_supported_is_said(void **state)
     size_t index, count;
     assert_rsc(2000, cse_retrieve(f, "CAdmin", "cse-in"));
     bool has[64] = {false};
-    yyjson_arr_foreach(cse_at(f, "m2m:cb/srt"), index, count, entry) {
+    yyjson_arr_foreach(cse_at(f, "m2m:cb/srt"), index, count, entry)
+    {
         has[yyjson_get_int(entry) % 64] = true;
     }
     assert_true(has[1] && has[2] && has[3] && has[4] && has[5] && has[9] && has[11] && has[14]);
     assert_false(has[16] || has[34]);
-    assert_rsc(5001, cse_send(f, "Cg", "'op':1,'to':'cse-in','ty':16,'pc':{'m2m:csr':{'cb':'/x/y','csi':'/x',"
-                                       "'rr':true,'srv':['3']}}"));
+    assert_rsc(5001,
+               cse_send(f, "Cg",
+                        "'op':1,'to':'cse-in','ty':16,'pc':{'m2m:csr':{'cb':'/x/y','csi':'/x',"
+                        "'rr':true,'srv':['3']}}"));
     assert_rsc(4005, cse_send(f, "CAdmin", "'op':1,'to':'cse-in','ty':5,'pc':{'m2m:cb':{}}"));
     assert_rsc(4108, cse_create(f, "Cg", "cse-in/g", "nod", "'ni':'x'"));
     assert_rsc(5001, cse_send(f, "Cg", "'op':2,'to':'cse-in/g','tkns':['a.b.c']"));
@@ -125,15 +135,19 @@ static void requests_say_what_they_lack(void **state)
     struct cse_fixture *f = *state;
     assert_rsc(4000, cse_send(f, "Cg", "'op':1,'to':'cse-in/g','ty':3"));
     assert_rsc(4000, cse_send(f, "Cg", "'op':1,'to':'cse-in/g','pc':{'m2m:cnt':{}}"));
-    assert_rsc(4000, cse_send(f, "Cg", "'op':1,'to':'cse-in/g','ty':3,'pc':{'m2m:cin':{'con':'x'}}"));
-    assert_rsc(4000, cse_send(f, "Cg", "'op':1,'to':'cse-in/g','ty':3,'pc':{'m2m:cnt':{},'m2m:cin':{}}"));
+    assert_rsc(4000,
+               cse_send(f, "Cg", "'op':1,'to':'cse-in/g','ty':3,'pc':{'m2m:cin':{'con':'x'}}"));
+    assert_rsc(4000,
+               cse_send(f, "Cg", "'op':1,'to':'cse-in/g','ty':3,'pc':{'m2m:cnt':{},'m2m:cin':{}}"));
     assert_rsc(4000, cse_send(f, "Cg", "'op':9,'to':'cse-in/g'"));
     assert_rsc(4000, cse_send(f, NULL, "'op':2,'to':'cse-in/g'"));
     assert_true(f->rsp.debug.len > 0);
     assert_rsc(4000, cse_send(f, "Cg", "'op':4"));
     assert_rsc(4008, cse_send(f, "Cg", "'op':2,'to':'cse-in/g','rqet':'20200101T000000'"));
     assert_rsc(4008, cse_send(f, "Cg", "'op':2,'to':'cse-in/g','rset':'20200101T000000'"));
-    assert_rsc(2000, cse_send(f, "Cg", "'op':2,'to':'cse-in/g','rqet':'20300101T000000','oet':'20200101T000000'"));
+    assert_rsc(2000,
+               cse_send(f, "Cg",
+                        "'op':2,'to':'cse-in/g','rqet':'20300101T000000','oet':'20200101T000000'"));
 }
 
 static void a_group_request_is_done_once_per_target(void **state)
@@ -143,8 +157,14 @@ static void a_group_request_is_done_once_per_target(void **state)
     assert_rsc(4104, cse_send(f, "Cg", "'op':2,'to':'cse-in/g/a','gid':'fan1'"));
     assert_rsc(2000, cse_send(f, "Cg", "'op':2,'to':'cse-in/g/b','gid':'fan1'"));
     assert_rsc(2000, cse_send(f, "Cg", "'op':2,'to':'cse-in/g/a','gid':'fan2'"));
-    assert_rsc(2001, cse_send(f, "Cg", "'op':1,'to':'cse-in/g/a','ty':4,'gid':'fan3','pc':{'m2m:cin':{'con':'x'}}"));
-    assert_rsc(4104, cse_send(f, "Cg", "'op':1,'to':'cse-in/g/a','ty':4,'gid':'fan3','pc':{'m2m:cin':{'con':'x'}}"));
+    assert_rsc(
+        2001,
+        cse_send(f, "Cg",
+                 "'op':1,'to':'cse-in/g/a','ty':4,'gid':'fan3','pc':{'m2m:cin':{'con':'x'}}"));
+    assert_rsc(
+        4104,
+        cse_send(f, "Cg",
+                 "'op':1,'to':'cse-in/g/a','ty':4,'gid':'fan3','pc':{'m2m:cin':{'con':'x'}}"));
 }
 
 static void names_are_plain_and_unique(void **state)

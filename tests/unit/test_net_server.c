@@ -110,9 +110,9 @@ static void raw_connected(void *user, bst_result result)
 
 #define RUN_UNTIL(cond)                                                                            \
     do {                                                                                           \
-        int turns_ = 0;                                                                               \
-        while (!(cond)) {                                                                             \
-            if (++turns_ > 5000) {                                                                   \
+        int turns_ = 0;                                                                            \
+        while (!(cond)) {                                                                          \
+            if (++turns_ > 5000) {                                                                 \
                 fail_msg("never happened: %s", #cond);                                             \
             }                                                                                      \
             bst_loop_run_once(loop, 20);                                                           \

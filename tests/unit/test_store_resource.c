@@ -957,7 +957,8 @@ static void look(struct fixture *f, bool *ret_named, int64_t *ret_latest)
     assert_ok(bst_resource_find_latest(f->reader, f->root, 4, &f->arena, &latest));
     bst_store_read_end(f->reader);
     if (named.id) {
-        assert_string_equal(bst_arena_printf(&f->arena, "%.*s", BST_VIEW_ARGS(named.body)).ptr, "\"a\":1");
+        assert_string_equal(bst_arena_printf(&f->arena, "%.*s", BST_VIEW_ARGS(named.body)).ptr,
+                            "\"a\":1");
         assert_true(bst_view_is(named.name, "shared"));
     }
     *ret_named = named.id != 0;

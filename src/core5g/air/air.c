@@ -1,8 +1,6 @@
 /* The table of air-interface algorithms, how IVs are made, and the checks before each is run. */
 #include "core5g/air/air_priv.h"
 
-#include <stdio.h>
-
 /* ---- IVs: every mapping from COUNT, BEARER and DIRECTION is here ---- */
 
 /* BEARER, DIRECTION and zeros, as the second word of most 128-bit IVs. */
@@ -26,20 +24,15 @@ static void iv_doubled(const struct bst_air_place *place, uint8_t tag_bytes, uin
     memcpy(out + 8, out, 8);
 }
 
-/* NIA1: FRESH is the bearer, DIRECTION goes into the second pair. */
-static void iv_nia1(const struct bst_air_place *place, uint8_t tag_bytes, uint8_t out[16])
+/* NIA1 and NIA3: DIRECTION changes the second pair only, in two places. For SNOW 3G this is COUNT and, as
+ * FRESH, the bearer. */
+static void iv_integrity(const struct bst_air_place *place, uint8_t tag_bytes, uint8_t out[16])
 {
     uint32_t fresh = (uint32_t)place->bearer << 27, direction = place->direction;
     bst_air_put_be32(out, place->count);
     bst_air_put_be32(out + 4, fresh);
     bst_air_put_be32(out + 8, place->count ^ direction << 31);
     bst_air_put_be32(out + 12, fresh ^ direction << 15);
-}
-
-/* NIA3: the same, DIRECTION in octets 8 and 14. */
-static void iv_nia3(const struct bst_air_place *place, uint8_t tag_bytes, uint8_t out[16])
-{
-    iv_nia1(place, tag_bytes, out);
 }
 
 /* 256 bits. Octet 0 tells the use; that octet 1 is BEARER and DIRECTION in this order, octets 8 to 11 COUNT
@@ -131,11 +124,11 @@ static const struct bst_air_algorithm algorithms[] = {
     {"NEA6", NEA, .id = 6, .made_of = "ZUC-256", .key_bytes = 32, .experimental = true,
      STREAM(zuc256), .iv = iv_nea256, .cipher = stream_cipher},
     {"NIA0", NIA, .id = 0, .made_of = "null", TAG(4, 4), .iv = iv_aes128, .mac = null_mac},
-    {"NIA1", NIA, .id = 1, .made_of = "SNOW 3G", .key_bytes = 16, TAG(4, 4), .iv = iv_nia1,
+    {"NIA1", NIA, .id = 1, .made_of = "SNOW 3G", .key_bytes = 16, TAG(4, 4), .iv = iv_integrity,
      .mac = bst_air_nia1},
     {"NIA2", NIA, .id = 2, .made_of = "AES-128-CMAC", .key_bytes = 16, TAG(4, 4), STREAM(aes),
      .iv = iv_aes128, .mac = bst_air_nia2},
-    {"NIA3", NIA, .id = 3, .made_of = "ZUC-128", .key_bytes = 16, TAG(4, 4), .iv = iv_nia3,
+    {"NIA3", NIA, .id = 3, .made_of = "ZUC-128", .key_bytes = 16, TAG(4, 4), .iv = iv_integrity,
      .mac = bst_air_nia3},
     {"NIA4", NIA, .id = 4, .made_of = "SNOW 5G", .key_bytes = 32, TAG(4, 16), .experimental = true,
      STREAM(snow5g), .iv = iv_nia256, .mac = bst_air_sst_mac},

@@ -1,7 +1,8 @@
-/* The algorithms of the 5G air interface: confidentiality (NEA), integrity (NIA) and both at once (NCA).
+/* The algorithms of the 5G air interface: confidentiality (NEA), integrity (NIA) and both at once
+ * (NCA).
  *
- * NEA/NIA 0-3 are TS 33.501 annex D; NEA/NIA/NCA 4-6 with 256-bit keys are TS 35.240 to TS 35.248. The
- * table in air.c says for each what it is, what it takes and how its IV is made. */
+ * NEA/NIA 0-3 are TS 33.501 annex D; NEA/NIA/NCA 4-6 with 256-bit keys are TS 35.240 to TS 35.248.
+ * The table in air.c says for each what it is, what it takes and how its IV is made. */
 #pragma once
 
 #include "crypto/aes_ctx.h"
@@ -40,8 +41,8 @@ struct bst_air_algorithm {
                          uint8_t *out);
     bst_result (*mac)(struct bst_air_key *key, const uint8_t *iv, const uint8_t *in, size_t bits,
                       uint8_t tag[BST_AIR_TAG_MAX]);
-    /* Sealing makes the tag over what it wrote to `out`; opening makes it over `in` and leaves `out`
-     * alone unless the first tag_bytes of `tag` are right. */
+    /* Sealing makes the tag over what it wrote to `out`; opening makes it over `in` and leaves
+     * `out` alone unless the first tag_bytes of `tag` are right. */
     bst_result (*aead)(struct bst_air_key *key, const uint8_t *iv, bool seal, struct bst_view aad,
                        struct bst_view in, uint8_t *out, uint8_t tag[BST_AIR_TAG_MAX]);
 };
@@ -72,8 +73,8 @@ void bst_air_key_clear(struct bst_air_key *key);
 bst_result bst_air_iv(const struct bst_air_key *key, const struct bst_air_place *place,
                       uint8_t out[BST_AIR_IV_BYTES]);
 
-/** NEA: encipher or decipher, which is the same. `in` and `out` may be the same and have (bits + 7) / 8
- * octets; the unused low bits of the last one are ignored and come out as 0.
+/** NEA: encipher or decipher, which is the same. `in` and `out` may be the same and have (bits + 7)
+ * / 8 octets; the unused low bits of the last one are ignored and come out as 0.
  * @error BST_E_TOO_LONG  @error BST_E_USAGE  not a NEA key */
 bst_result bst_air_cipher(struct bst_air_key *key, const uint8_t iv[BST_AIR_IV_BYTES],
                           const uint8_t *in, size_t bits, uint8_t *out);

@@ -1,5 +1,6 @@
-/* SNOW 5G (TS 35.240): two registers of sixteen 16-bit cells that move eight cells a step, and a state
- * machine of three 128-bit registers over the AES round. Cells are little-endian in keystream and IV. */
+/* SNOW 5G (TS 35.240): two registers of sixteen 16-bit cells that move eight cells a step, and a
+ * state machine of three 128-bit registers over the AES round. Cells are little-endian in keystream
+ * and IV. */
 #include "core5g/air/air_priv.h"
 
 #include "aes_columns.h"

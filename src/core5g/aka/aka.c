@@ -175,8 +175,8 @@ static bst_result run_vector_eap(struct bst_view key, void *ctx)
     return derive_prime(&work, io->challenge->sn_name, v->autn, v->ck_prime, v->ik_prime);
 }
 
-bst_result bst_aka_vector_5g(struct bst_se *se, bst_key key,
-                             const struct bst_aka_challenge *from, struct bst_aka_vector *ret)
+bst_result bst_aka_vector_5g(struct bst_se *se, bst_key key, const struct bst_aka_challenge *from,
+                             struct bst_aka_vector *ret)
 {
     static const struct bst_se_routine routine = {"5G AKA vector", run_vector};
     struct vector_io io = {.challenge = from};

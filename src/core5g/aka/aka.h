@@ -1,7 +1,8 @@
 /* Authentication and key agreement: the home network's vectors and the device's answer.
  *
- * K and OPc are one object of the secure environment per subscriber ("aka.<SUPI>"), and the functions
- * over them run inside it: what comes out is what the protocol sends, and KAUSF or CK' and IK'. */
+ * K and OPc are one object of the secure environment per subscriber ("aka.<SUPI>"), and the
+ * functions over them run inside it: what comes out is what the protocol sends, and KAUSF or CK'
+ * and IK'. */
 #pragma once
 
 #include "core5g/aka/functions.h"
@@ -92,8 +93,8 @@ struct bst_usim_answer {
     /* BST_USIM_SYNC_FAILURE */
     uint8_t auts[BST_AKA_AUTS_BYTES];
 };
-/** Check AUTN and answer; a refusal by the USIM is a verdict, not a failure of this call. The number is
- * kept before the answer comes out.
+/** Check AUTN and answer; a refusal by the USIM is a verdict, not a failure of this call. The
+ * number is kept before the answer comes out.
  * @clause TS 33.102 6.3.3, TS 33.501 6.1.3.2.0, 6.1.3.3 */
 bst_result bst_usim_answer(struct bst_usim *usim, const uint8_t rand[BST_AKA_RAND_BYTES],
                            const uint8_t autn[BST_AKA_AUTN_BYTES], struct bst_view sn_name,

@@ -43,7 +43,7 @@ bst_result bst_aka_keys_pack(const struct bst_aka_keys *keys, struct bst_secret 
     BST_ENSURE(algorithm, BST_E_VALUE);
     BST_TRY(algorithm->check(keys));
     const uint8_t head[PACK_HEAD_BYTES] = {
-        PACK_VERSION,     (uint8_t)keys->alg, keys->iterations, keys->mac_bytes,
+        PACK_VERSION,    (uint8_t)keys->alg, keys->iterations, keys->mac_bytes,
         keys->res_bytes, keys->ck_bytes,     keys->ik_bytes,   keys->k_bytes,
     };
     bst_auto(secret) out = {0};

@@ -44,8 +44,8 @@ struct bst_aka_out {
 /** One row per algorithm. */
 struct bst_aka_algorithm {
     enum bst_aka_alg id;
-    const char *name; /* "milenage" */
-    uint8_t op_bytes; /* of OP, OPc, TOP, TOPc */
+    const char *name;          /* "milenage" */
+    uint8_t op_bytes;          /* of OP, OPc, TOP, TOPc */
     struct bst_aka_keys usual; /* lengths when nobody chooses */
     bst_result (*check)(const struct bst_aka_keys *keys);
     bst_result (*opc)(const struct bst_aka_keys *keys, const uint8_t *op, uint8_t *out);

@@ -33,8 +33,9 @@ static bst_result take_length(const yyjson_val *root, const char *name, uint8_t 
 
 static bst_result refuse_unknown(const yyjson_val *root)
 {
-    static const char *const known[] = {"algorithm", "k",         "opc",      "op",      "iterations",
-                                        "mac_bytes", "res_bytes", "ck_bytes", "ik_bytes"};
+    static const char *const known[] = {"algorithm", "k",          "opc",
+                                        "op",        "iterations", "mac_bytes",
+                                        "res_bytes", "ck_bytes",   "ik_bytes"};
     yyjson_obj_iter iter = yyjson_obj_iter_with((yyjson_val *)(uintptr_t)root);
     for (yyjson_val *name; (name = yyjson_obj_iter_next(&iter));) {
         bool found = false;

@@ -83,9 +83,9 @@ static bst_result milenage_run(const struct bst_aka_keys *keys, const struct bst
         const uint8_t *from;
         size_t len;
     } parts[] = {
-        {BST_AKA_F1, ret->mac_a, out[0], 8},    {BST_AKA_F1_STAR, ret->mac_s, out[0] + 8, 8},
-        {BST_AKA_F2, ret->res, out[1] + 8, 8},  {BST_AKA_F3, ret->ck, out[2], 16},
-        {BST_AKA_F4, ret->ik, out[3], 16},      {BST_AKA_F5, ret->ak, out[1], 6},
+        {BST_AKA_F1, ret->mac_a, out[0], 8},        {BST_AKA_F1_STAR, ret->mac_s, out[0] + 8, 8},
+        {BST_AKA_F2, ret->res, out[1] + 8, 8},      {BST_AKA_F3, ret->ck, out[2], 16},
+        {BST_AKA_F4, ret->ik, out[3], 16},          {BST_AKA_F5, ret->ak, out[1], 6},
         {BST_AKA_F5_STAR, ret->ak_star, out[4], 6},
     };
     BST_TRY(all_out(keys, in, out));
@@ -102,8 +102,12 @@ const struct bst_aka_algorithm bst_aka_milenage = {
     .id = BST_AKA_MILENAGE,
     .name = "milenage",
     .op_bytes = 16,
-    .usual = {.alg = BST_AKA_MILENAGE, .mac_bytes = 8, .res_bytes = 8, .ck_bytes = 16,
-              .ik_bytes = 16, .k_bytes = 16},
+    .usual = {.alg = BST_AKA_MILENAGE,
+              .mac_bytes = 8,
+              .res_bytes = 8,
+              .ck_bytes = 16,
+              .ik_bytes = 16,
+              .k_bytes = 16},
     .check = check,
     .opc = milenage_opc,
     .run = milenage_run,

@@ -16,7 +16,8 @@ static bst_result check(const struct bst_aka_keys *keys)
               keys->ck_bytes >= 16 && keys->ck_bytes <= BLOCK && keys->ik_bytes >= 16 &&
               keys->ik_bytes <= BLOCK && keys->iterations == 0;
     if (!ok) {
-        BST_FAIL(BST_E_VALUE, "MILENAGE-256 has a K of 16 or 32 octets, MAC and RES of 4 to 32, CK and "
+        BST_FAIL(BST_E_VALUE,
+                 "MILENAGE-256 has a K of 16 or 32 octets, MAC and RES of 4 to 32, CK and "
                  "IK of 16 to 32");
     }
     return BST_OK;
@@ -60,8 +61,8 @@ struct run {
 };
 
 /* OUT = E(T xor OPc xor IN) xor OPc, cut to the wanted length. */
-static void function(const struct run *run, unsigned i, uint8_t lengths, const struct bst_aka_in *mac,
-                     uint8_t *out, size_t len)
+static void function(const struct run *run, unsigned i, uint8_t lengths,
+                     const struct bst_aka_in *mac, uint8_t *out, size_t len)
 {
     uint8_t in[BLOCK] = {0};
     in[0] = (uint8_t)(i << 5 | (BST_AKA_RAND_BYTES - 2) | run->keys->k_bytes >> 5);
@@ -121,8 +122,12 @@ const struct bst_aka_algorithm bst_aka_milenage256 = {
     .id = BST_AKA_MILENAGE256,
     .name = "milenage256",
     .op_bytes = 32,
-    .usual = {.alg = BST_AKA_MILENAGE256, .mac_bytes = 8, .res_bytes = 8, .ck_bytes = 32,
-              .ik_bytes = 32, .k_bytes = 32},
+    .usual = {.alg = BST_AKA_MILENAGE256,
+              .mac_bytes = 8,
+              .res_bytes = 8,
+              .ck_bytes = 32,
+              .ik_bytes = 32,
+              .k_bytes = 32},
     .check = check,
     .opc = milenage256_opc,
     .run = milenage256_run,

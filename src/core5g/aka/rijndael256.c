@@ -1,7 +1,7 @@
 /* Rijndael-256/256: 14 rounds, rows shifted by 0, 1, 3 and 4.
  *
- * The S-box is computed, eight octets at a time in a 64-bit word, so that neither caches nor branches
- * see the key. */
+ * The S-box is computed, eight octets at a time in a 64-bit word, so that neither caches nor
+ * branches see the key. */
 #include "core5g/aka/rijndael256.h"
 
 #include <string.h>

@@ -45,7 +45,8 @@ static bst_result reserve(struct bst_sqn_counter *counter, uint64_t from)
 {
     uint64_t left = BST_SQN_SEQ_MAX + 1 - from;
     if (left == 0) {
-        BST_FAIL(BST_E_LIMIT, "the sequence numbers of %s are used up; the subscription needs new keys",
+        BST_FAIL(BST_E_LIMIT,
+                 "the sequence numbers of %s are used up; the subscription needs new keys",
                  counter->subscriber);
     }
     uint64_t reserved = from + (left < counter->block ? left : counter->block);

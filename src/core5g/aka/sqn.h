@@ -1,8 +1,9 @@
-/* Sequence numbers by TS 33.102 Annex C: SQN = SEQ || IND with an IND of 5 bits, counters that are not
- * time-based (profile 2).
+/* Sequence numbers by TS 33.102 Annex C: SQN = SEQ || IND with an IND of 5 bits, counters that are
+ * not time-based (profile 2).
  *
- * Home side: numbers are reserved in blocks, so that storage is written once a block and no number is
- * given out twice, whenever the machine stops. Device side: the highest SEQ accepted for each IND. */
+ * Home side: numbers are reserved in blocks, so that storage is written once a block and no number
+ * is given out twice, whenever the machine stops. Device side: the highest SEQ accepted for each
+ * IND. */
 #pragma once
 
 #include "base/text.h"
@@ -32,7 +33,7 @@ struct bst_sqn_host {
 /** Counter of one subscriber. One thread at a time. */
 struct bst_sqn_counter {
     const struct bst_sqn_host *host;
-    const char *subscriber; /* borrowed */
+    const char *subscriber;  /* borrowed */
     uint64_t next, reserved; /* SEQ to give out next; below `reserved` without asking the host */
     uint64_t block;
     unsigned ind;
@@ -43,8 +44,8 @@ bst_result bst_sqn_open(struct bst_sqn_counter *counter, const struct bst_sqn_ho
 /** The next SQN; SEQ and IND both go on by one.
  * @error BST_E_LIMIT  all numbers are used  @clause TS 33.102 C.1.1, C.3.2 */
 bst_result bst_sqn_next(struct bst_sqn_counter *counter, uint8_t ret[BST_SQN_BYTES]);
-/** After a verified AUTS: go on from the device's number unless the device would accept the next one
- * anyway.  @clause TS 33.102 6.3.5 */
+/** After a verified AUTS: go on from the device's number unless the device would accept the next
+ * one anyway.  @clause TS 33.102 6.3.5 */
 bst_result bst_sqn_resync(struct bst_sqn_counter *counter, const uint8_t sqn_ms[BST_SQN_BYTES]);
 
 /* ---- device ---- */

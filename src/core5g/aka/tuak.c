@@ -48,7 +48,8 @@ static bst_result check(const struct bst_aka_keys *keys)
     if (!short_or_long(keys->k_bytes) || !short_or_long(keys->ck_bytes) ||
         !short_or_long(keys->ik_bytes) || length_code(keys->mac_bytes) <= 0 ||
         length_code(keys->res_bytes) < 0 || keys->iterations == 0) {
-        BST_FAIL(BST_E_VALUE, "TUAK has a K, CK and IK of 16 or 32 octets, a MAC of 8, 16 or 32, a RES "
+        BST_FAIL(BST_E_VALUE,
+                 "TUAK has a K, CK and IK of 16 or 32 octets, a MAC of 8, 16 or 32, a RES "
                  "of 4, 8, 16 or 32, and at least one iteration");
     }
     return BST_OK;
@@ -160,8 +161,13 @@ const struct bst_aka_algorithm bst_aka_tuak = {
     .id = BST_AKA_TUAK,
     .name = "tuak",
     .op_bytes = 32,
-    .usual = {.alg = BST_AKA_TUAK, .iterations = 1, .mac_bytes = 8, .res_bytes = 8,
-              .ck_bytes = 16, .ik_bytes = 16, .k_bytes = 16},
+    .usual = {.alg = BST_AKA_TUAK,
+              .iterations = 1,
+              .mac_bytes = 8,
+              .res_bytes = 8,
+              .ck_bytes = 16,
+              .ik_bytes = 16,
+              .k_bytes = 16},
     .check = check,
     .opc = tuak_opc,
     .run = tuak_run,

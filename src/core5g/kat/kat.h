@@ -1,7 +1,7 @@
 /* Known answers: files of published vectors, computed anew and compared.
  *
- * The format is described in docs/5g.md. A vector passes when every answer in it comes out, a negative
- * one when it is refused; a vector of a shape that nobody here can run fails. */
+ * The format is described in docs/5g.md. A vector passes when every answer in it comes out, a
+ * negative one when it is refused; a vector of a shape that nobody here can run fails. */
 #pragma once
 
 #include "base/text.h"
@@ -20,5 +20,6 @@ struct bst_kat_tally {
 /** Run every vector of a file. Vectors that fail are counted, not returned as failures.
  *
  * @param file  its name, for reports and to know the family when its text does not tell
- * @error BST_E_SYNTAX @error BST_E_VALUE  the file is not one of vectors, or of an unknown family */
+ * @error BST_E_SYNTAX @error BST_E_VALUE  the file is not one of vectors, or of an unknown family
+ */
 bst_result bst_kat_run(const char *file, struct bst_view text, struct bst_kat_tally *tally);

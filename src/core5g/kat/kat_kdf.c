@@ -11,8 +11,8 @@ static bst_result read_ck_ik(const struct kat *kat, uint8_t out[32])
     return kat_fixed(kat, "ik", out + 16, 16);
 }
 
-static bst_result kausf_of(const uint8_t ck_ik[32], struct bst_view sn_name, const uint8_t hidden[6],
-                           uint8_t out[KEY])
+static bst_result kausf_of(const uint8_t ck_ik[32], struct bst_view sn_name,
+                           const uint8_t hidden[6], uint8_t out[KEY])
 {
     const struct bst_view params[] = {sn_name, bst_view_of(hidden, 6)};
     return bst_5g_derive(BST_5G_KAUSF, bst_view_of(ck_ik, 32), params, 2, out);

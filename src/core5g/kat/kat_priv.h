@@ -10,6 +10,7 @@
 struct kat {
     const yyjson_val *vector;
     struct bst_arena *arena;
+    const char *family; /* how names of its files begin: "nea1" */
     size_t answers; /* compared so far */
 };
 
@@ -19,6 +20,9 @@ bst_result kat_tuak(struct kat *kat);
 bst_result kat_milenage256(struct kat *kat);
 bst_result kat_kdf(struct kat *kat);
 bst_result kat_suci(struct kat *kat);
+bst_result kat_air(struct kat *kat);
+bst_result kat_snow3g(struct kat *kat);
+bst_result kat_zuc128(struct kat *kat);
 
 bool kat_has(const struct kat *kat, const char *name); /* there, and not null */
 /** Octets of a hexadecimal member, in the arena. */

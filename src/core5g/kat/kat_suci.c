@@ -1,5 +1,5 @@
-/* Vectors of SUPI concealment: both sides, intermediate values, refusals. The home network key is in
- * a secure environment as in real use. */
+/* Vectors of SUPI concealment: both sides, intermediate values, refusals. The home network key is
+ * in a secure environment as in real use. */
 #include "core5g/kat/kat_priv.h"
 #include "core5g/suci/suci.h"
 
@@ -84,8 +84,8 @@ static bst_result import_private(struct suci_case *c)
     BST_TRY(kat_answer(c->kat, "hn_public", point, bst_curve_point_bytes(c->scheme->curve)));
     BST_TRY(bst_pkey_private(pair, &der));
     return bst_se_key_import(
-        c->se, &(struct bst_key_attrs){.type = c->scheme->key_type, .uses = BST_KEY_USE_AGREE}, &der,
-        &c->key);
+        c->se, &(struct bst_key_attrs){.type = c->scheme->key_type, .uses = BST_KEY_USE_AGREE},
+        &der, &c->key);
 }
 
 /* ---- device side ---- */

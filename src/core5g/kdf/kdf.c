@@ -28,8 +28,14 @@ bst_result bst_kdf(struct bst_view key, uint8_t fc, const struct bst_view *param
 /* CK and IK have 128 or, with TUAK and MILENAGE-256, 256 bits each. */
 #define CK_IK 32, 64
 #define KEY 32, 32
-#define SN_NAME {1, 255}
-#define COUNT {4, 4}
+#define SN_NAME                                                                                    \
+    {                                                                                              \
+        1, 255                                                                                     \
+    }
+#define COUNT                                                                                      \
+    {                                                                                              \
+        4, 4                                                                                       \
+    }
 #define FULL 32
 #define LOW128 16
 
@@ -43,16 +49,20 @@ static const struct bst_5g_kdf_row rows[BST_5G_KDF_COUNT] = {
     [BST_5G_KGNB] = {"KgNB", "A.9", 0x6e, KEY, 2, 0, {COUNT, {1, 1}}, FULL},
     [BST_5G_NH] = {"NH", "A.10", 0x6f, KEY, 1, 0, {{32, 32}}, FULL},
     [BST_5G_KNG_RAN_STAR] = {"KNG-RAN*", "A.11", 0x70, KEY, 2, 0, {{2, 2}, {3, 3}}, FULL},
-    [BST_5G_KNG_RAN_STAR_ENB] = {"KNG-RAN* (ng-eNB)", "A.12", 0x71, KEY, 2, 0, {{2, 2}, {3, 3}}, FULL},
+    [BST_5G_KNG_RAN_STAR_ENB] =
+        {"KNG-RAN* (ng-eNB)", "A.12", 0x71, KEY, 2, 0, {{2, 2}, {3, 3}}, FULL},
     [BST_5G_KAMF_PRIME] = {"KAMF'", "A.13", 0x72, KEY, 2, 0, {{1, 1}, COUNT}, FULL},
     [BST_5G_KASME_IDLE] = {"KASME' (idle)", "A.14.1", 0x73, KEY, 1, 0, {COUNT}, FULL},
     [BST_5G_KASME_HANDOVER] = {"KASME' (handover)", "A.14.2", 0x74, KEY, 1, 0, {COUNT}, FULL},
     [BST_5G_KAMF_FROM_TAU] = {"KAMF' (idle, from EPS)", "A.15.1", 0x75, KEY, 1, 0, {COUNT}, FULL},
-    [BST_5G_KAMF_FROM_NH] = {"KAMF' (handover, from EPS)", "A.15.2", 0x76, KEY, 1, 0, {{32, 32}}, FULL},
+    [BST_5G_KAMF_FROM_NH] =
+        {"KAMF' (handover, from EPS)", "A.15.2", 0x76, KEY, 1, 0, {{32, 32}}, FULL},
     [BST_5G_KSN] = {"KSN", "A.16", 0x79, KEY, 1, 0, {{2, 2}}, FULL},
-    [BST_5G_SOR_MAC_AUSF] = {"SoR-MAC-IAUSF", "A.17", 0x77, KEY, 3, 1, {{1, 255}, {2, 2}, {1, 65535}}, LOW128},
+    [BST_5G_SOR_MAC_AUSF] =
+        {"SoR-MAC-IAUSF", "A.17", 0x77, KEY, 3, 1, {{1, 255}, {2, 2}, {1, 65535}}, LOW128},
     [BST_5G_SOR_MAC_UE] = {"SoR-MAC-IUE", "A.18", 0x78, KEY, 2, 0, {{1, 1}, {2, 2}}, LOW128},
-    [BST_5G_UPU_MAC_AUSF] = {"UPU-MAC-IAUSF", "A.19", 0x7b, KEY, 2, 0, {{1, 65535}, {2, 2}}, LOW128},
+    [BST_5G_UPU_MAC_AUSF] =
+        {"UPU-MAC-IAUSF", "A.19", 0x7b, KEY, 2, 0, {{1, 65535}, {2, 2}}, LOW128},
     [BST_5G_UPU_MAC_UE] = {"UPU-MAC-IUE", "A.20", 0x7c, KEY, 2, 0, {{1, 1}, {2, 2}}, LOW128},
     [BST_5G_KASME_SRVCC] = {"KASME_SRVCC", "A.21", 0x7d, KEY, 1, 0, {COUNT}, FULL},
     [BST_5G_KTNGF_USE] = {"KTIPSec, KTNAP, KFT", "A.22", 0x84, KEY, 1, 0, {{1, 1}}, FULL},

@@ -1,5 +1,5 @@
-/* Key derivation of the 5G system: the KDF of TS 33.220 B.2.0 and every use of it in TS 33.501 Annex
- * A, plus what EAP-AKA' adds (RFC 9048).
+/* Key derivation of the 5G system: the KDF of TS 33.220 B.2.0 and every use of it in TS 33.501
+ * Annex A, plus what EAP-AKA' adds (RFC 9048).
  *
  * Function codes, keys and lengths are rows of one table in kdf.c. Pure: bytes in, bytes out. */
 #pragma once
@@ -46,7 +46,7 @@ enum bst_5g_kdf {
 struct bst_5g_kdf_row {
     const char *name, *clause;
     uint8_t fc;
-    uint8_t key_min, key_max; /* octets of the input key */
+    uint8_t key_min, key_max;   /* octets of the input key */
     uint8_t n_params, optional; /* of them, how many at the end may be left out */
     struct {
         uint8_t min;

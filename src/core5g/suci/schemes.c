@@ -77,7 +77,8 @@ static bst_result ecies_reveal(const struct bst_suci_scheme *scheme, struct bst_
         BST_FAIL(BST_E_VALUE, "%zu octets are no output of profile %s", output.len, scheme->name);
     }
     struct bst_view point = bst_view_of(output.ptr, point_bytes);
-    struct bst_view ciphertext = bst_view_of(output.ptr + point_bytes, output.len - scheme->overhead);
+    struct bst_view ciphertext =
+        bst_view_of(output.ptr + point_bytes, output.len - scheme->overhead);
     bst_auto(secret) data = {0};
     BST_TRY(bst_se_agree(se, key, point, point, BST_SUCI_KEY_DATA_BYTES, &data));
     BST_TRY(tag_of(&data, ciphertext, tag));

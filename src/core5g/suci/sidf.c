@@ -18,8 +18,8 @@ const char *bst_hn_state_name(enum bst_hn_state state)
 static void label_of(const struct bst_hn_wish *wish, const struct bst_suci_scheme *scheme,
                      char out[BST_KEY_LABEL_MAX + 1])
 {
-    snprintf(out, BST_KEY_LABEL_MAX + 1, LABEL_PREFIX "%u.%s.%lld", (unsigned)wish->id, scheme->name,
-             (long long)wish->from_us);
+    snprintf(out, BST_KEY_LABEL_MAX + 1, LABEL_PREFIX "%u.%s.%lld", (unsigned)wish->id,
+             scheme->name, (long long)wish->from_us);
 }
 
 static bool read_label(const struct bst_key_attrs *attrs, struct bst_hn_key *ret)
@@ -85,8 +85,8 @@ static void set_states(struct bst_sidf *sidf, int64_t now_us)
 {
     for (size_t i = 0; i < sidf->n; i++) {
         struct bst_hn_key *key = &sidf->keys[i];
-        key->state = key->from_us > now_us      ? BST_HN_PENDING
-                     : !valid_at(key, now_us)   ? BST_HN_EXPIRED
+        key->state = key->from_us > now_us                      ? BST_HN_PENDING
+                     : !valid_at(key, now_us)                   ? BST_HN_EXPIRED
                      : key == newest(sidf, key->scheme, now_us) ? BST_HN_ACTIVE
                                                                 : BST_HN_ACCEPT_ONLY;
     }
@@ -162,7 +162,8 @@ static bst_result check_wish(struct bst_se *se, const struct bst_hn_wish *wish)
     }
     BST_TRY(find_id(se, wish->id, &other));
     if (other) {
-        BST_FAIL(BST_E_EXISTS, "there is a home network key with id %u already; take another id, or "
+        BST_FAIL(BST_E_EXISTS,
+                 "there is a home network key with id %u already; take another id, or "
                  "revoke the old key",
                  (unsigned)wish->id);
     }

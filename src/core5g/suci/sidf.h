@@ -36,7 +36,8 @@ bst_result bst_hn_key_add(struct bst_se *se, const struct bst_hn_wish *wish);
 bst_result bst_hn_key_remove(struct bst_se *se, uint8_t id);
 
 #define BST_HN_KEYS_MAX 256
-/** The home network's keys at one moment. Reading it needs no lock; a change of keys wants a new one. */
+/** The home network's keys at one moment. Reading it needs no lock; a change of keys wants a new
+ * one. */
 struct bst_sidf {
     struct bst_se *se;
     int64_t (*wall_us)(void);

@@ -27,8 +27,8 @@ void bst_suci_clear(struct bst_suci *suci);
 /* ---- forms of writing ---- */
 
 /** "suci-0-<mcc>-<mnc>-<rid>-<scheme>-<key id>-<output>", "suci-1-<realm>-...", or the NAI form
- * "type1.rid<n>.schid<n>...@<realm>". The scheme is one hexadecimal digit, the key id decimal without
- * leading zeros. A text with more than one reading is refused.
+ * "type1.rid<n>.schid<n>...@<realm>". The scheme is one hexadecimal digit, the key id decimal
+ * without leading zeros. A text with more than one reading is refused.
  * @clause TS 29.571 5.3.2, TS 23.003 2.2B, 28.7.3 */
 bst_result bst_suci_parse(struct bst_view text, struct bst_suci *ret);
 /** The first form, appended. */
@@ -49,7 +49,8 @@ struct bst_suci_scheme {
     enum bst_curve curve;       /* of a keyed scheme */
     enum bst_key_type key_type; /* of its private keys in a secure environment */
     size_t overhead;            /* output is longer than the input by this */
-    /** @param ephemeral  key pair to use, NULL for a fresh one; a given one serves published vectors */
+    /** @param ephemeral  key pair to use, NULL for a fresh one; a given one serves published
+     * vectors */
     bst_result (*conceal)(const struct bst_suci_scheme *scheme, struct bst_view public_key,
                           struct evp_pkey_st *ephemeral, struct bst_view input,
                           struct bst_buf *ret);

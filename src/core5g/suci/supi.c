@@ -53,7 +53,8 @@ static bst_result parse_imsi(struct bst_view digits, unsigned mnc_digits, struct
     BST_ENSURE(mnc_digits == 2 || mnc_digits == 3, BST_E_USAGE);
     if (!bst_digits_only(digits, 3 + mnc_digits + 1, IMSI_DIGITS_MAX) ||
         digits.len - 3 - mnc_digits > BST_MSIN_MAX) {
-        BST_FAIL(BST_E_VALUE, "an IMSI has an MCC of 3, an MNC of 2 or 3 and an MSIN of 1 to %d digits",
+        BST_FAIL(BST_E_VALUE,
+                 "an IMSI has an MCC of 3, an MNC of 2 or 3 and an MSIN of 1 to %d digits",
                  BST_MSIN_MAX);
     }
     BST_TRY(bst_view_copy(bst_view_of(digits.ptr, 3), ret->mcc, sizeof ret->mcc));

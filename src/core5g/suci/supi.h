@@ -11,7 +11,7 @@ enum bst_supi_type { BST_SUPI_IMSI, BST_SUPI_NAI };
 
 struct bst_supi {
     enum bst_supi_type type;
-    char mcc[4], mnc[4], msin[BST_MSIN_MAX + 1];          /* IMSI */
+    char mcc[4], mnc[4], msin[BST_MSIN_MAX + 1];            /* IMSI */
     char username[BST_NAI_MAX + 1], realm[BST_NAI_MAX + 1]; /* NAI */
 };
 

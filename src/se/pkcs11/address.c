@@ -1,4 +1,5 @@
-/* Address of a token, RFC 7512. The PIN is in a file or a service credential, never in the address. */
+/* Address of a token, RFC 7512. The PIN is in a file or a service credential, never in the address.
+ */
 #include "se/pkcs11/p11_priv.h"
 
 #include <p11-kit/uri.h>
@@ -17,7 +18,8 @@ static bst_result copy_text(const char *from, char *out, size_t cap, const char 
     return BST_OK;
 }
 
-/* [RFC 7512, 2.4] "pin-source" is a file URI, a bare path, or a command after '|', which is not run. */
+/* [RFC 7512, 2.4] "pin-source" is a file URI, a bare path, or a command after '|', which is not
+ * run. */
 static bst_result read_pin_source(const char *source, char *out, size_t cap)
 {
     if (!source) {
@@ -67,20 +69,22 @@ static void name_token(P11KitUri *uri, char *out, size_t cap)
 static bst_result read_parts(P11KitUri *uri, struct p11_address *ret)
 {
     if (p11_kit_uri_any_unrecognized(uri)) {
-        BST_FAIL(BST_E_CONFIG, "the address of the token has a part that RFC 7512 does not know; an "
-                               "example is pkcs11:token=NAME?pin-source=file:/etc/bastide/pin");
+        BST_FAIL(BST_E_CONFIG,
+                 "the address of the token has a part that RFC 7512 does not know; an "
+                 "example is pkcs11:token=NAME?pin-source=file:/etc/bastide/pin");
     }
     if (p11_kit_uri_get_pin_value(uri)) {
-        BST_FAIL(BST_E_CONFIG, "pin-value= would show the PIN to everybody on this machine; put it into "
-                               "a file of mode 0600 and name that: pin-source=file:PATH");
+        BST_FAIL(BST_E_CONFIG,
+                 "pin-value= would show the PIN to everybody on this machine; put it into "
+                 "a file of mode 0600 and name that: pin-source=file:PATH");
     }
     name_token(uri, ret->token, sizeof ret->token);
     BST_TRY(copy_text(p11_kit_uri_get_module_path(uri), ret->module_path, sizeof ret->module_path,
                       "module-path="));
     BST_TRY(copy_text(p11_kit_uri_get_module_name(uri), ret->module_name, sizeof ret->module_name,
                       "module-name="));
-    BST_TRY(read_pin_source(p11_kit_uri_get_pin_source(uri), ret->pin_source,
-                            sizeof ret->pin_source));
+    BST_TRY(
+        read_pin_source(p11_kit_uri_get_pin_source(uri), ret->pin_source, sizeof ret->pin_source));
     return read_fallback(uri, &ret->fallback);
 }
 
@@ -93,11 +97,13 @@ bst_result p11_address_parse(struct bst_view text, struct p11_address *ret)
     P11KitUri *uri = p11_kit_uri_new();
     struct p11_address address = {.uri = uri};
     bst_result parsed = copy && uri ? BST_OK : bst_error(BST_E_NOMEM);
-    if (!bst_failed(parsed) && p11_kit_uri_parse(copy, P11_KIT_URI_FOR_ANY, uri) != P11_KIT_URI_OK) {
-        parsed = bst_error_detailed(
-            BST_E_CONFIG, "'pkcs11:%.*s' is no address of a token (RFC 7512); an example is "
-                          "pkcs11:token=NAME?pin-source=file:/etc/bastide/pin",
-            BST_VIEW_ARGS(text));
+    if (!bst_failed(parsed) &&
+        p11_kit_uri_parse(copy, P11_KIT_URI_FOR_ANY, uri) != P11_KIT_URI_OK) {
+        parsed =
+            bst_error_detailed(BST_E_CONFIG,
+                               "'pkcs11:%.*s' is no address of a token (RFC 7512); an example is "
+                               "pkcs11:token=NAME?pin-source=file:/etc/bastide/pin",
+                               BST_VIEW_ARGS(text));
     }
     if (!bst_failed(parsed)) {
         parsed = read_parts(uri, &address);

@@ -1,7 +1,10 @@
 /* Between PKCS#11's forms of points and signatures and those of X.509. */
 #include "se/pkcs11/p11_priv.h"
 
-#define BYTES(text) {(text), sizeof(text) - 1}
+#define BYTES(text)                                                                                \
+    {                                                                                              \
+        (text), sizeof(text) - 1                                                                   \
+    }
 
 /* SubjectPublicKeyInfo (RFC 5480, RFC 8410) of these curves differ in the point only. */
 static const struct {
@@ -11,14 +14,18 @@ static const struct {
 } curves[] = {
     [BST_KEY_EC_P256] = {BYTES("\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07"),
                          BYTES("\x13\x0aprime256v1"),
-                         BYTES("\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86"
-                               "\x48\xce\x3d\x03\x01\x07\x03\x42\x00"),
+                         BYTES(
+                             "\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86"
+                             "\x48\xce\x3d\x03\x01\x07\x03\x42\x00"),
                          65},
     [BST_KEY_EC_P384] = {BYTES("\x06\x05\x2b\x81\x04\x00\x22"), BYTES("\x13\x09secp384r1"),
-                         BYTES("\x30\x76\x30\x10\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81"
-                               "\x04\x00\x22\x03\x62\x00"),
+                         BYTES(
+                             "\x30\x76\x30\x10\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81"
+                             "\x04\x00\x22\x03\x62\x00"),
                          97},
-    [BST_KEY_ED25519] = {BYTES("\x06\x03\x2b\x65\x70"), BYTES("\x13\x0c" "edwards25519"),
+    [BST_KEY_ED25519] = {BYTES("\x06\x03\x2b\x65\x70"),
+                         BYTES("\x13\x0c"
+                               "edwards25519"),
                          BYTES("\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00"), 32},
 };
 

@@ -1,8 +1,9 @@
 /* Making and removing the objects of a key on the token.
  *
  * Uses become attributes that the token enforces: signing and MAC CKA_SIGN, sealing CKA_ENCRYPT and
- * CKA_DECRYPT, agreement CKA_DERIVE; a key is readable only with USE_PSK and leaves wrapped only with
- * USE_WRAP. Derivation is HMAC too, so that a token cannot tell it from a MAC: the front does. */
+ * CKA_DECRYPT, agreement CKA_DERIVE; a key is readable only with USE_PSK and leaves wrapped only
+ * with USE_WRAP. Derivation is HMAC too, so that a token cannot tell it from a MAC: the front does.
+ */
 #include "crypto/pkey.h"
 #include "crypto/rand.h"
 #include "se/pkcs11/p11_priv.h"
@@ -12,7 +13,8 @@
 
 /* ---- templates ---- */
 
-struct template {
+struct template
+{
     CK_ATTRIBUTE list[ATTRS_MAX];
     CK_ULONG n;
 };
@@ -135,8 +137,9 @@ CK_RV p11_unmake(struct p11_call *call, struct p11_object *object)
 struct making {
     struct p11 *p;
     struct p11_object *object;
-    const struct bst_secret *value; /* symmetric bytes (padded for HMAC), scalar, or bytes to keep */
-    struct bst_view point;          /* public half of an imported pair, DER OCTET STRING */
+    const struct bst_secret
+        *value;            /* symmetric bytes (padded for HMAC), scalar, or bytes to keep */
+    struct bst_view point; /* public half of an imported pair, DER OCTET STRING */
 };
 
 /* Nobody else knows the object yet: its handles need no lock. */
@@ -224,7 +227,8 @@ static CK_RV generate_secret(struct p11_call *call, struct p11_object *object)
                                   &object->handles[aes ? P11_AES : P11_MAC]);
 }
 
-/* A key that both seals and makes MACs is two objects with one value: PKCS#11 keys have one type. */
+/* A key that both seals and makes MACs is two objects with one value: PKCS#11 keys have one type.
+ */
 static CK_RV import_secret(struct p11_call *call, struct making *m)
 {
     uint32_t uses = m->object->base.attrs.uses;
@@ -270,9 +274,8 @@ static CK_RV make_record(struct p11_call *call, struct p11_object *object)
         return CKR_HOST_MEMORY;
     }
     CK_RV rv = forget_records(call, object);
-    return rv == CKR_OK
-               ? make_data(call, object, P11_RECORD, P11_APP_RECORD, bst_buf_view(&record))
-               : rv;
+    return rv == CKR_OK ? make_data(call, object, P11_RECORD, P11_APP_RECORD, bst_buf_view(&record))
+                        : rv;
 }
 
 /* The record comes first: a key that nobody knows of is worse than a record without a key, which is
@@ -306,7 +309,8 @@ static bst_result need_pair(const struct p11 *p, const struct bst_key_attrs *att
 {
     bool ed = attrs->type == BST_KEY_ED25519;
     if (attrs->type > BST_KEY_ED25519) {
-        BST_FAIL(BST_E_SE_MECHANISM, "a PKCS#11 token is not used for this type of key; use se:soft");
+        BST_FAIL(BST_E_SE_MECHANISM,
+                 "a PKCS#11 token is not used for this type of key; use se:soft");
     }
     if (made) {
         BST_TRY(p11_need(p, ed ? P11_ED_GEN : P11_EC_GEN, "make such a pair"));
@@ -324,8 +328,9 @@ static bst_result need_secret(const struct p11 *p, const struct bst_key_attrs *a
     }
     if (attrs->uses & ~(uint32_t)(BST_KEY_USE_MAC | BST_KEY_USE_DERIVE | BST_KEY_USE_SEAL |
                                   BST_KEY_USE_PSK | BST_KEY_USE_WRAP)) {
-        BST_FAIL(BST_E_SE_MECHANISM, "a PKCS#11 token runs no algorithms of ours over its keys; use "
-                                     "se:soft, or fallback=soft in the address");
+        BST_FAIL(BST_E_SE_MECHANISM,
+                 "a PKCS#11 token runs no algorithms of ours over its keys; use "
+                 "se:soft, or fallback=soft in the address");
     }
     return attrs->uses & BST_KEY_USE_SEAL ? p11_need(p, P11_GCM, "seal") : BST_OK;
 }
@@ -400,8 +405,8 @@ static bst_result make_secret(struct making *m, const struct bst_secret *value)
     if (value) {
         BST_TRY(check_secret(attrs, value));
     }
-    BST_TRY(bst_secret_init(&bytes, value && value->len > SYMMETRIC_BYTES ? value->len
-                                                                          : SYMMETRIC_BYTES));
+    BST_TRY(bst_secret_init(&bytes,
+                            value && value->len > SYMMETRIC_BYTES ? value->len : SYMMETRIC_BYTES));
     if (value) {
         memcpy(bytes.ptr, value->ptr, value->len);
     } else {

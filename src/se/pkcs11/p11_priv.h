@@ -24,8 +24,8 @@
 /* ---- address ---- */
 
 struct p11_address {
-    void *uri; /* P11KitUri */
-    char token[256];                       /* how messages name it */
+    void *uri;       /* P11KitUri */
+    char token[256]; /* how messages name it */
     char module_path[1024], module_name[128];
     char pin_source[1100]; /* "file:PATH", "credential:NAME", "" */
     bool fallback;         /* software does what the token cannot */
@@ -64,10 +64,10 @@ struct p11 {
     struct p11_address address;
     CK_FUNCTION_LIST **modules; /* one, or all that the machine has; NULL at the end */
     bool all_modules;
-    CK_FUNCTION_LIST *module;   /* that has the token */
+    CK_FUNCTION_LIST *module; /* that has the token */
     CK_SLOT_ID slot;
     char name[160], evidence[320];
-    unsigned can; /* bits 1 << enum p11_mech */
+    unsigned can;         /* bits 1 << enum p11_mech */
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t changed;
     bool up, connecting, pin_refused;

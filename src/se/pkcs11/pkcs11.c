@@ -104,8 +104,9 @@ static bst_result public_key(struct bst_se_backend *backend, struct bst_se_objec
     struct operation op = {.object = object, .ret = &point};
     BST_TRY(p11_run(p11_of(backend), point_call, &op, "reading a public key"));
     if (point.len == 0) {
-        BST_FAIL(BST_E_BAD_KEY, "token '%s' keeps no public half beside key '%s'; store it there with "
-                                "the same CKA_ID",
+        BST_FAIL(BST_E_BAD_KEY,
+                 "token '%s' keeps no public half beside key '%s'; store it there with "
+                 "the same CKA_ID",
                  p11_of(backend)->address.token, base->attrs.label);
     }
     return p11_spki(base->attrs.type, bst_buf_view(&point), ret_spki);
@@ -138,8 +139,8 @@ static bst_result check_md(const struct bst_key_attrs *attrs, enum bst_md md, st
 {
     bool ed = attrs->type == BST_KEY_ED25519;
     if (ed != (md == BST_MD_NONE)) {
-        BST_FAIL(BST_E_USAGE, ed ? "Ed25519 signs without a hash function"
-                                 : "ECDSA needs a hash function");
+        BST_FAIL(BST_E_USAGE,
+                 ed ? "Ed25519 signs without a hash function" : "ECDSA needs a hash function");
     }
     BST_ENSURE(ed || tbs.len == bst_md_bytes(md), BST_E_USAGE);
     return BST_OK;
@@ -235,10 +236,11 @@ static bst_result hkdf(struct p11 *p, struct p11_object *parent,
 {
     bst_auto(secret) from = {0};
     if (!parent->soft && !(parent->base.attrs.uses & BST_KEY_USE_PSK)) {
-        BST_FAIL(BST_E_SE_MECHANISM,
-                 "token '%s' derives by HMAC only (CKM_HKDF_DERIVE is not used); keep keys for HKDF in "
-                 "se:soft",
-                 p->address.token);
+        BST_FAIL(
+            BST_E_SE_MECHANISM,
+            "token '%s' derives by HMAC only (CKM_HKDF_DERIVE is not used); keep keys for HKDF in "
+            "se:soft",
+            p->address.token);
     }
     BST_TRY(read_value(p, parent, &from));
     return bst_hkdf_sha256(derivation->parts[0], bst_view_of(from.ptr, from.len),
@@ -252,9 +254,8 @@ static bst_result derive(struct bst_se_backend *backend, struct bst_se_object *p
 {
     bst_auto(secret) value = {0};
     BST_TRY(bst_secret_init(&value, BST_SHA256_BYTES));
-    BST_TRY(derivation->hkdf
-                ? hkdf(p11_of(backend), object_of(parent), derivation, &value)
-                : mac(backend, parent, derivation->parts, derivation->n, value.ptr));
+    BST_TRY(derivation->hkdf ? hkdf(p11_of(backend), object_of(parent), derivation, &value)
+                             : mac(backend, parent, derivation->parts, derivation->n, value.ptr));
     return create(backend, attrs, &value, ret);
 }
 
@@ -285,7 +286,8 @@ static CK_RV unseal_call(struct p11_call *call, void *arg)
         return rv;
     }
     rv = call->f->C_Decrypt(call->session, bytes_of(in), in.len, op->out, &op->out_len);
-    /* A tag that does not fit has no return value of its own, and tokens differ in what they say. */
+    /* A tag that does not fit has no return value of its own, and tokens differ in what they say.
+     */
     return rv == CKR_GENERAL_ERROR || rv == CKR_FUNCTION_FAILED || rv == CKR_DATA_INVALID
                ? CKR_ENCRYPTED_DATA_INVALID
                : rv;
@@ -371,12 +373,13 @@ static CK_RV agree_call(struct p11_call *call, void *arg)
     CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
     CK_ULONG len = 32;
     CK_ATTRIBUTE template[] = {
-        {CKA_CLASS, &class, sizeof class},    {CKA_KEY_TYPE, &type, sizeof type},
-        {CKA_TOKEN, &no, sizeof no},          {CKA_SENSITIVE, &no, sizeof no},
-        {CKA_EXTRACTABLE, &yes, sizeof yes},  {CKA_VALUE_LEN, &len, sizeof len},
+        {CKA_CLASS, &class, sizeof class},   {CKA_KEY_TYPE, &type, sizeof type},
+        {CKA_TOKEN, &no, sizeof no},         {CKA_SENSITIVE, &no, sizeof no},
+        {CKA_EXTRACTABLE, &yes, sizeof yes}, {CKA_VALUE_LEN, &len, sizeof len},
     };
     CK_RV rv = p11_part(call, op->object, P11_PRIVATE, &handle);
-    rv = rv == CKR_OK ? call->f->C_DeriveKey(call->session, &op->mech, handle, template, 6, &z) : rv;
+    rv =
+        rv == CKR_OK ? call->f->C_DeriveKey(call->session, &op->mech, handle, template, 6, &z) : rv;
     if (rv != CKR_OK) {
         return rv;
     }
@@ -401,9 +404,8 @@ static bst_result agree_with(void *ctx, struct bst_view point, struct bst_secret
     uint8_t wrapped[2 + P256_POINT_BYTES] = {4, P256_POINT_BYTES};
     BST_ENSURE(point.len == P256_POINT_BYTES, BST_E_BAD_KEY);
     memcpy(wrapped + 2, point.ptr, point.len);
-    CK_ECDH1_DERIVE_PARAMS params = {.kdf = CKD_NULL,
-                                     .ulPublicDataLen = P256_POINT_BYTES,
-                                     .pPublicData = bytes_of(point)};
+    CK_ECDH1_DERIVE_PARAMS params = {
+        .kdf = CKD_NULL, .ulPublicDataLen = P256_POINT_BYTES, .pPublicData = bytes_of(point)};
     BST_TRY(bst_secret_init(&z, 32));
     struct operation op = {.object = a->object, .secret = &z};
     op.mech = (CK_MECHANISM){p11_mechs[P11_ECDH].type, &params, sizeof params};
@@ -440,8 +442,9 @@ static bst_result run(struct bst_se_backend *backend, struct bst_se_object *base
 {
     bst_auto(secret) value = {0};
     if (!object_of(base)->soft) {
-        BST_FAIL(BST_E_SE_MECHANISM, "a token cannot run %s; make the key with fallback=soft in the "
-                                     "address, or in se:soft",
+        BST_FAIL(BST_E_SE_MECHANISM,
+                 "a token cannot run %s; make the key with fallback=soft in the "
+                 "address, or in se:soft",
                  routine->name);
     }
     BST_TRY(read_value(p11_of(backend), object_of(base), &value));

@@ -29,8 +29,8 @@ CK_RV p11_attribute(struct p11_call *call, CK_OBJECT_HANDLE object, CK_ATTRIBUTE
     CK_ATTRIBUTE attribute = {type, NULL, 0};
     CK_RV rv = call->f->C_GetAttributeValue(call->session, object, &attribute, 1);
     if (rv == CKR_ATTRIBUTE_TYPE_INVALID ||
-        (rv == CKR_OK && (attribute.ulValueLen == 0 ||
-                          attribute.ulValueLen == CK_UNAVAILABLE_INFORMATION))) {
+        (rv == CKR_OK &&
+         (attribute.ulValueLen == 0 || attribute.ulValueLen == CK_UNAVAILABLE_INFORMATION))) {
         return CKR_OK;
     }
     if (rv != CKR_OK || attribute.ulValueLen > ATTRIBUTE_MAX) {
@@ -138,7 +138,8 @@ static CK_RV read_record(struct scan *s, struct p11_call *call, CK_OBJECT_HANDLE
     struct p11_object *object = NULL;
     CK_RV rv = p11_attribute(call, handle, CKA_VALUE, &value);
     if (rv != CKR_OK || bst_failed(p11_record_read(bst_buf_view(&value), &object))) {
-        return rv; /* what is no record of ours is not ours to judge: its key is read as a foreign one */
+        return rv; /* what is no record of ours is not ours to judge: its key is read as a foreign
+                      one */
     }
     void *old = NULL;
     if (bst_failed(bst_map_set(&s->by_id, bst_view_of(object->id, object->id_len), object, &old))) {
@@ -177,7 +178,8 @@ static uint32_t foreign_uses(struct p11_call *call, CK_OBJECT_HANDLE handle, enu
     bool signs = flag_of(call, handle, CKA_SIGN);
     if (type != BST_KEY_SYMMETRIC) {
         uses |= signs ? BST_KEY_USE_SIGN : 0;
-        uses |= type == BST_KEY_EC_P256 && flag_of(call, handle, CKA_DERIVE) ? BST_KEY_USE_AGREE : 0;
+        uses |=
+            type == BST_KEY_EC_P256 && flag_of(call, handle, CKA_DERIVE) ? BST_KEY_USE_AGREE : 0;
     } else if (aes) {
         uses |= flag_of(call, handle, CKA_ENCRYPT) && flag_of(call, handle, CKA_DECRYPT)
                     ? BST_KEY_USE_SEAL
@@ -221,8 +223,8 @@ static bool foreign_label(const struct scan *s, struct bst_view label, struct bs
     return !bst_failed(bst_view_copy(bst_buf_view(&text), out, BST_KEY_LABEL_MAX + 1));
 }
 
-static CK_RV foreign_key(struct scan *s, struct p11_call *call, CK_OBJECT_HANDLE handle, bool secret,
-                         struct bst_view id, struct p11_object **ret)
+static CK_RV foreign_key(struct scan *s, struct p11_call *call, CK_OBJECT_HANDLE handle,
+                         bool secret, struct bst_view id, struct p11_object **ret)
 {
     bst_auto(buf) label = {0};
     char text[BST_KEY_LABEL_MAX + 1];
@@ -249,7 +251,8 @@ static CK_RV foreign_key(struct scan *s, struct p11_call *call, CK_OBJECT_HANDLE
  * the level of the host. */
 static void limit_level(struct p11_call *call, CK_OBJECT_HANDLE handle, struct bst_key_attrs *attrs)
 {
-    bool inside = flag_of(call, handle, CKA_LOCAL) && flag_of(call, handle, CKA_NEVER_EXTRACTABLE) &&
+    bool inside = flag_of(call, handle, CKA_LOCAL) &&
+                  flag_of(call, handle, CKA_NEVER_EXTRACTABLE) &&
                   flag_of(call, handle, CKA_ALWAYS_SENSITIVE);
     int most = inside ? call->p->base.level : 1;
     attrs->level = attrs->level < most ? attrs->level : most;
@@ -258,8 +261,8 @@ static void limit_level(struct p11_call *call, CK_OBJECT_HANDLE handle, struct b
 static CK_RV accept(struct scan *s, struct p11_object *object)
 {
     bool known = bst_map_get(&s->by_label, bst_view(object->base.attrs.label)) != NULL;
-    if (known || bst_failed(bst_map_set(&s->by_label, bst_view(object->base.attrs.label), object,
-                                        NULL))) {
+    if (known ||
+        bst_failed(bst_map_set(&s->by_label, bst_view(object->base.attrs.label), object, NULL))) {
         bst_free(object); /* two records with one label: the first counts */
         return known ? CKR_OK : CKR_HOST_MEMORY;
     }
@@ -409,7 +412,8 @@ bst_result p11_label_free(struct p11 *p, const char *label)
     struct label_search l = {.label = label};
     BST_TRY(p11_run(p, label_call, &l, "looking for a label"));
     if (l.taken) {
-        BST_FAIL(BST_E_EXISTS, "token '%s' has a key '%s' already, made by another program meanwhile",
+        BST_FAIL(BST_E_EXISTS,
+                 "token '%s' has a key '%s' already, made by another program meanwhile",
                  p->address.token, label);
     }
     return BST_OK;

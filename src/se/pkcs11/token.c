@@ -1,7 +1,8 @@
 /* The token: finding it, sessions, logging in, and coming back after it was gone.
  *
- * Calls are synchronous: a thread that uses a key waits for the token. That is right for tokens that
- * answer within a handshake's time; the loops of a server wait for each other's sessions at most.
+ * Calls are synchronous: a thread that uses a key waits for the token. That is right for tokens
+ * that answer within a handshake's time; the loops of a server wait for each other's sessions at
+ * most.
  *
  * The PIN is read from its source for each log-in and not kept. A PIN that was refused is not tried
  * again: a wrong file must not lock the token. */
@@ -18,7 +19,8 @@ static bst_result load_modules(struct p11 *p)
     if (p->all_modules) {
         p->modules = p11_kit_modules_load_and_initialize(0);
         if (!p->modules) {
-            BST_FAIL(BST_E_CONFIG, "p11-kit finds no PKCS#11 module here; name one with module-path=");
+            BST_FAIL(BST_E_CONFIG,
+                     "p11-kit finds no PKCS#11 module here; name one with module-path=");
         }
         return BST_OK;
     }
@@ -30,9 +32,9 @@ static bst_result load_modules(struct p11 *p)
     }
     if (rv != CKR_OK) {
         const char *why = p11_kit_message();
-        bst_result failed = bst_error_detailed(
-            BST_E_CONFIG, "the PKCS#11 module %s cannot be started: %s", a->module_path,
-            why ? why : p11_kit_strerror(rv));
+        bst_result failed =
+            bst_error_detailed(BST_E_CONFIG, "the PKCS#11 module %s cannot be started: %s",
+                               a->module_path, why ? why : p11_kit_strerror(rv));
         if (module) {
             p11_kit_module_release(module);
         }
@@ -151,8 +153,9 @@ static size_t pin_len(const struct bst_secret *pin)
 static bst_result read_pin(const struct p11 *p, struct bst_secret *ret)
 {
     if (!p->address.pin_source[0]) {
-        BST_FAIL(BST_E_CONFIG, "token '%s' wants a PIN: put it into a file of mode 0600 and add "
-                               "pin-source=file:PATH to the address",
+        BST_FAIL(BST_E_CONFIG,
+                 "token '%s' wants a PIN: put it into a file of mode 0600 and add "
+                 "pin-source=file:PATH to the address",
                  p->address.token);
     }
     return p->host->secret_read(p->host->ctx, p->address.pin_source, ret);
@@ -161,19 +164,21 @@ static bst_result read_pin(const struct p11 *p, struct bst_secret *ret)
 static bst_result pin_may_be_tried(const struct p11 *p)
 {
     if (p->pin_refused) {
-        BST_FAIL(BST_E_SE_PIN,
-                 "token '%s': the PIN was wrong the last time and is not tried again; correct the file, "
-                 "then start anew",
-                 p->address.token);
+        BST_FAIL(
+            BST_E_SE_PIN,
+            "token '%s': the PIN was wrong the last time and is not tried again; correct the file, "
+            "then start anew",
+            p->address.token);
     }
     if (p->info.flags & CKF_USER_PIN_LOCKED) {
         return p11_fail(p, CKR_PIN_LOCKED, "logging in");
     }
     if (p->info.flags & CKF_USER_PIN_FINAL_TRY) {
-        BST_FAIL(BST_E_SE_BLOCKED,
-                 "token '%s': %s, which is not risked here; log in once with the token's own tool, that "
-                 "resets the counter",
-                 p->address.token, p11_pin_words(p->info.flags));
+        BST_FAIL(
+            BST_E_SE_BLOCKED,
+            "token '%s': %s, which is not risked here; log in once with the token's own tool, that "
+            "resets the counter",
+            p->address.token, p11_pin_words(p->info.flags));
     }
     return BST_OK;
 }
@@ -304,7 +309,8 @@ static bst_result gone(struct p11 *p, bst_result why)
     char said[512];
     snprintf(said, sizeof said, "%s", bst_error_detail());
     return why.code == BST_E_NOT_FOUND
-               ? bst_error_detailed(BST_E_BUSY, "%s; it was here before: the next use tries again", said)
+               ? bst_error_detailed(BST_E_BUSY, "%s; it was here before: the next use tries again",
+                                    said)
                : why;
 }
 

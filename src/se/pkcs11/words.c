@@ -18,7 +18,8 @@ const struct p11_mech_fact p11_mechs[P11_MECHS] = {
 
 #define GONE_REMEDY                                                                                \
     "the next use tries again by itself; if it stays so, is it plugged in, is its service up?"
-#define PIN_REMEDY "put the right PIN into the file of pin-source=; nothing is tried again until then"
+#define PIN_REMEDY                                                                                 \
+    "put the right PIN into the file of pin-source=; nothing is tried again until then"
 
 /* `gone`: look for the token, log in, and try once more. */
 static const struct {
@@ -60,7 +61,8 @@ static const struct {
      "the sealed data was changed, or is of another key", ""},
     {CKR_ENCRYPTED_DATA_LEN_RANGE, "CKR_ENCRYPTED_DATA_LEN_RANGE", BST_E_BAD_MAC, false,
      "the sealed data is too long or too short", ""},
-    {CKR_FUNCTION_CANCELED, "CKR_FUNCTION_CANCELED", BST_E_CANCELLED, false, "it was cancelled", ""},
+    {CKR_FUNCTION_CANCELED, "CKR_FUNCTION_CANCELED", BST_E_CANCELLED, false, "it was cancelled",
+     ""},
     {CKR_FUNCTION_NOT_SUPPORTED, "CKR_FUNCTION_NOT_SUPPORTED", BST_E_SE_MECHANISM, false,
      "its module has no such function", ""},
     {CKR_KEY_HANDLE_INVALID, "CKR_KEY_HANDLE_INVALID", BST_E_NOT_FOUND, false,
@@ -89,8 +91,8 @@ static const struct {
     {CKR_PIN_INCORRECT, "CKR_PIN_INCORRECT", BST_E_SE_PIN, false, "the PIN is wrong", PIN_REMEDY},
     {CKR_PIN_INVALID, "CKR_PIN_INVALID", BST_E_SE_PIN, false,
      "the PIN has characters that it does not take", PIN_REMEDY},
-    {CKR_PIN_LEN_RANGE, "CKR_PIN_LEN_RANGE", BST_E_SE_PIN, false, "the PIN is too short or too long",
-     PIN_REMEDY},
+    {CKR_PIN_LEN_RANGE, "CKR_PIN_LEN_RANGE", BST_E_SE_PIN, false,
+     "the PIN is too short or too long", PIN_REMEDY},
     {CKR_PIN_EXPIRED, "CKR_PIN_EXPIRED", BST_E_SE_PIN, false, "the PIN has expired",
      "set a new one with the token's own tool"},
     {CKR_PIN_LOCKED, "CKR_PIN_LOCKED", BST_E_SE_BLOCKED, false,
@@ -158,16 +160,18 @@ const char *p11_pin_words(CK_FLAGS flags)
 {
     return flags & CKF_USER_PIN_LOCKED      ? "the PIN is locked"
            : flags & CKF_USER_PIN_FINAL_TRY ? "one try is left before the PIN is locked"
-           : flags & CKF_USER_PIN_COUNT_LOW ? "a wrong PIN was given since the last right one: fewer "
-                                              "tries than at first are left"
-                                            : "";
+           : flags & CKF_USER_PIN_COUNT_LOW
+               ? "a wrong PIN was given since the last right one: fewer "
+                 "tries than at first are left"
+               : "";
 }
 
 bst_result p11_fail(const struct p11 *p, CK_RV rv, const char *what)
 {
     size_t i = find_words(rv);
     if (i == sizeof words / sizeof words[0]) {
-        BST_FAIL(BST_E_SE_TOKEN, "token '%s', %s: it answers with 0x%lx, which PKCS#11 has no name for",
+        BST_FAIL(BST_E_SE_TOKEN,
+                 "token '%s', %s: it answers with 0x%lx, which PKCS#11 has no name for",
                  p->address.token, what, (unsigned long)rv);
     }
     BST_FAIL(words[i].error, "token '%s', %s: %s (%s)%s%s", p->address.token, what, words[i].words,
@@ -177,10 +181,11 @@ bst_result p11_fail(const struct p11 *p, CK_RV rv, const char *what)
 bst_result p11_need(const struct p11 *p, enum p11_mech mech, const char *what)
 {
     if (!p11_can(p, mech)) {
-        BST_FAIL(BST_E_SE_MECHANISM,
-                 "token '%s' cannot %s: it has no %s%s", p->address.token, what, p11_mechs[mech].name,
-                 p->address.fallback ? "" : "; with fallback=soft in its address software does it, at "
-                                            "protection level 1");
+        BST_FAIL(BST_E_SE_MECHANISM, "token '%s' cannot %s: it has no %s%s", p->address.token, what,
+                 p11_mechs[mech].name,
+                 p->address.fallback ? ""
+                                     : "; with fallback=soft in its address software does it, at "
+                                       "protection level 1");
     }
     return BST_OK;
 }
@@ -197,7 +202,8 @@ static const struct {
 } known[] = {
     {"Yubico", "YubiHSM", 3, "YubiHSM 2, a secure element"},
     {"Yubico", "YubiKey", 3, "YubiKey, a secure element"},
-    {"www.CardContact.de", "PKCS#15 emulated", 3, "SmartCard-HSM or Nitrokey HSM, a smart card chip"},
+    {"www.CardContact.de", "PKCS#15 emulated", 3,
+     "SmartCard-HSM or Nitrokey HSM, a smart card chip"},
     {"SafeNet", "Luna", 3, "Luna HSM, a tamper-responding module"},
     {"Thales", "Luna", 3, "Luna HSM, a tamper-responding module"},
 };
@@ -220,7 +226,8 @@ int p11_level(const CK_SLOT_INFO *slot, const CK_TOKEN_INFO *token, char *eviden
     struct bst_view maker = p11_text(token->manufacturerID, sizeof token->manufacturerID),
                     model = p11_text(token->model, sizeof token->model);
     if (!(slot->flags & CKF_HW_SLOT)) {
-        snprintf(evidence, cap, "its module does not claim to be hardware (no CKF_HW_SLOT): %.*s %.*s",
+        snprintf(evidence, cap,
+                 "its module does not claim to be hardware (no CKF_HW_SLOT): %.*s %.*s",
                  BST_VIEW_ARGS(maker), BST_VIEW_ARGS(model));
         return 1;
     }
@@ -228,10 +235,11 @@ int p11_level(const CK_SLOT_INFO *slot, const CK_TOKEN_INFO *token, char *eviden
         if (text_starts(token->manufacturerID, sizeof token->manufacturerID,
                         known[i].manufacturer) &&
             text_starts(token->model, sizeof token->model, known[i].model)) {
-            snprintf(evidence, cap,
-                     "its module claims hardware (CKF_HW_SLOT) and names %s; both are the module's own "
-                     "words, no attestation was checked",
-                     known[i].why);
+            snprintf(
+                evidence, cap,
+                "its module claims hardware (CKF_HW_SLOT) and names %s; both are the module's own "
+                "words, no attestation was checked",
+                known[i].why);
             return known[i].level;
         }
     }

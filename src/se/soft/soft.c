@@ -361,8 +361,7 @@ static bst_result soft_agree(struct bst_se_backend *backend, struct bst_se_objec
                              struct bst_view point, struct bst_view info, size_t len,
                              struct bst_secret *ret)
 {
-    enum bst_curve curve =
-        object->attrs.type == BST_KEY_X25519 ? BST_CURVE_X25519 : BST_CURVE_P256;
+    enum bst_curve curve = object->attrs.type == BST_KEY_X25519 ? BST_CURVE_X25519 : BST_CURVE_P256;
     bst_auto_pkey *pkey = NULL;
     bst_auto(secret) z = {0}, derived = {0};
     BST_TRY(pkey_of(soft_of(backend), object_of(object), &pkey));
