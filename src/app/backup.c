@@ -126,6 +126,15 @@ static bst_result copy_keys(const char *from, const char *to)
     BST_FAIL(BST_E_BUSY, "the secure environment changes too fast to be copied");
 }
 
+/* Keys on a token stay there: what can leave it is the business of its own tools. */
+static bst_result keys_elsewhere(const char *uri)
+{
+    if (strncmp(uri, "pkcs11:", 7) != 0) {
+        BST_FAIL(BST_E_CONFIG, "se.uri puts the keys outside the state folder: a backup would miss them");
+    }
+    return BST_OK;
+}
+
 static bst_result fill(struct bst_server *server, const char *to)
 {
     const char *from = server->state->folder;
@@ -142,7 +151,8 @@ static bst_result fill(struct bst_server *server, const char *to)
     }
     /* Keys after the stores: a key without a record is removed at the next start, a record without
      * its key would be a loss. */
-    return copy_keys(from, to);
+    return server->state->config.se.uri[0] ? keys_elsewhere(server->state->config.se.uri)
+                                           : copy_keys(from, to);
 }
 
 bst_result server_snapshot(struct bst_server *server, char ret_folder[BST_PATH_MAX])

@@ -14,7 +14,7 @@ static void drop_blanks(struct bst_buf *text)
 {
     size_t n = 0;
     for (size_t i = 0; i < text->len; i++) {
-        if (!strchr(" \t\r\n", text->ptr[i]) || text->ptr[i] == '\0') {
+        if (memchr(" \t\r\n", text->ptr[i], 4) == NULL) {
             text->ptr[n++] = text->ptr[i];
         }
     }
@@ -74,7 +74,8 @@ static bst_result read_algorithm(const struct cli_call *call, const struct bst_a
     const char *name = cli_value(call, "--algorithm");
     *ret = bst_air_named(bst_view(name));
     if (!*ret) {
-        BST_FAIL(BST_E_USAGE, "--algorithm wants a name such as NEA2; bastide air algorithms lists them");
+        BST_FAIL(BST_E_USAGE,
+                 "--algorithm wants a name such as NEA2; bastide air algorithms lists them");
     }
     if (cli_has(call, "--aad") && (*ret)->kind != BST_AIR_NCA) {
         BST_FAIL(BST_E_USAGE, "--aad is for NCA only");
@@ -133,7 +134,8 @@ static bst_result read_iv(const struct cli_call *call, struct job *job)
         BST_FAIL(BST_E_USAGE, "--bearer N is missing: radio bearer identity - 1");
     }
     BST_TRY(read_direction(call, &place.direction));
-    place.count = (uint32_t)count[0] << 24 | (uint32_t)count[1] << 16 | (uint32_t)count[2] << 8 | count[3];
+    place.count =
+        (uint32_t)count[0] << 24 | (uint32_t)count[1] << 16 | (uint32_t)count[2] << 8 | count[3];
     place.bearer = (uint8_t)bearer;
     if (job->key.algorithm->experimental) {
         fprintf(call->err,
@@ -155,10 +157,12 @@ static bst_result read_text(const struct cli_call *call, struct job *job, size_t
                  job->text.len, tag_bytes);
     }
     size_t len = job->text.len - tag_bytes;
-    BST_TRY(cli_number(call, "--bits", (int64_t)len * 8, 0, (int64_t)BST_AIR_MESSAGE_MAX * 8, &bits));
+    BST_TRY(
+        cli_number(call, "--bits", (int64_t)len * 8, 0, (int64_t)BST_AIR_MESSAGE_MAX * 8, &bits));
     job->bits = (size_t)bits;
     if ((job->bits + 7) / 8 != len) {
-        BST_FAIL(BST_E_VALUE, "%s has %zu octets of message, not %zu bits", call->args[0], len, job->bits);
+        BST_FAIL(BST_E_VALUE, "%s has %zu octets of message, not %zu bits", call->args[0], len,
+                 job->bits);
     }
     if (job->bits % 8 && job->key.algorithm->key_bytes == 32) {
         BST_FAIL(BST_E_VALUE, "%s takes whole octets", job->key.algorithm->name);
@@ -184,8 +188,8 @@ static bst_result protect(struct job *job)
         }
         return bst_air_mac(&job->key, job->iv, in, job->bits, out + len);
     default:
-        return bst_air_seal(&job->key, job->iv, bst_buf_view(&job->aad), bst_buf_view(&job->text), out,
-                            out + len);
+        return bst_air_seal(&job->key, job->iv, bst_buf_view(&job->aad), bst_buf_view(&job->text),
+                            out, out + len);
     }
 }
 
@@ -207,7 +211,8 @@ static bst_result open_message(struct job *job)
         }
         return BST_OK;
     default:
-        return bst_air_open(&job->key, job->iv, bst_buf_view(&job->aad), bst_view_of(in, len), tag, out);
+        return bst_air_open(&job->key, job->iv, bst_buf_view(&job->aad), bst_view_of(in, len), tag,
+                            out);
     }
 }
 
@@ -257,19 +262,40 @@ static int run_open(struct cli_call *call)
 
 /* ---- algorithms ---- */
 
+static void print_row(const struct cli_call *call, const struct bst_air_algorithm *row)
+{
+    char tag[24] = "";
+    if (row->tag_max > row->tag_min) {
+        snprintf(tag, sizeof tag, "tag %u to %u", row->tag_min * 8U, row->tag_max * 8U);
+    } else if (row->tag_max) {
+        snprintf(tag, sizeof tag, "tag %u", row->tag_max * 8U);
+    }
+    fprintf(call->out, "%s  %-12s  key %3u  %-13s%s\n", row->name, row->made_of,
+            row->key_bytes * 8U, tag, row->experimental ? "  experimental IV" : "");
+}
+
+static void print_row_json(const struct cli_call *call, const struct bst_air_algorithm *row)
+{
+    fprintf(call->out,
+            "{\"name\":\"%s\",\"made_of\":\"%s\",\"key_bits\":%u,\"tag_bits_min\":%u,"
+            "\"tag_bits_max\":%u,\"experimental\":%s}",
+            row->name, row->made_of, row->key_bytes * 8U, row->tag_min * 8U, row->tag_max * 8U,
+            row->experimental ? "true" : "false");
+}
+
 static int algorithms(struct cli_call *call)
 {
     const struct bst_air_algorithm *row;
-    fputs(call->json ? "[" : "", call->out);
+    if (call->n_args) {
+        return cli_usage(call, "no argument is wanted");
+    }
     for (size_t i = 0; (row = bst_air_at(i)); i++) {
-        fprintf(call->out,
-                call->json ? "%s{\"name\":\"%s\",\"made_of\":\"%s\",\"key_bits\":%u,\"tag_bits_min\":%u,"
-                             "\"tag_bits_max\":%u,\"experimental\":%s}"
-                           : "%s%-5s %-13s key %3u bits, tag %2u to %3u bits%s\n",
-                call->json && i ? "," : "", row->name, row->made_of, row->key_bytes * 8U,
-                row->tag_min * 8U, row->tag_max * 8U,
-                call->json ? (row->experimental ? "true" : "false")
-                           : (row->experimental ? ", IV mapping experimental" : ""));
+        if (call->json) {
+            fputs(i ? "," : "[", call->out);
+            print_row_json(call, row);
+        } else {
+            print_row(call, row);
+        }
     }
     fputs(call->json ? "]\n" : "", call->out);
     return CLI_OK;
@@ -295,18 +321,21 @@ static const struct cli_command words[] = {
         .name = "protect",
         .args = "FILE",
         .summary = "Protect a message: ciphertext, or the message and its tag, or both",
-        .text = "FILE has the message in hexadecimal. NEA gives the ciphertext, NIA the message and behind "
+        .text = "FILE has the message in hexadecimal. NEA gives the ciphertext, NIA the message "
+                "and behind "
                 "it the tag, NCA the ciphertext and behind it the tag.",
         .options = message_options,
-        .example = "bastide air protect --algorithm NEA2 --key key.hex --count 38a6f056 --bearer 24 "
-                   "--direction uplink message.hex",
+        .example =
+            "bastide air protect --algorithm NEA2 --key key.hex --count 38a6f056 --bearer 24 "
+            "--direction uplink message.hex",
         .run = run_protect,
     },
     {
         .name = "open",
         .args = "FILE",
         .summary = "Decipher a message, check its tag, or both",
-        .text = "The counterpart of protect. A tag that does not match ends with an error, and nothing of "
+        .text = "The counterpart of protect. A tag that does not match ends with an error, and "
+                "nothing of "
                 "the message is printed.",
         .options = message_options,
         .example = "bastide air open --algorithm NIA2 --key key.hex --count 38a6f056 --bearer 24 "
@@ -316,7 +345,7 @@ static const struct cli_command words[] = {
     {
         .name = "algorithms",
         .args = "",
-        .summary = "List the algorithms with their key and tag lengths",
+        .summary = "List the algorithms with their key and tag lengths in bits",
         .example = "bastide air algorithms",
         .run = algorithms,
     },
@@ -327,10 +356,12 @@ const struct cli_command cmd_air = {
     .name = "air",
     .args = "",
     .summary = "Protect and open messages of the 5G air interface",
-    .text = "One message under one algorithm, as an engineer needs it to check a trace or an "
-            "implementation. Keys and messages come from files in hexadecimal. That the IV of the 256-bit "
-            "algorithms is made of COUNT, BEARER and DIRECTION in this way is experimental; --iv gives "
-            "them one as it is.",
+    .text =
+        "One message under one algorithm, as an engineer needs it to check a trace or an "
+        "implementation. Keys and messages come from files in hexadecimal. That the IV of the "
+        "256-bit "
+        "algorithms is made of COUNT, BEARER and DIRECTION in this way is experimental; --iv gives "
+        "them one as it is.",
     .example = "bastide air algorithms",
     .words = words,
 };

@@ -1,4 +1,5 @@
-/* bastide aka: 5G authentication vectors, a software USIM, resynchronisation (TS 33.501 6.1, TS 33.102). */
+/* bastide aka: 5G authentication vectors, a software USIM, resynchronisation (TS 33.501 6.1,
+ * TS 33.102). */
 #include "cli/core5g.h"
 
 #include "core5g/aka/aka.h"
@@ -71,7 +72,8 @@ static bst_result shelf_write(const struct shelf *shelf, const char *ending, str
 }
 
 /* Decimal numbers, one a line; fewer than asked for is no state of ours. */
-static bst_result read_numbers(const struct shelf *shelf, const char *ending, uint64_t *out, size_t n)
+static bst_result read_numbers(const struct shelf *shelf, const char *ending, uint64_t *out,
+                               size_t n)
 {
     bst_auto(buf) text = {0};
     BST_TRY(shelf_read(shelf, ending, &text));
@@ -82,7 +84,8 @@ static bst_result read_numbers(const struct shelf *shelf, const char *ending, ui
     for (size_t i = 0; i < n; i++) {
         if (!bst_view_cut(&rest, '\n', &line) || bst_failed(bst_parse_u64(line, &out[i])) ||
             out[i] > BST_SQN_SEQ_MAX + 1) {
-            BST_FAIL(BST_E_CORRUPT, "%s/aka: the sequence numbers of %s are damaged; restore them from a "
+            BST_FAIL(BST_E_CORRUPT,
+                     "%s/aka: the sequence numbers of %s are damaged; restore them from a "
                      "backup, or remove the file and resynchronise",
                      shelf->folder, shelf->supi);
         }
@@ -124,7 +127,8 @@ static bst_result usim_keep(void *ctx, const struct bst_sqn_array *array)
 
 /* ---- who ---- */
 
-/* A subscriber with keys in a secure environment: of the folder, or of one file and gone afterwards. */
+/* A subscriber with keys in a secure environment: of the folder, or of one file and gone
+ * afterwards. */
 struct subject {
     struct bst_se *se;
     bst_key key;
@@ -182,15 +186,17 @@ static bst_result subject_open(const struct cli_call *call, struct subject *ret)
 
 #define SUBJECT_OPTIONS                                                                            \
     {"--profile", "DIR", "Folder with the subscriber's keys and sequence numbers.", false},        \
-    {"--supi", "SUPI", "The subscriber: imsi-... or nai-... (with --profile).", false},            \
-    {"--keys", "FILE", "Key file in JSON in place of a folder; nothing is kept.", false}
+        {"--supi", "SUPI", "The subscriber: imsi-... or nai-... (with --profile).", false},        \
+    {                                                                                              \
+        "--keys", "FILE", "Key file in JSON in place of a folder; nothing is kept.", false         \
+    }
 
 static bst_result sn_of(const struct cli_call *call, struct bst_view *ret)
 {
     *ret = bst_view(cli_value(call, "--sn"));
     if (!ret->len) {
         BST_FAIL(BST_E_USAGE, "--sn is missing: the serving network name, "
-                 "5G:mnc001.mcc001.3gppnetwork.org");
+                              "5G:mnc001.mcc001.3gppnetwork.org");
     }
     return bst_5g_sn_name_check(*ret);
 }
@@ -284,7 +290,8 @@ static bst_result read_challenge(const struct cli_call *call, bool *ret_eap,
     }
     BST_TRY(sn_of(call, &ret->sn_name));
     ret->amf[0] = BST_AKA_AMF_SEPARATION;
-    return cli_value(call, "--amf") ? cli_5g_octets(call, "--amf", ret->amf, sizeof ret->amf) : BST_OK;
+    return cli_value(call, "--amf") ? cli_5g_octets(call, "--amf", ret->amf, sizeof ret->amf)
+                                    : BST_OK;
 }
 
 static bst_result next_challenge(const struct cli_call *call, struct bst_sqn_counter *counter,
@@ -440,7 +447,8 @@ static const struct cli_command words[] = {
         .name = "add",
         .args = "KEYFILE",
         .summary = "Put a subscriber's keys into the secure environment of a folder",
-        .text = "The key file is a JSON object with algorithm (milenage, tuak, milenage256), k, and opc or "
+        .text = "The key file is a JSON object with algorithm (milenage, tuak, milenage256), k, "
+                "and opc or "
                 "op, in hexadecimal. It is not needed afterwards: delete it.",
         .options = add_options,
         .example = "bastide aka add subscriber.json --profile ./home --supi imsi-001010000000001",
@@ -450,7 +458,8 @@ static const struct cli_command words[] = {
         .name = "vector",
         .args = "",
         .summary = "Make authentication vectors, as the home network does",
-        .text = "Sequence numbers follow TS 33.102 Annex C and are reserved on storage before a vector is "
+        .text = "Sequence numbers follow TS 33.102 Annex C and are reserved on storage before a "
+                "vector is "
                 "shown, so none is used twice.",
         .options = vector_options,
         .example = "bastide aka vector --profile ./home --supi imsi-001010000000001 "
@@ -461,7 +470,8 @@ static const struct cli_command words[] = {
         .name = "usim",
         .args = "",
         .summary = "Answer a challenge, as a USIM and its device do",
-        .text = "AUTN is checked for origin, separation bit and freshness. Exit code 1 when it is refused; "
+        .text = "AUTN is checked for origin, separation bit and freshness. Exit code 1 when it is "
+                "refused; "
                 "a stale number is answered with AUTS.",
         .options = usim_options,
         .example = "bastide aka usim --profile ./device --supi imsi-001010000000001 "
@@ -473,7 +483,8 @@ static const struct cli_command words[] = {
         .args = "",
         .summary = "Take a device's AUTS and go on from its sequence number",
         .options = resync_options,
-        .example = "bastide aka resync --profile ./home --supi imsi-001010000000001 --rand HEX --auts HEX",
+        .example =
+            "bastide aka resync --profile ./home --supi imsi-001010000000001 --rand HEX --auts HEX",
         .run = resync,
     },
     {0},

@@ -93,9 +93,9 @@ static const struct {
     const char *name;
     uint32_t use;
 } uses[] = {
-    {"sign", BST_KEY_USE_SIGN}, {"agree", BST_KEY_USE_AGREE}, {"mac", BST_KEY_USE_MAC},
-    {"derive", BST_KEY_USE_DERIVE}, {"seal", BST_KEY_USE_SEAL}, {"psk", BST_KEY_USE_PSK},
-    {"wrap", BST_KEY_USE_WRAP}, {"routine", BST_KEY_USE_ROUTINE},
+    {"sign", BST_KEY_USE_SIGN},     {"agree", BST_KEY_USE_AGREE},     {"mac", BST_KEY_USE_MAC},
+    {"derive", BST_KEY_USE_DERIVE}, {"seal", BST_KEY_USE_SEAL},       {"psk", BST_KEY_USE_PSK},
+    {"wrap", BST_KEY_USE_WRAP},     {"routine", BST_KEY_USE_ROUTINE},
 };
 #define USES (sizeof uses / sizeof uses[0])
 
@@ -139,9 +139,10 @@ static bst_result one_use(struct bst_view name, uint32_t *ret)
             return BST_OK;
         }
     }
-    BST_FAIL(BST_E_USAGE,
-             "--use is sign, agree, mac, derive, seal, psk or wrap, with commas between, not '%.*s'",
-             BST_VIEW_ARGS(name));
+    BST_FAIL(
+        BST_E_USAGE,
+        "--use is sign, agree, mac, derive, seal, psk or wrap, with commas between, not '%.*s'",
+        BST_VIEW_ARGS(name));
 }
 
 bst_result key_uses_read(const struct cli_call *call, enum bst_key_type type, uint32_t *ret)
@@ -221,8 +222,8 @@ static void print_about(const struct cli_call *call, struct bst_se *se, size_t k
 {
     struct bst_se_about about;
     bst_se_about(se, &about);
-    fprintf(call->err, "%zu keys; %s%s%s: new keys have protection level %d: %s\n", keys, about.kind,
-            about.name[0] ? " " : "", about.name, about.level, about.evidence);
+    fprintf(call->err, "%zu keys; %s%s%s: new keys have protection level %d: %s\n", keys,
+            about.kind, about.name[0] ? " " : "", about.name, about.level, about.evidence);
 }
 
 static bst_result list_keys(struct cli_call *call, struct bst_se *se)
@@ -369,30 +370,39 @@ static int import(struct cli_call *call)
 {
     return with_se(call, "the key was not imported", import_key);
 }
-static int delete(struct cli_call *call)
+static int delete (struct cli_call *call)
 {
     return with_se(call, "the key was not deleted", delete_key);
 }
 
 #define PIN_OPTION                                                                                 \
-    {"--pin-file", "FILE", "File of mode 0600 with the PIN of a token; the same as pin-source=file:FILE.", \
-     false}
-#define OUT_OPTION {"--out", "FILE", "Where to write; without it, standard output.", false}
+    {                                                                                              \
+        "--pin-file", "FILE",                                                                      \
+            "File of mode 0600 with the PIN of a token; the same as pin-source=file:FILE.", false  \
+    }
+#define OUT_OPTION                                                                                 \
+    {                                                                                              \
+        "--out", "FILE", "Where to write; without it, standard output.", false                     \
+    }
 #define MAKE_OPTIONS                                                                               \
     {"--type", "TYPE", "p256 (default), p384, ed25519, x25519 or symmetric.", false},              \
         {"--use", "USES",                                                                          \
-         "With commas between: sign, agree, mac, derive, seal, psk (may be read for a handshake), wrap.", \
+         "With commas between: sign, agree, mac, derive, seal, psk (may be read for a "            \
+         "handshake), wrap.",                                                                      \
          false},                                                                                   \
         {"--owner", "NAME", "Only this stakeholder sees the key.", false},                         \
         {"--suid", "N", "Security usage identifier of oneM2M.", false},                            \
-        {"--expires", "TIME", "Not used after this, such as 2027-01-01T00:00:00Z.", false}
+    {                                                                                              \
+        "--expires", "TIME", "Not used after this, such as 2027-01-01T00:00:00Z.", false           \
+    }
 
 static const struct cli_option pin_options[] = {PIN_OPTION, {0}};
 static const struct cli_option generate_options[] = {PIN_OPTION, MAKE_OPTIONS, {0}};
 static const struct cli_option import_options[] = {
-    PIN_OPTION, MAKE_OPTIONS,
-    {"--in", "FILE", "Private key in PEM or DER, or bytes or hexadecimal digits of a symmetric key.",
-     false},
+    PIN_OPTION,
+    MAKE_OPTIONS,
+    {"--in", "FILE",
+     "Private key in PEM or DER, or bytes or hexadecimal digits of a symmetric key.", false},
     {0}};
 static const struct cli_option sign_options[] = {
     PIN_OPTION,
@@ -417,7 +427,8 @@ static const struct cli_command words[] = {
         .name = "list",
         .args = "URI",
         .summary = "List the keys",
-        .text = "Names each key with its type, protection level, uses, owner and expiry. What the level "
+        .text = "Names each key with its type, protection level, uses, owner and expiry. What the "
+                "level "
                 "rests on is said at the end.",
         .options = pin_options,
         .example = "bastide key list " TOKEN " --pin-file pin",
@@ -462,7 +473,8 @@ static const struct cli_command words[] = {
         .summary = "Sign a message with an inside key",
         .text = "ECDSA signatures are in DER, as openssl dgst -verify takes them.",
         .options = sign_options,
-        .example = "bastide key sign " TOKEN " cse.tls --in message --out message.sig --pin-file pin",
+        .example =
+            "bastide key sign " TOKEN " cse.tls --in message --out message.sig --pin-file pin",
         .run = key_sign,
     },
     {
@@ -478,17 +490,21 @@ static const struct cli_command words[] = {
         .args = "URI LABEL",
         .summary = "Write a certificate request for an inside key",
         .options = csr_options,
-        .example = "bastide key csr " TOKEN " cse.tls --fqdn in.example.com --out cse.csr --pin-file pin",
+        .example =
+            "bastide key csr " TOKEN " cse.tls --fqdn in.example.com --out cse.csr --pin-file pin",
         .run = key_csr,
     },
     {
         .name = "selftest",
         .args = "URI",
         .summary = "Find out what a token can do, by doing it",
-        .text = "Runs every operation and its refused twins with keys of its own, which are deleted again. "
-                "Says in words what the token can and cannot do, its protection level and what that rests "
-                "on. Exit code 1 when something failed; a mechanism that the token does not have is no "
-                "failure.",
+        .text =
+            "Runs every operation and its refused twins with keys of its own, which are deleted "
+            "again. "
+            "Says in words what the token can and cannot do, its protection level and what that "
+            "rests "
+            "on. Exit code 1 when something failed; a mechanism that the token does not have is no "
+            "failure.",
         .options = pin_options,
         .example = "bastide key selftest " TOKEN " --pin-file pin",
         .run = key_selftest,
@@ -500,8 +516,10 @@ const struct cli_command cmd_key = {
     .name = "key",
     .args = "",
     .summary = "Keys in a secure environment: tokens and software",
-    .text = "URI names the environment: pkcs11:token=NAME (RFC 7512, with module-path=, pin-source=file: "
-            "and fallback=soft as far as they are needed) or se:soft?dir=FOLDER. The PIN is in a file, "
-            "never on the command line. Do not use this on the folder of a server that runs.",
+    .text =
+        "URI names the environment: pkcs11:token=NAME (RFC 7512, with module-path=, "
+        "pin-source=file: "
+        "and fallback=soft as far as they are needed) or se:soft?dir=FOLDER. The PIN is in a file, "
+        "never on the command line. Do not use this on the folder of a server that runs.",
     .words = words,
 };

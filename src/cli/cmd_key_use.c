@@ -125,7 +125,8 @@ struct report {
     struct bst_buf json;
 };
 
-static void print_check(void *ctx, const char *name, enum bst_se_verdict verdict, const char *detail)
+static void print_check(void *ctx, const char *name, enum bst_se_verdict verdict,
+                        const char *detail)
 {
     static const char *const words[] = {"can   ", "FAILED", "cannot"};
     static const char *const verdicts[] = {"passed", "failed", "cannot"};
@@ -187,7 +188,8 @@ int key_selftest(struct cli_call *call)
     bst_auto(buf) uri = {0};
     key_host(&host);
     bst_result r = key_uri(call, &uri);
-    struct bst_se_selftest test = {.host = &host, .uri = uri.ptr, .each = print_check, .ctx = &report};
+    struct bst_se_selftest test = {
+        .host = &host, .uri = uri.ptr, .each = print_check, .ctx = &report};
     if (!bst_failed(r)) {
         r = bst_se_selftest(&test);
     }

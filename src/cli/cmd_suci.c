@@ -1,4 +1,5 @@
-/* bastide suci: home network keys, concealing and revealing subscriber identities (TS 33.501 6.12). */
+/* bastide suci: home network keys, concealing and revealing subscriber identities (TS 33.501 6.12).
+ */
 #include "cli/core5g.h"
 
 #include "core5g/suci/sidf.h"
@@ -82,10 +83,11 @@ static void print_key(const struct cli_call *call, const struct bst_hn_key *key)
 
 static const struct cli_option keygen_options[] = {
     {"--profile", "DIR", "Folder with the home network's keys.", false},
-    {"--id", "N", "Key identifier, 0 to 254; an identifier is not used again while its key is there.", false},
+    {"--id", "N",
+     "Key identifier, 0 to 254; an identifier is not used again while its key is there.", false},
     {"--scheme", "A|B", "Protection scheme (default A).", false},
-    {"--private", "FILE", "Import this private key (raw, hexadecimal, PEM or DER) in place of a new one.",
-     false},
+    {"--private", "FILE",
+     "Import this private key (raw, hexadecimal, PEM or DER) in place of a new one.", false},
     {"--valid-from", "TIME", "Begin of validity, YYYYMMDDTHHMMSS in UTC (default now).", false},
     {"--valid-until", "TIME", "End of validity (default none).", false},
     {0},
@@ -210,7 +212,8 @@ static const struct cli_option conceal_options[] = {
     {"--scheme", "null|A|B", "Protection scheme (default A).", false},
     {"--routing", "DIGITS", "Routing indicator, 1 to 4 digits (default 0).", false},
     {"--mnc-digits", "2|3", "Length of the MNC in an IMSI (default 2).", false},
-    {"--form", "sbi|nai|nas", "Way of writing: text, NAI, or the octets of the mobile identity.", false},
+    {"--form", "sbi|nai|nas", "Way of writing: text, NAI, or the octets of the mobile identity.",
+     false},
     {0},
 };
 
@@ -385,8 +388,10 @@ static const struct cli_command words[] = {
         .name = "keygen",
         .args = "",
         .summary = "Make or import a home network key",
-        .text = "The private key goes into the secure environment of the folder and never leaves it; the "
-                "public key is printed. The newest valid key of a scheme is the active one, older ones are "
+        .text = "The private key goes into the secure environment of the folder and never leaves "
+                "it; the "
+                "public key is printed. The newest valid key of a scheme is the active one, older "
+                "ones are "
                 "still accepted until they end or are revoked.",
         .options = keygen_options,
         .example = "bastide suci keygen --profile ./home --id 1 --scheme A\n"
@@ -422,7 +427,8 @@ static const struct cli_command words[] = {
         .name = "reveal",
         .args = "SUCI",
         .summary = "Reveal the SUPI in a SUCI, as the home network does",
-        .text = "Whatever keeps a SUCI from opening (unknown key, changed octet, bad point, wrong digits) "
+        .text = "Whatever keeps a SUCI from opening (unknown key, changed octet, bad point, wrong "
+                "digits) "
                 "is answered alike; --verbose tells the reason on standard error.",
         .options = reveal_options,
         .example = "bastide suci reveal suci-0-001-01-0-1-1-... --profile ./home",

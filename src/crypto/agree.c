@@ -225,7 +225,7 @@ bst_result bst_agree_point_load(enum bst_curve curve, struct bst_view text,
                                 uint8_t out[BST_CURVE_POINT_MAX])
 {
     BST_TRY(bst_crypto_start());
-    uint8_t raw[P256_UNCOMPRESSED_BYTES], point[BST_CURVE_POINT_MAX];
+    uint8_t raw[P256_UNCOMPRESSED_BYTES] = {0}, point[BST_CURVE_POINT_MAX] = {0};
     size_t len = raw_of(text, curves[curve].point_bytes,
                         curve == BST_CURVE_P256 ? P256_UNCOMPRESSED_BYTES : X25519_BYTES, raw);
     bst_auto_pkey *key = NULL;

@@ -2,24 +2,24 @@
 #include "crypto/cipher.h"
 
 #include "crypto/crypto_priv.h"
-#include "crypto/rand.h"
 
 #define CTR_BYTES_MAX ((size_t)1 << 20)
 
-static bst_result key_check(struct bst_view key)
+static bst_result start(struct bst_view key, const struct bst_crypto **ret)
 {
     if (key.len != BST_AES128_KEY_BYTES) {
         BST_FAIL(BST_E_BAD_KEY, "an AES-128 key has 16 bytes, this one has %zu", key.len);
     }
-    return bst_crypto_start();
+    return bst_crypto_get(ret);
 }
 
 bst_result bst_aes_init(struct bst_aes *aes, struct bst_view key)
 {
-    BST_TRY(key_check(key));
+    const struct bst_crypto *crypto;
+    BST_TRY(start(key, &crypto));
     bst_auto_ossl(cipher_ctx) EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
     BST_ENSURE(ctx, BST_E_NOMEM);
-    if (EVP_EncryptInit_ex2(ctx, EVP_aes_128_ecb(), (const uint8_t *)key.ptr, NULL, NULL) != 1 ||
+    if (EVP_EncryptInit_ex2(ctx, crypto->aes_ecb, (const uint8_t *)key.ptr, NULL, NULL) != 1 ||
         EVP_CIPHER_CTX_set_padding(ctx, 0) != 1) {
         return bst_crypto_fail(BST_E_CRYPTO, "AES-128 cannot start");
     }
@@ -43,13 +43,13 @@ void bst_aes_clear(struct bst_aes *aes)
     aes->ctx = NULL;
 }
 
-static bst_result ctr(struct bst_view key, const uint8_t iv[BST_AES_BLOCK_BYTES],
-                      struct bst_view in, uint8_t *out)
+static bst_result ctr(const EVP_CIPHER *cipher, struct bst_view key,
+                      const uint8_t iv[BST_AES_BLOCK_BYTES], struct bst_view in, uint8_t *out)
 {
     bst_auto_ossl(cipher_ctx) EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
     BST_ENSURE(ctx, BST_E_NOMEM);
     int len = 0;
-    if (EVP_EncryptInit_ex2(ctx, EVP_aes_128_ctr(), (const uint8_t *)key.ptr, iv, NULL) != 1 ||
+    if (EVP_EncryptInit_ex2(ctx, cipher, (const uint8_t *)key.ptr, iv, NULL) != 1 ||
         EVP_EncryptUpdate(ctx, out, &len, (const uint8_t *)in.ptr, (int)in.len) != 1 ||
         (size_t)len != in.len) {
         return bst_crypto_fail(BST_E_CRYPTO, "AES-128 in counter mode failed");
@@ -60,20 +60,21 @@ static bst_result ctr(struct bst_view key, const uint8_t iv[BST_AES_BLOCK_BYTES]
 bst_result bst_aes128_ctr32(struct bst_view key, const uint8_t icb[BST_AES_BLOCK_BYTES],
                             struct bst_view in, uint8_t *out)
 {
-    BST_TRY(key_check(key));
+    const struct bst_crypto *crypto;
+    BST_TRY(start(key, &crypto));
     BST_ENSURE(in.len <= CTR_BYTES_MAX, BST_E_TOO_LONG);
     if (in.len == 0) {
         return BST_OK;
     }
-    uint32_t start =
+    uint32_t first =
         (uint32_t)icb[12] << 24 | (uint32_t)icb[13] << 16 | (uint32_t)icb[14] << 8 | icb[15];
-    uint64_t before_wrap = ((UINT64_C(1) << 32) - start) * BST_AES_BLOCK_BYTES;
+    uint64_t before_wrap = ((UINT64_C(1) << 32) - first) * BST_AES_BLOCK_BYTES;
     if (in.len <= before_wrap) {
-        return ctr(key, icb, in, out);
+        return ctr(crypto->aes_ctr, key, icb, in, out);
     }
     /* OpenSSL carries into the upper 96 bits: go on from a counter of zero by ourselves. */
     uint8_t wrapped[BST_AES_BLOCK_BYTES] = {0};
     memcpy(wrapped, icb, 12);
-    BST_TRY(ctr(key, icb, bst_view_of(in.ptr, before_wrap), out));
-    return ctr(key, wrapped, bst_view_from(in, before_wrap), out + before_wrap);
+    BST_TRY(ctr(crypto->aes_ctr, key, icb, bst_view_of(in.ptr, before_wrap), out));
+    return ctr(crypto->aes_ctr, key, wrapped, bst_view_from(in, before_wrap), out + before_wrap);
 }

@@ -48,17 +48,20 @@ static void crypto_start(void)
     crypto.md[BST_MD_SHA384] = EVP_MD_fetch(NULL, "SHA384", NULL);
     crypto.md[BST_MD_SHA512] = EVP_MD_fetch(NULL, "SHA512", NULL);
     crypto.gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
+    crypto.aes_ecb = EVP_CIPHER_fetch(NULL, "AES-128-ECB", NULL);
+    crypto.aes_ctr = EVP_CIPHER_fetch(NULL, "AES-128-CTR", NULL);
     crypto.hmac_sha256 = hmac_template();
     crypto.hkdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
     crypto_ready = crypto.md[BST_MD_SHA256] && crypto.md[BST_MD_SHA384] &&
-                   crypto.md[BST_MD_SHA512] && crypto.gcm && crypto.hmac_sha256 && crypto.hkdf;
+                   crypto.md[BST_MD_SHA512] && crypto.gcm && crypto.aes_ecb && crypto.aes_ctr &&
+                   crypto.hmac_sha256 && crypto.hkdf;
 }
 
 bst_result bst_crypto_get(const struct bst_crypto **ret)
 {
     pthread_once(&crypto_once, crypto_start);
     if (!crypto_ready) {
-        return bst_crypto_fail(BST_E_CRYPTO, "this OpenSSL lacks AES-256-GCM, HMAC, HKDF or SHA-2");
+        return bst_crypto_fail(BST_E_CRYPTO, "this OpenSSL lacks AES, HMAC, HKDF or SHA-2");
     }
     *ret = &crypto;
     return BST_OK;

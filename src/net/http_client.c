@@ -11,6 +11,7 @@ void bst_client_pool_release(struct bst_client_pool *pool)
     if (!pool->forgotten) {
         bst_map_remove(&pool->client->pools, bst_view_of(pool->key, pool->key_len));
     }
+    bst_tls_client_free(&pool->tls);
     bst_free(pool->address);
     bst_free(pool->host);
     bst_free(pool->key);
@@ -32,7 +33,8 @@ static bst_result pool_new(struct bst_http_client *client, const struct bst_http
     struct bst_client_pool *pool = bst_alloc(sizeof *pool);
     BST_ENSURE(pool, BST_E_NOMEM);
     pool->client = client;
-    pool->tls = target->tls;
+    /* What dials when its owner lets it go ends on its own. */
+    pool->tls = target->tls ? bst_tls_client_hold(target->tls) : NULL;
     pool->refs = 1;
     pool->forgotten = true; /* not in the table yet */
     pool->address = bst_strdup(target->address);

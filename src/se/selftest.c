@@ -9,8 +9,7 @@
 
 #include <stdio.h>
 
-#define SYMMETRIC_USES                                                                             \
-    (BST_KEY_USE_MAC | BST_KEY_USE_DERIVE | BST_KEY_USE_SEAL | BST_KEY_USE_PSK)
+#define SYMMETRIC_USES (BST_KEY_USE_MAC | BST_KEY_USE_DERIVE | BST_KEY_USE_SEAL | BST_KEY_USE_PSK)
 
 /* One run: its environment and the prefix of its labels. */
 struct run {
@@ -61,7 +60,8 @@ static const char *new_label(struct run *run, char out[64])
     return out;
 }
 
-static bst_result make_as(struct run *run, const struct bst_key_attrs *attrs, struct bst_held_key *ret)
+static bst_result make_as(struct run *run, const struct bst_key_attrs *attrs,
+                          struct bst_held_key *ret)
 {
     ret->run = run;
     return bst_se_key_generate(run->se, attrs, &ret->key);
@@ -233,7 +233,8 @@ static bst_result hkdf(struct run *run)
     struct bst_view ikm = BST_VIEW("input keying material of HKDF...");
     child.run = run;
     BST_TRY(import_text(run, BST_KEY_USE_DERIVE, ikm.ptr, &parent));
-    BST_TRY(bst_se_hkdf(run->se, parent.key, BST_VIEW("salt"), BST_VIEW("info"), &attrs, &child.key));
+    BST_TRY(
+        bst_se_hkdf(run->se, parent.key, BST_VIEW("salt"), BST_VIEW("info"), &attrs, &child.key));
     BST_TRY(bst_se_release_psk(run->se, child.key, "self-test", &psk));
     BST_TRY(bst_hkdf_sha256(BST_VIEW("salt"), ikm, BST_VIEW("info"), outside, 32));
     return same(bst_view_of(psk.ptr, psk.len), bst_view_of(outside, 32), "HKDF");
@@ -310,8 +311,9 @@ static bst_result agreement(struct run *run)
     BST_TRY(bst_ecies_seal(bst_buf_view(&spki), BST_VIEW("info"), BST_VIEW("file key"), &blob));
     BST_TRY(bst_se_ecies_open(run->se, key.key, BST_VIEW("info"), bst_buf_view(&blob), &out));
     BST_TRY(same(bst_view_of(out.ptr, out.len), BST_VIEW("file key"), "key agreement"));
-    BST_TRY(expect(bst_se_ecies_open(run->se, key.key, BST_VIEW("other"), bst_buf_view(&blob), &none),
-                   BST_E_BAD_MAC, "opening for another purpose"));
+    BST_TRY(
+        expect(bst_se_ecies_open(run->se, key.key, BST_VIEW("other"), bst_buf_view(&blob), &none),
+               BST_E_BAD_MAC, "opening for another purpose"));
     blob.ptr[10] ^= 1;
     return expect(bst_se_ecies_open(run->se, key.key, BST_VIEW("info"), bst_buf_view(&blob), &none),
                   BST_E_BAD_KEY, "a point that is not on the curve");
@@ -368,8 +370,8 @@ static bst_result usage(struct run *run)
 static bst_result expiry(struct run *run)
 {
     int64_t now = run->test->host->wall_us(run->test->host->ctx);
-    struct bst_key_attrs attrs = {.type = BST_KEY_EC_P256, .uses = BST_KEY_USE_SIGN,
-                                  .expires_us = now - 1};
+    struct bst_key_attrs attrs = {
+        .type = BST_KEY_EC_P256, .uses = BST_KEY_USE_SIGN, .expires_us = now - 1};
     bst_auto(held_key) old = {0}, later = {0};
     BST_TRY(make_as(run, &attrs, &old));
     BST_TRY(expect(try_use(run, old.key, BST_KEY_USE_SIGN), BST_E_EXPIRED, "a key after its time"));
@@ -381,8 +383,8 @@ static bst_result expiry(struct run *run)
 static bst_result owners_apart(struct run *run, struct bst_se *alice, struct bst_se *bob)
 {
     char label[64];
-    struct bst_key_attrs attrs = {.type = BST_KEY_EC_P256, .uses = BST_KEY_USE_SIGN,
-                                  .label = new_label(run, label)};
+    struct bst_key_attrs attrs = {
+        .type = BST_KEY_EC_P256, .uses = BST_KEY_USE_SIGN, .label = new_label(run, label)};
     bst_auto(held_key) key = {.run = run};
     bst_auto(buf) out = {0};
     bst_key found = 0;
@@ -393,7 +395,8 @@ static bst_result owners_apart(struct run *run, struct bst_se *alice, struct bst
     BST_TRY(expect(bst_se_key_info(bob, key.key, &info), BST_E_NOT_FOUND, "another owner's key"));
     BST_TRY(expect(bst_se_sign(bob, key.key, BST_MD_SHA256, BST_VIEW("m"), &out), BST_E_NOT_FOUND,
                    "signing with another owner's key"));
-    BST_TRY(expect(bst_se_key_delete(bob, key.key), BST_E_NOT_FOUND, "deleting another owner's key"));
+    BST_TRY(
+        expect(bst_se_key_delete(bob, key.key), BST_E_NOT_FOUND, "deleting another owner's key"));
     BST_TRY(bst_se_key_find(alice, label, &found));
     BST_ENSURE(found == key.key, BST_E_INTERNAL);
     return BST_OK;
@@ -415,8 +418,8 @@ static bst_result owners(struct run *run)
 static bst_result labels(struct run *run)
 {
     char label[64];
-    struct bst_key_attrs attrs = {.type = BST_KEY_EC_P256, .uses = BST_KEY_USE_SIGN,
-                                  .label = new_label(run, label)};
+    struct bst_key_attrs attrs = {
+        .type = BST_KEY_EC_P256, .uses = BST_KEY_USE_SIGN, .label = new_label(run, label)};
     bst_auto(held_key) key = {0}, again = {0};
     bst_auto(buf) out = {0};
     bst_key found = 0;
@@ -482,8 +485,8 @@ static bst_result persistence(struct run *run)
         .expires_us = run->test->host->wall_us(run->test->host->ctx) + INT64_C(3600000000),
         .persistent = true,
     };
-    struct bst_key_attrs symmetric = {.uses = BST_KEY_USE_MAC, .label = new_label(run, secret),
-                                      .persistent = true};
+    struct bst_key_attrs symmetric = {
+        .uses = BST_KEY_USE_MAC, .label = new_label(run, secret), .persistent = true};
     BST_TRY(bst_se_key_generate(run->se, &attrs, &key));
     BST_TRY(bst_se_key_generate(run->se, &symmetric, &other));
     BST_TRY(bst_se_mac(run->se, other, rfc4231_parts, 3, mac));
@@ -492,8 +495,9 @@ static bst_result persistence(struct run *run)
     BST_TRY(reopen(run));
     BST_TRY(bst_se_key_find(run->se, pair, &key));
     BST_TRY(bst_se_key_find(run->se, secret, &other));
-    return key || other ? bst_error_detailed(BST_E_INTERNAL, "a deleted key is back after opening again")
-                        : BST_OK;
+    return key || other
+               ? bst_error_detailed(BST_E_INTERNAL, "a deleted key is back after opening again")
+               : BST_OK;
 }
 
 /* ---- with the rest of the world ---- */
@@ -524,7 +528,8 @@ static bst_result levels(struct run *run)
     BST_TRY(import_text(run, BST_KEY_USE_PSK, "sixteen octets..", &brought));
     BST_TRY(bst_se_key_info(run->se, brought.key, &info));
     if (info.attrs.level > 1) {
-        BST_FAIL(BST_E_INTERNAL, "a key that was outside is said to have level %d", info.attrs.level);
+        BST_FAIL(BST_E_INTERNAL, "a key that was outside is said to have level %d",
+                 info.attrs.level);
     }
     return BST_OK;
 }

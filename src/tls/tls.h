@@ -112,6 +112,8 @@ struct bst_tls_client_config {
 bst_result bst_tls_client_new(const struct bst_tls_client_config *config,
                               struct bst_tls_client **ret);
 void bst_tls_client_free(struct bst_tls_client **client);
+/** One more owner, who also calls bst_tls_client_free(). @thread any */
+struct bst_tls_client *bst_tls_client_hold(struct bst_tls_client *client);
 
 /* --- one connection ------------------------------------------------------------------------ */
 

@@ -61,7 +61,6 @@ struct bst_tls_client {
     pthread_mutex_t lock;
     SSL_SESSION *session; /* newest ticket, under `lock` */
 };
-struct bst_tls_client *bst_tls_client_hold(struct bst_tls_client *client);
 /** Newest session that is still allowed, or NULL; the caller owns it. */
 SSL_SESSION *bst_tls_client_session(struct bst_tls_client *client);
 

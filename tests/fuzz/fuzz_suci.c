@@ -1,5 +1,5 @@
-/* SUCIs in text and as mobile identities, what a home network does with them, SUPIs, key files, files
- * of vectors. What was read must be written and read again as the same. */
+/* SUCIs in text and as mobile identities, what a home network does with them, SUPIs, key files,
+ * files of vectors. What was read must be written and read again as the same. */
 #include "core5g/aka/keyfile.h"
 #include "core5g/kat/kat.h"
 #include "core5g/suci/sidf.h"

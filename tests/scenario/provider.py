@@ -405,7 +405,7 @@ class Site:
         with open(self.path("log"), errors="replace") as f:
             return f.read()
 
-    def tail(self, n=20000):
+    def tail(self, n=5000):
         return self.log_text()[-n:]
 
     def metric(self, pattern):

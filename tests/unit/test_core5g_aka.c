@@ -43,9 +43,11 @@ static void each_derivation_has_its_own_code_and_checks_lengths(void **state)
         }
         struct bst_view key = bst_view_of(bytes, row->key_min);
         assert_ok(bst_5g_derive((enum bst_5g_kdf)i, key, params, row->n_params, out));
-        assert_err(bst_5g_derive((enum bst_5g_kdf)i, bst_view_of(bytes, 16), params, row->n_params, out),
-                   BST_E_VALUE);
-        assert_err(bst_5g_derive((enum bst_5g_kdf)i, key, params, row->n_params + 1u, out), BST_E_USAGE);
+        assert_err(
+            bst_5g_derive((enum bst_5g_kdf)i, bst_view_of(bytes, 16), params, row->n_params, out),
+            BST_E_VALUE);
+        assert_err(bst_5g_derive((enum bst_5g_kdf)i, key, params, row->n_params + 1u, out),
+                   BST_E_USAGE);
         params[0].len--;
         assert_err(bst_5g_derive((enum bst_5g_kdf)i, key, params, row->n_params, out), BST_E_VALUE);
     }
@@ -63,7 +65,9 @@ static void serving_network_names_have_three_digits_of_mnc(void **state)
     assert_true(bst_failed(bst_5g_sn_name(BST_VIEW("01"), BST_VIEW("01"), NULL, name)));
     assert_true(bst_failed(bst_5g_sn_name(BST_VIEW("001"), BST_VIEW("1"), NULL, name)));
     assert_true(bst_failed(bst_5g_sn_name(BST_VIEW("001"), BST_VIEW("01"), "xyz", name)));
-    static const char *const bad[] = {"", "5G:mnc01.mcc001.3gppnetwork.org", "5G:",
+    static const char *const bad[] = {"",
+                                      "5G:mnc01.mcc001.3gppnetwork.org",
+                                      "5G:",
                                       "5g:mnc001.mcc001.3gppnetwork.org",
                                       "5G:mnc001.mcc001.3gppnetwork.org ",
                                       "5G:mnc001.mcc001.3gppnetwork.org:1"};
@@ -116,7 +120,8 @@ static void packed_keys_come_back_and_damaged_ones_do_not(void **state)
     for (size_t i = 0; i < 8; i++) {
         if (i != 2) { /* any number of iterations but 0 is possible */
             packed.ptr[i] ^= 0x81;
-            assert_true(bst_failed(bst_aka_keys_unpack(bst_view_of(packed.ptr, packed.len), &back)));
+            assert_true(
+                bst_failed(bst_aka_keys_unpack(bst_view_of(packed.ptr, packed.len), &back)));
             packed.ptr[i] ^= 0x81;
         }
     }
@@ -343,7 +348,8 @@ static void another_serving_network_gives_other_keys(void **state)
     struct bst_aka_vector v;
     struct bst_usim_answer a;
     assert_ok(bst_aka_vector_5g(w->se, w->key, &challenge, &v));
-    assert_ok(bst_usim_answer(&w->usim, v.rand, v.autn, BST_VIEW("5G:mnc002.mcc001.3gppnetwork.org"), &a));
+    assert_ok(bst_usim_answer(&w->usim, v.rand, v.autn,
+                              BST_VIEW("5G:mnc002.mcc001.3gppnetwork.org"), &a));
     assert_int_equal(a.verdict, BST_USIM_OK);
     assert_memory_not_equal(a.res_star, v.xres_star, 16);
     assert_memory_not_equal(a.kausf, v.kausf, 32);
@@ -463,17 +469,23 @@ static void key_files_give_opc_or_op(void **state)
 {
     struct bst_aka_keys a, b;
     assert_ok(bst_aka_keyfile_parse(BST_VIEW("{\"algorithm\":\"milenage\"," K "," OPC "}"), &a));
-    assert_ok(bst_aka_keyfile_parse(BST_VIEW("{\"algorithm\":\"milenage\"," K
-                                             ",\"op\":\"cdc202d5123e20f62b6d676ac72cb318\"}"),
-                                    &b));
+    assert_ok(bst_aka_keyfile_parse(
+        BST_VIEW("{\"algorithm\":\"milenage\"," K ",\"op\":\"cdc202d5123e20f62b6d676ac72cb318\"}"),
+        &b));
     assert_memory_equal(&a, &b, sizeof a);
 }
 
 static void malformed_key_files_are_refused(void **state)
 {
     static const char *const files[] = {
-        "", "[]", "7", "{}", "{\"algorithm\":\"des\"," K "," OPC "}", "{\"algorithm\":\"milenage\"," K "}",
-        "{\"algorithm\":\"milenage\"," OPC "}", "{\"algorithm\":7," K "," OPC "}",
+        "",
+        "[]",
+        "7",
+        "{}",
+        "{\"algorithm\":\"des\"," K "," OPC "}",
+        "{\"algorithm\":\"milenage\"," K "}",
+        "{\"algorithm\":\"milenage\"," OPC "}",
+        "{\"algorithm\":7," K "," OPC "}",
         "{\"algorithm\":\"milenage\",\"k\":\"46\"," OPC "}",
         "{\"algorithm\":\"milenage\",\"k\":\"465b5ce8b199b49faa5f0a2ee238a6b\"," OPC "}",
         "{\"algorithm\":\"milenage\",\"k\":7," OPC "}",

@@ -37,7 +37,10 @@ static void every_published_vector_passes(void **state)
     static const struct {
         const char *name;
         size_t n;
-    } files[] = {{"milenage.json", 14}, {"tuak.json", 4}, {"milenage256.json", 1}, {"kdf.json", 7},
+    } files[] = {{"milenage.json", 14},
+                 {"tuak.json", 4},
+                 {"milenage256.json", 1},
+                 {"kdf.json", 7},
                  {"suci.json", 6}};
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
         bst_auto(buf) text = {0};
@@ -73,14 +76,15 @@ static void expect_each_answer_to_count(const char *name, const char *const *mem
 
 static void a_wrong_expected_value_fails(void **state)
 {
-    static const char *const milenage[] = {"opc", "f1", "f1star", "f2", "f3", "f4", "f5", "f5star",
-                                           "autn", "auts_published", NULL};
-    static const char *const tuak[] = {"topc", "f1", "f1star", "f2", "f3", "f4", "f5", "f5star", NULL};
-    static const char *const kdf[] = {"kausf",    "kseaf",    "kamf",        "kgnb",      "xres_star",
-                                      "hxres_star", "output_256", "key_128", "ck_prime",
-                                      "ik_prime", "peer_output", "wrong_kausf", "res", NULL};
-    static const char *const suci[] = {"hn_public", "eph_public", "shared",     "enc_key",
-                                       "icb",       "mac_key",    "ciphertext", "mac",
+    static const char *const milenage[] = {
+        "opc", "f1", "f1star", "f2", "f3", "f4", "f5", "f5star", "autn", "auts_published", NULL};
+    static const char *const tuak[] = {"topc", "f1", "f1star", "f2", "f3",
+                                       "f4",   "f5", "f5star", NULL};
+    static const char *const kdf[] = {
+        "kausf",   "kseaf",    "kamf",     "kgnb",        "xres_star",   "hxres_star", "output_256",
+        "key_128", "ck_prime", "ik_prime", "peer_output", "wrong_kausf", "res",        NULL};
+    static const char *const suci[] = {"hn_public", "eph_public",    "shared",     "enc_key",
+                                       "icb",       "mac_key",       "ciphertext", "mac",
                                        "plaintext", "scheme_output", NULL};
     expect_each_answer_to_count("milenage.json", milenage);
     expect_each_answer_to_count("tuak.json", tuak);
@@ -90,7 +94,7 @@ static void a_wrong_expected_value_fails(void **state)
 }
 
 #define PROFILE_A                                                                                  \
-    "\"profile\":\"A\",\"supi_type\":\"imsi\",\"home_network\":\"274012\",\"hn_private\":"           \
+    "\"profile\":\"A\",\"supi_type\":\"imsi\",\"home_network\":\"274012\",\"hn_private\":"         \
     "\"c53c22208b61860b06c62e5406a7b330c2b577aa5558981510d128247d38bd1d\","
 #define GOOD_OUTPUT                                                                                \
     "b2e92f836055a255837debf850b528997ce0201cb82adfe4be1f587d07d8457dcb02352410cddd9e730ef3fa8"
@@ -100,15 +104,17 @@ static void a_wrong_expected_value_fails(void **state)
 static void negative_vectors_pass_only_when_refused(void **state)
 {
     struct bst_kat_tally tally;
-    tally = run_text("suci.json", BST_VIEW(SUCI_FILE(PROFILE_A "\"expect\":\"reject: wrong MAC\","
-                                                     "\"scheme_output\":\"" GOOD_OUTPUT "8\"")));
+    tally = run_text("suci.json",
+                     BST_VIEW(SUCI_FILE(PROFILE_A "\"expect\":\"reject: wrong MAC\","
+                                                  "\"scheme_output\":\"" GOOD_OUTPUT "8\"")));
     assert_int_equal(tally.passed, 1);
-    tally = run_text("suci.json", BST_VIEW(SUCI_FILE(PROFILE_A "\"expect\":\"reject\","
-                                                     "\"scheme_output\":\"" GOOD_OUTPUT "7\"")));
+    tally = run_text("suci.json",
+                     BST_VIEW(SUCI_FILE(PROFILE_A "\"expect\":\"reject\","
+                                                  "\"scheme_output\":\"" GOOD_OUTPUT "7\"")));
     assert_int_equal(tally.failed, 1);
     assert_non_null(strstr(last.why, "revealed"));
     tally = run_text("suci.json", BST_VIEW(SUCI_FILE(PROFILE_A "\"expect\":\"reject: empty\","
-                                                     "\"scheme_output\":\"\"")));
+                                                               "\"scheme_output\":\"\"")));
     assert_int_equal(tally.passed, 1);
     tally = run_text("suci.json", BST_VIEW(SUCI_FILE("\"profile\":\"B\",\"expect\":\"reject\","
                                                      "\"scheme_output\":\"00\"")));
@@ -119,8 +125,9 @@ static void negative_vectors_pass_only_when_refused(void **state)
 static void vectors_of_an_unknown_shape_fail(void **state)
 {
     struct bst_kat_tally tally;
-    tally = run_text("kdf.json", BST_VIEW("{\"family\":\"5G key hierarchy\",\"vectors\":[{\"id\":\"x\","
-                                          "\"unknown\":\"00\"},7,{\"kausf\":\"00\"}]}"));
+    tally =
+        run_text("kdf.json", BST_VIEW("{\"family\":\"5G key hierarchy\",\"vectors\":[{\"id\":\"x\","
+                                      "\"unknown\":\"00\"},7,{\"kausf\":\"00\"}]}"));
     assert_int_equal(tally.failed, 3);
     assert_string_equal(last.vector, "number 3");
     tally = run_text("x", BST_VIEW(SUCI_FILE("\"profile\":\"C\"")));
@@ -136,8 +143,8 @@ static void vectors_of_an_unknown_shape_fail(void **state)
 static void fields_of_wrong_type_or_length_are_named(void **state)
 {
 #define MILENAGE(k, rand)                                                                          \
-    BST_VIEW("{\"family\":\"MILENAGE\",\"vectors\":[{\"id\":\"m\",\"k\":" k ",\"opc\":"             \
-             "\"cd63cb71954a9f4e48a5994e37a02baf\",\"sqn\":\"ff9bb4d0b607\",\"amf\":\"b9b9\","      \
+    BST_VIEW("{\"family\":\"MILENAGE\",\"vectors\":[{\"id\":\"m\",\"k\":" k ",\"opc\":"            \
+             "\"cd63cb71954a9f4e48a5994e37a02baf\",\"sqn\":\"ff9bb4d0b607\",\"amf\":\"b9b9\","     \
              "\"f2\":\"a54211d5e3ba50bf\",\"rand\":" rand "}]}")
 #define K "\"465b5ce8b199b49faa5f0a2ee238a6bc\""
 #define RAND "\"23553cbe9637a89d218ae64dae47bf35\""
@@ -146,7 +153,8 @@ static void fields_of_wrong_type_or_length_are_named(void **state)
     assert_non_null(strstr(last.why, "rand"));
     assert_int_equal(run_text("m", MILENAGE(K, "\"2355\"")).failed, 1);
     assert_non_null(strstr(last.why, "2 octets instead of 16"));
-    assert_int_equal(run_text("m", MILENAGE("\"zz5b5ce8b199b49faa5f0a2ee238a6bc\"", RAND)).failed, 1);
+    assert_int_equal(run_text("m", MILENAGE("\"zz5b5ce8b199b49faa5f0a2ee238a6bc\"", RAND)).failed,
+                     1);
     assert_non_null(strstr(last.why, "'k' is not hexadecimal"));
     assert_int_equal(run_text("m", MILENAGE("\"465\"", RAND)).failed, 1);
     assert_int_equal(run_text("m", MILENAGE("null", RAND)).failed, 1);

@@ -21,7 +21,8 @@ struct world {
     struct bst_sidf sidf;
 };
 
-static void world_add(struct world *w, uint8_t id, uint8_t scheme, int64_t from_us, int64_t until_us)
+static void world_add(struct world *w, uint8_t id, uint8_t scheme, int64_t from_us,
+                      int64_t until_us)
 {
     const struct bst_hn_wish wish = {
         .id = id, .scheme = scheme, .from_us = from_us, .until_us = until_us};
@@ -91,8 +92,8 @@ static void expect_refusal(const struct world *w, const struct bst_suci *suci)
     assert_string_equal(supi.mcc, "x");
 }
 
-static const char *const some_supis[] = {"imsi-001010000000001", "imsi-00101123456789", "imsi-001019",
-                                         "nai-user@example.com",
+static const char *const some_supis[] = {"imsi-001010000000001", "imsi-00101123456789",
+                                         "imsi-001019", "nai-user@example.com",
                                          "nai-a.user-with-hyphens-0-1@my-realm.example.com"};
 
 static void what_is_concealed_is_revealed_in_every_form(void **state)
@@ -202,7 +203,8 @@ static void a_low_order_point_is_refused_although_its_tag_is_right(void **state)
 static void digits_that_are_no_bcd_are_refused_although_the_tag_is_right(void **state)
 {
     struct world *w = *state;
-    static const char *const inputs[] = {"0a", "a0", "0f", "f0f0", "f1f1", "ff", "012345678901", "1f21"};
+    static const char *const inputs[] = {"0a",   "a0", "0f",           "f0f0",
+                                         "f1f1", "ff", "012345678901", "1f21"};
     for (size_t i = 0; i < sizeof inputs / sizeof inputs[0]; i++) {
         bst_auto(buf) input = test_hex(inputs[i]);
         for (uint8_t scheme = BST_SUCI_PROFILE_A; scheme <= BST_SUCI_PROFILE_B; scheme++) {
@@ -296,21 +298,57 @@ static void published_texts_are_read(void **state)
 static void malformed_texts_are_refused(void **state)
 {
     static const char *const texts[] = {
-        "", "suci", "suci-", "suci-0", "suci-0-", "suci-0-001-01-0-1-1", "suci-0-001-01-0-1-1-",
-        "suci-0-001-01-0-1-1-0", "suci-0-001-01-0-1-1-zz", "suci-0-001-01-0-1-1-aa-bb",
-        "suci-0-01-01-0-1-1-aa", "suci-0-001-1-0-1-1-aa", "suci-0-001-0101-0-1-1-aa",
-        "suci-0-001-01--1-1-aa", "suci-0-001-01-12345-1-1-aa", "suci-0-001-01-a-1-1-aa",
-        "suci-0-001-01-0-g-1-aa", "suci-0-001-01-0-11-1-aa", "suci-0-001-01-0-1-01-aa",
-        "suci-0-001-01-0-1-255-aa", "suci-0-001-01-0-1-999-aa", "suci-0-001-01-0-1--aa",
-        "suci-0-001-01-0-0-1-123", "suci-0-001-01-0-0-0-12a", "suci-0-001-01-0-0-0-12345678901",
-        "suci-0-001-01-0-3-1-aa", "suci-0-001-01-0-b-1-aa", "suci-2-x-0-1-1-aa", "suci-9-x-0-1-1-aa",
-        "suci-00-001-01-0-1-1-aa", " suci-0-001-01-0-1-1-aa", "suci-0-001-01-0-1-1-aa ",
-        "suci-1--0-1-1-aa", "suci-1-.org-0-1-1-aa", "suci-1-a..b-0-1-1-aa", "suci-1-a-0-0-0-",
-        "suci-1-a-0-0-0-b@c", "suci-1-a-0-0-0-b-1-0-0-c", /* two readings */
-        "type", "type1", "type1.@a", "type1.rid0@a", "type1.rid0.schid0.userid@a",
-        "type1.rid0.schid0.useridx", "type1.rid0.schid0.useridx@", "type1.rid0.schid0.useridx@a@b",
-        "type0.rid0.schid0.userid1@a", "type1.rid.schid0.useridx@a", "type1.rid0.schid1.useridx@a",
-        "type1.rid0.schid1.hnkey1.ecckeyaa.cipaa.macaa@a", "type1.rid0.schid12.hnkey1.ecckeyaa@a",
+        "",
+        "suci",
+        "suci-",
+        "suci-0",
+        "suci-0-",
+        "suci-0-001-01-0-1-1",
+        "suci-0-001-01-0-1-1-",
+        "suci-0-001-01-0-1-1-0",
+        "suci-0-001-01-0-1-1-zz",
+        "suci-0-001-01-0-1-1-aa-bb",
+        "suci-0-01-01-0-1-1-aa",
+        "suci-0-001-1-0-1-1-aa",
+        "suci-0-001-0101-0-1-1-aa",
+        "suci-0-001-01--1-1-aa",
+        "suci-0-001-01-12345-1-1-aa",
+        "suci-0-001-01-a-1-1-aa",
+        "suci-0-001-01-0-g-1-aa",
+        "suci-0-001-01-0-11-1-aa",
+        "suci-0-001-01-0-1-01-aa",
+        "suci-0-001-01-0-1-255-aa",
+        "suci-0-001-01-0-1-999-aa",
+        "suci-0-001-01-0-1--aa",
+        "suci-0-001-01-0-0-1-123",
+        "suci-0-001-01-0-0-0-12a",
+        "suci-0-001-01-0-0-0-12345678901",
+        "suci-0-001-01-0-3-1-aa",
+        "suci-0-001-01-0-b-1-aa",
+        "suci-2-x-0-1-1-aa",
+        "suci-9-x-0-1-1-aa",
+        "suci-00-001-01-0-1-1-aa",
+        " suci-0-001-01-0-1-1-aa",
+        "suci-0-001-01-0-1-1-aa ",
+        "suci-1--0-1-1-aa",
+        "suci-1-.org-0-1-1-aa",
+        "suci-1-a..b-0-1-1-aa",
+        "suci-1-a-0-0-0-",
+        "suci-1-a-0-0-0-b@c",
+        "suci-1-a-0-0-0-b-1-0-0-c", /* two readings */
+        "type",
+        "type1",
+        "type1.@a",
+        "type1.rid0@a",
+        "type1.rid0.schid0.userid@a",
+        "type1.rid0.schid0.useridx",
+        "type1.rid0.schid0.useridx@",
+        "type1.rid0.schid0.useridx@a@b",
+        "type0.rid0.schid0.userid1@a",
+        "type1.rid.schid0.useridx@a",
+        "type1.rid0.schid1.useridx@a",
+        "type1.rid0.schid1.hnkey1.ecckeyaa.cipaa.macaa@a",
+        "type1.rid0.schid12.hnkey1.ecckeyaa@a",
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         bst_auto(suci) suci = {0};
@@ -322,8 +360,8 @@ static void malformed_texts_are_refused(void **state)
 
 static void very_long_texts_are_refused(void **state)
 {
-    static const char *const begin[] = {"suci-0-001-01-0-1-1-", "suci-0-001-01-0-0-0-",
-                                        "suci-1-a-0-1-1-",      "suci-1-",
+    static const char *const begin[] = {"suci-0-001-01-0-1-1-",     "suci-0-001-01-0-0-0-",
+                                        "suci-1-a-0-1-1-",          "suci-1-",
                                         "type1.rid0.schid0.userid", "suci-0-"};
     for (size_t i = 0; i < sizeof begin / sizeof begin[0]; i++) {
         for (int hyphens = 0; hyphens < 2; hyphens++) {
@@ -344,15 +382,25 @@ static void mobile_identities_are_read_strictly(void **state)
 {
     static const char good[] = "0172242071ff01010000";
     static const char *const bad[] = {
-        "", "01", "0172242071ff0101", /* nothing after the head */
-        "0072242071ff01010000", "0272242071ff01010000", "8172242071ff01010000", /* other identities */
-        "2172242071ff01010000",                                                 /* GLI */
-        "01a2242071ff01010000", "01f2242071ff01010000", "0172ff2071ff01010000", /* MCC */
-        "01722420afff01010000",                                                 /* routing */
-        "01722420ffff01010000", "017224201ff101010000",                         /* none; gap */
-        "0172242071ff11010000", "0172242071ff03010000",                         /* spare bits; reserved */
-        "0172242071ff01ff0000", "0172242071ff00010000",                         /* key id */
-        "11", "1174797065",
+        "",
+        "01",
+        "0172242071ff0101", /* nothing after the head */
+        "0072242071ff01010000",
+        "0272242071ff01010000",
+        "8172242071ff01010000", /* other identities */
+        "2172242071ff01010000", /* GLI */
+        "01a2242071ff01010000",
+        "01f2242071ff01010000",
+        "0172ff2071ff01010000", /* MCC */
+        "01722420afff01010000", /* routing */
+        "01722420ffff01010000",
+        "017224201ff101010000", /* none; gap */
+        "0172242071ff11010000",
+        "0172242071ff03010000", /* spare bits; reserved */
+        "0172242071ff01ff0000",
+        "0172242071ff00010000", /* key id */
+        "11",
+        "1174797065",
     };
     bst_auto(buf) octets = test_hex(good);
     bst_auto(suci) suci = {0};
@@ -371,9 +419,21 @@ static void mobile_identities_are_read_strictly(void **state)
 
 static void supis_are_read_strictly(void **state)
 {
-    static const char *const bad[] = {"", "imsi-", "imsi-00101", "imsi-0010112345678901", "imsi-00101a",
-                                      "001010000000001", "nai-", "nai-user", "nai-@realm", "nai-a@",
-                                      "nai-a b@c", "nai-a@b@c", "nai-a@-b", "nai-\xff@b", "gci-x"};
+    static const char *const bad[] = {"",
+                                      "imsi-",
+                                      "imsi-00101",
+                                      "imsi-0010112345678901",
+                                      "imsi-00101a",
+                                      "001010000000001",
+                                      "nai-",
+                                      "nai-user",
+                                      "nai-@realm",
+                                      "nai-a@",
+                                      "nai-a b@c",
+                                      "nai-a@b@c",
+                                      "nai-a@-b",
+                                      "nai-\xff@b",
+                                      "gci-x"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct bst_supi supi;
         if (!bst_failed(bst_supi_parse(bst_view(bad[i]), 2, &supi))) {

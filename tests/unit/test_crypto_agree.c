@@ -7,7 +7,8 @@
 
 /* RFC 7748 6.1 */
 static const char alice[] = "77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a";
-static const char alice_point[] = "8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a";
+static const char alice_point[] =
+    "8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a";
 static const char bob_point[] = "de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f";
 static const char alice_bob[] = "4a5d9d5ba4ce2de1728e3bf480350f25e07e21c947d19e3376f09b3c1e161742";
 
@@ -76,13 +77,15 @@ static void p256_points_off_the_curve_or_in_other_forms_are_refused(void **state
 static void private_keys_outside_the_group_are_refused(void **state)
 {
     bst_auto_pkey *key = NULL;
-    assert_err(bst_agree_key_load(BST_CURVE_P256,
-                                  BST_VIEW("0000000000000000000000000000000000000000000000000000000000000000"),
-                                  &key),
+    assert_err(bst_agree_key_load(
+                   BST_CURVE_P256,
+                   BST_VIEW("0000000000000000000000000000000000000000000000000000000000000000"),
+                   &key),
                BST_E_BAD_KEY);
-    assert_err(bst_agree_key_load(BST_CURVE_P256,
-                                  BST_VIEW("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551"),
-                                  &key),
+    assert_err(bst_agree_key_load(
+                   BST_CURVE_P256,
+                   BST_VIEW("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551"),
+                   &key),
                BST_E_BAD_KEY);
     assert_err(bst_agree_key_load(BST_CURVE_P256, BST_VIEW("c53c22208b61"), &key), BST_E_BAD_KEY);
     assert_err(bst_agree_key_load(BST_CURVE_X25519, BST_VIEW(""), &key), BST_E_TRUNCATED);
@@ -104,8 +107,9 @@ static void keys_survive_der_and_belong_to_one_curve(void **state)
         assert_ok(bst_pkey_spki(key, &spki));
         assert_ok(bst_agree_point_load((enum bst_curve)curve, bst_buf_view(&spki), b));
         assert_memory_equal(a, b, len);
-        assert_err(bst_agree_key_load((enum bst_curve)!curve, bst_view_of(der.ptr, der.len), &other),
-                   BST_E_BAD_KEY);
+        assert_err(
+            bst_agree_key_load((enum bst_curve) !curve, bst_view_of(der.ptr, der.len), &other),
+            BST_E_BAD_KEY);
     }
 }
 

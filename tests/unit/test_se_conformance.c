@@ -24,7 +24,8 @@ static int64_t wall(void *ctx)
     return now_us;
 }
 
-/* SoftHSM2 itself leaks an OID at each EdDSA signature; whose leak it is shows only in a whole stack. */
+/* SoftHSM2 itself leaks an OID at each EdDSA signature; whose leak it is shows only in a whole
+ * stack. */
 const char *__asan_default_options(void);
 const char *__asan_default_options(void)
 {

@@ -24,8 +24,8 @@ static void iv_doubled(const struct bst_air_place *place, uint8_t tag_bytes, uin
     memcpy(out + 8, out, 8);
 }
 
-/* NIA1 and NIA3: DIRECTION changes the second pair only, in two places. For SNOW 3G this is COUNT and, as
- * FRESH, the bearer. */
+/* NIA1 and NIA3: DIRECTION changes the second pair only, in two places. For SNOW 3G this is COUNT
+ * and, as FRESH, the bearer. */
 static void iv_integrity(const struct bst_air_place *place, uint8_t tag_bytes, uint8_t out[16])
 {
     uint32_t fresh = (uint32_t)place->bearer << 27, direction = place->direction;
@@ -35,8 +35,8 @@ static void iv_integrity(const struct bst_air_place *place, uint8_t tag_bytes, u
     bst_air_put_be32(out + 12, fresh ^ direction << 15);
 }
 
-/* 256 bits. Octet 0 tells the use; that octet 1 is BEARER and DIRECTION in this order, octets 8 to 11 COUNT
- * and the others 0 is our reading and may be renumbered here. */
+/* 256 bits. Octet 0 tells the use; that octet 1 is BEARER and DIRECTION in this order, octets 8 to
+ * 11 COUNT and the others 0 is our reading and may be renumbered here. */
 static void iv_256(const struct bst_air_place *place, uint8_t octet0, uint8_t out[16])
 {
     memset(out, 0, 16);
@@ -59,13 +59,15 @@ static void iv_nca256(const struct bst_air_place *place, uint8_t tag_bytes, uint
 
 /* ---- AES and the null algorithms ---- */
 
-static bst_result aes_start(struct bst_air_stream *stream, struct bst_air_key *key, const uint8_t *iv)
+static bst_result aes_start(struct bst_air_stream *stream, struct bst_air_key *key,
+                            const uint8_t *iv)
 {
     stream->ctr = &key->ctr;
     return bst_ctr_start(stream->ctr, iv);
 }
 
-static bst_result aes_apply(struct bst_air_stream *stream, const uint8_t *in, size_t len, uint8_t *out)
+static bst_result aes_apply(struct bst_air_stream *stream, const uint8_t *in, size_t len,
+                            uint8_t *out)
 {
     return bst_ctr_apply(stream->ctr, in, len, out);
 }
@@ -82,8 +84,8 @@ static bst_result null_cipher(struct bst_air_key *key, const uint8_t *iv, const 
     return BST_OK;
 }
 
-static bst_result null_mac(struct bst_air_key *key, const uint8_t *iv, const uint8_t *in, size_t bits,
-                           uint8_t tag[BST_AIR_TAG_MAX])
+static bst_result null_mac(struct bst_air_key *key, const uint8_t *iv, const uint8_t *in,
+                           size_t bits, uint8_t tag[BST_AIR_TAG_MAX])
 {
     memset(tag, 0, BST_AIR_TAG_MAX);
     return BST_OK;
@@ -160,7 +162,8 @@ const struct bst_air_algorithm *bst_air_find(enum bst_air_kind kind, uint8_t id)
 const struct bst_air_algorithm *bst_air_named(struct bst_view name)
 {
     const struct bst_air_algorithm *row;
-    for (size_t i = 0; (row = bst_air_at(i)) && !bst_view_eq_nocase(name, bst_view(row->name)); i++) {
+    for (size_t i = 0; (row = bst_air_at(i)) && !bst_view_eq_nocase(name, bst_view(row->name));
+         i++) {
     }
     return row;
 }
@@ -205,7 +208,8 @@ void bst_air_key_clear(struct bst_air_key *key)
 static bst_result check(const struct bst_air_key *key, enum bst_air_kind kind, size_t bytes)
 {
     if (!key->algorithm || key->algorithm->kind != kind) {
-        BST_FAIL(BST_E_USAGE, "%s cannot do this", key->algorithm ? key->algorithm->name : "no key");
+        BST_FAIL(BST_E_USAGE, "%s cannot do this",
+                 key->algorithm ? key->algorithm->name : "no key");
     }
     if (bytes > BST_AIR_MESSAGE_MAX) {
         BST_FAIL(BST_E_TOO_LONG, "a message of %zu octets", bytes);
@@ -237,7 +241,7 @@ bst_result bst_air_cipher(struct bst_air_key *key, const uint8_t iv[BST_AIR_IV_B
     BST_TRY(check(key, BST_AIR_NEA, len));
     BST_TRY(key->algorithm->cipher(key, iv, in, len, out));
     if (bits % 8) {
-        out[len - 1] &= (uint8_t)~(0xff >> bits % 8);
+        out[len - 1] &= (uint8_t) ~(0xff >> bits % 8);
     }
     return BST_OK;
 }

@@ -3,11 +3,11 @@
 
 #include "core5g/air/air.h"
 
-/* Secret-dependent look-ups: the S-boxes of SNOW 3G, SNOW 5G and ZUC are defined as permutations of an
- * octet of secret state. In portable C at usable speed they are tables, whose lines an attacker on the same
- * core might watch. Everything else here (multiplications, bit selection, tag comparison) has neither
- * secret-dependent branches nor addresses, but for SNOW 3G's tables of products with alpha, which take
- * octets of the same state. AES is OpenSSL's. */
+/* Secret-dependent look-ups: the S-boxes of SNOW 3G, SNOW 5G and ZUC are defined as permutations of
+ * an octet of secret state. In portable C at usable speed they are tables, whose lines an attacker
+ * on the same core might watch. Everything else here (multiplications, bit selection, tag
+ * comparison) has neither secret-dependent branches nor addresses, but for SNOW 3G's tables of
+ * products with alpha, which take octets of the same state. AES is OpenSSL's. */
 
 struct bst_snow3g {
     uint32_t s[16], r1, r2, r3;
@@ -42,8 +42,8 @@ struct bst_air_generator {
     bst_result (*apply)(struct bst_air_stream *stream, const uint8_t *in, size_t len, uint8_t *out);
     bool subkeys_apart; /* GCM-SST's first blocks come from an IV with a flag of its own */
 };
-extern const struct bst_air_generator bst_air_snow3g, bst_air_zuc128, bst_air_zuc256, bst_air_snow5g,
-    bst_air_aes;
+extern const struct bst_air_generator bst_air_snow3g, bst_air_zuc128, bst_air_zuc256,
+    bst_air_snow5g, bst_air_aes;
 
 /* nia128.c: the integrity algorithms with a construction of their own. */
 bst_result bst_air_nia1(struct bst_air_key *key, const uint8_t *iv, const uint8_t *in, size_t bits,
@@ -53,8 +53,8 @@ bst_result bst_air_nia2(struct bst_air_key *key, const uint8_t *iv, const uint8_
 bst_result bst_air_nia3(struct bst_air_key *key, const uint8_t *iv, const uint8_t *in, size_t bits,
                         uint8_t tag[BST_AIR_TAG_MAX]);
 /* gcm_sst.c: NIA and NCA 4-6. */
-bst_result bst_air_sst_mac(struct bst_air_key *key, const uint8_t *iv, const uint8_t *in, size_t bits,
-                           uint8_t tag[BST_AIR_TAG_MAX]);
+bst_result bst_air_sst_mac(struct bst_air_key *key, const uint8_t *iv, const uint8_t *in,
+                           size_t bits, uint8_t tag[BST_AIR_TAG_MAX]);
 bst_result bst_air_sst_aead(struct bst_air_key *key, const uint8_t *iv, bool seal,
                             struct bst_view aad, struct bst_view in, uint8_t *out,
                             uint8_t tag[BST_AIR_TAG_MAX]);
@@ -105,8 +105,8 @@ static inline uint32_t bst_air_rotl32(uint32_t v, unsigned n)
     return v << (n & 31) | v >> (-n & 31);
 }
 
-/** Low 64 bits of the carry-less product. Ordinary multiplications of operands with holes of three zero
- * bits, into which carries go: constant time wherever the multiplier is. */
+/** Low 64 bits of the carry-less product. Ordinary multiplications of operands with holes of three
+ * zero bits, into which carries go: constant time wherever the multiplier is. */
 static inline uint64_t bst_air_clmul_low(uint64_t x, uint64_t y)
 {
     const uint64_t m0 = 0x1111111111111111, m1 = m0 << 1, m2 = m0 << 2, m3 = m0 << 3;

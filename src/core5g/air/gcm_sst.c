@@ -1,5 +1,5 @@
-/* GCM-SST, the mode of NIA and NCA 4-6: two polynomial evaluations under subkeys that are taken from the
- * keystream of each message (TS 35.240 to TS 35.248; POLYVAL as in RFC 8452). */
+/* GCM-SST, the mode of NIA and NCA 4-6: two polynomial evaluations under subkeys that are taken
+ * from the keystream of each message (TS 35.240 to TS 35.248; POLYVAL as in RFC 8452). */
 #include "core5g/air/air_priv.h"
 
 #define BLOCK 16
@@ -55,7 +55,8 @@ struct subkeys {
     struct element h, q, mask;
 };
 
-/* The first three blocks of keystream; afterwards the stream stands at the payload's first octet. */
+/* The first three blocks of keystream; afterwards the stream stands at the payload's first octet.
+ */
 static bst_result begin(struct bst_air_stream *stream, struct bst_air_key *key, const uint8_t *iv,
                         struct subkeys *ret)
 {
@@ -63,6 +64,9 @@ static bst_result begin(struct bst_air_stream *stream, struct bst_air_key *key, 
     uint8_t first[BST_AIR_IV_BYTES], z[3 * BLOCK] = {0};
     memcpy(first, iv, sizeof first);
     if (generator->subkeys_apart) {
+        if (first[0] & 0x01) {
+            BST_FAIL(BST_E_VALUE, "this IV would cipher the payload with the subkeys");
+        }
         first[0] |= 0x01;
     }
     BST_TRY(generator->start(stream, key, first));
@@ -84,8 +88,8 @@ static void make_tag(const struct subkeys *keys, struct bst_view aad, struct bst
     bst_air_put_le64(tag + 8, sum.high);
 }
 
-bst_result bst_air_sst_mac(struct bst_air_key *key, const uint8_t *iv, const uint8_t *in, size_t bits,
-                           uint8_t tag[BST_AIR_TAG_MAX])
+bst_result bst_air_sst_mac(struct bst_air_key *key, const uint8_t *iv, const uint8_t *in,
+                           size_t bits, uint8_t tag[BST_AIR_TAG_MAX])
 {
     struct bst_air_stream stream;
     struct subkeys keys;
@@ -102,8 +106,8 @@ bst_result bst_air_sst_mac(struct bst_air_key *key, const uint8_t *iv, const uin
 }
 
 static bst_result run(struct bst_air_key *key, struct bst_air_stream *stream,
-                      const struct subkeys *keys, bool seal, struct bst_view aad, struct bst_view in,
-                      uint8_t *out, uint8_t tag[BST_AIR_TAG_MAX])
+                      const struct subkeys *keys, bool seal, struct bst_view aad,
+                      struct bst_view in, uint8_t *out, uint8_t tag[BST_AIR_TAG_MAX])
 {
     const struct bst_air_generator *generator = key->algorithm->generator;
     if (!seal) {

@@ -47,18 +47,18 @@ bst_result bst_air_nia1(struct bst_air_key *key, const uint8_t *iv, const uint8_
 /* Doubling in CMAC's field (RFC 4493 2.3). */
 static void twice(uint8_t v[16])
 {
-    uint8_t carry = (uint8_t)-(v[0] >> 7);
+    uint8_t carry = (uint8_t) - (v[0] >> 7);
     for (int i = 0; i < 15; i++) {
         v[i] = (uint8_t)(v[i] << 1 | v[i + 1] >> 7);
     }
     v[15] = (uint8_t)(v[15] << 1 ^ (carry & 0x87));
 }
 
-/* CMAC takes octets here. A message that ends inside one is padded by ourselves, to whole blocks, and the
- * last is changed by K1 xor K2: the K1 that CMAC adds to a complete block then makes it the K2 of a padded
- * one. */
-static bst_result pad_bits(struct bst_air_key *key, uint8_t block[16], const uint8_t *in, size_t bits,
-                           size_t used)
+/* CMAC takes octets here. A message that ends inside one is padded by ourselves, to whole blocks,
+ * and the last is changed by K1 xor K2: the K1 that CMAC adds to a complete block then makes it the
+ * K2 of a padded one. */
+static bst_result pad_bits(struct bst_air_key *key, uint8_t block[16], const uint8_t *in,
+                           size_t bits, size_t used)
 {
     uint8_t k1[16] = {0}, k2[16];
     BST_TRY(bst_ctr_start(&key->ctr, k1));
@@ -99,8 +99,8 @@ bst_result bst_air_nia2(struct bst_air_key *key, const uint8_t *iv, const uint8_
     return r;
 }
 
-/* The keystream from each set bit on, 32 bits of it, added up: the upper half of a carry-less product
- * of the message's bits in reverse with two words of keystream. */
+/* The keystream from each set bit on, 32 bits of it, added up: the upper half of a carry-less
+ * product of the message's bits in reverse with two words of keystream. */
 static uint32_t windows(uint32_t message, uint32_t z0, uint32_t z1)
 {
     uint64_t reversed = bst_air_reverse64(message) >> 32;
@@ -131,7 +131,7 @@ bst_result bst_air_nia3(struct bst_air_key *key, const uint8_t *iv, const uint8_
         sum ^= windows((uint32_t)(tail_of(in + 4 * n, tail) >> 32), z[n], z[n + 1]);
     }
     sum ^= (uint32_t)(((uint64_t)z[n] << 32 | z[n + 1]) >> (32 - tail)); /* at LENGTH */
-    sum ^= z[n + more + 1];                                            /* the last word */
+    sum ^= z[n + more + 1];                                              /* the last word */
     bst_air_put_be32(tag, sum);
     bst_wipe(&g, sizeof g);
     bst_wipe(z, sizeof z);

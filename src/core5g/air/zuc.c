@@ -1,5 +1,5 @@
-/* ZUC-128 (TS 35.222) and ZUC-256 (TS 35.246): one core, an LFSR over the prime field of 2^31 - 1 and a
- * state machine of two words, loaded in two ways. */
+/* ZUC-128 (TS 35.222) and ZUC-256 (TS 35.246): one core, an LFSR over the prime field of 2^31 - 1
+ * and a state machine of two words, loaded in two ways. */
 #include "core5g/air/air_priv.h"
 
 #include "zuc_tables.h"
@@ -135,13 +135,15 @@ void bst_zuc_words(struct bst_zuc *g, uint32_t *out, size_t n)
     }
 }
 
-static bst_result start128(struct bst_air_stream *stream, struct bst_air_key *key, const uint8_t *iv)
+static bst_result start128(struct bst_air_stream *stream, struct bst_air_key *key,
+                           const uint8_t *iv)
 {
     bst_zuc128_init(&stream->of.zuc, key->key.ptr, iv);
     return BST_OK;
 }
 
-static bst_result start256(struct bst_air_stream *stream, struct bst_air_key *key, const uint8_t *iv)
+static bst_result start256(struct bst_air_stream *stream, struct bst_air_key *key,
+                           const uint8_t *iv)
 {
     bst_zuc256_init(&stream->of.zuc, key->key.ptr, iv);
     return BST_OK;

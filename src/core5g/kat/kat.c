@@ -76,8 +76,8 @@ bst_result kat_sized(const struct kat *kat, const char *name, size_t min, size_t
 {
     BST_TRY(kat_octets(kat, name, ret));
     if (ret->len < min || ret->len > max) {
-        BST_FAIL(BST_E_VALUE, "field '%s' has %zu octets instead of %zu to %zu", name, ret->len, min,
-                 max);
+        BST_FAIL(BST_E_VALUE, "field '%s' has %zu octets instead of %zu to %zu", name, ret->len,
+                 min, max);
     }
     return BST_OK;
 }
@@ -193,8 +193,8 @@ static bst_result run_vector(const struct family *family, yyjson_val *vector,
     return BST_OK;
 }
 
-static void tell_failed(struct bst_kat_tally *tally, const char *file, yyjson_val *vector, size_t at,
-                        bst_result r)
+static void tell_failed(struct bst_kat_tally *tally, const char *file, yyjson_val *vector,
+                        size_t at, bst_result r)
 {
     char name[160], why[512];
     struct bst_view id = bst_json_view(bst_json_get(vector, "id"));

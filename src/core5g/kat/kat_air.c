@@ -103,8 +103,9 @@ static bst_result run_mac(struct kat *kat, struct message *m, const char *name)
     BST_TRY(bst_air_check(&m->key, m->iv, in, m->bits, bst_view_of(tag, m->key.tag_bytes)));
     for (unsigned bit = 0; bit < m->key.tag_bytes * 8U; bit++) {
         tag[bit / 8] ^= (uint8_t)(1 << bit % 8);
-        BST_TRY(refused(bst_air_check(&m->key, m->iv, in, m->bits, bst_view_of(tag, m->key.tag_bytes)),
-                        "a changed tag"));
+        BST_TRY(
+            refused(bst_air_check(&m->key, m->iv, in, m->bits, bst_view_of(tag, m->key.tag_bytes)),
+                    "a changed tag"));
         tag[bit / 8] ^= (uint8_t)(1 << bit % 8);
     }
     return BST_OK;
@@ -117,9 +118,9 @@ static bst_result open_changed(struct message *m, struct bst_view aad, struct bs
     memset(out, 0, sealed.len);
     for (unsigned bit = 0; bit < m->key.tag_bytes * 8U; bit++) {
         tag[bit / 8] ^= (uint8_t)(1 << bit % 8);
-        BST_TRY(refused(bst_air_open(&m->key, m->iv, aad, sealed,
-                                     bst_view_of(tag, m->key.tag_bytes), out),
-                        "a changed tag"));
+        BST_TRY(refused(
+            bst_air_open(&m->key, m->iv, aad, sealed, bst_view_of(tag, m->key.tag_bytes), out),
+            "a changed tag"));
         tag[bit / 8] ^= (uint8_t)(1 << bit % 8);
     }
     for (size_t i = 0; i < sealed.len; i++) {

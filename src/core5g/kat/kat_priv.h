@@ -11,7 +11,7 @@ struct kat {
     const yyjson_val *vector;
     struct bst_arena *arena;
     const char *family; /* how names of its files begin: "nea1" */
-    size_t answers; /* compared so far */
+    size_t answers;     /* compared so far */
 };
 
 /* Families; a failure's sentence says which field and what. */

@@ -69,7 +69,7 @@ struct bst_view p11_spki_point(enum bst_key_type type, struct bst_view spki)
 
 static size_t put_integer(struct bst_view number, uint8_t *out)
 {
-    while (number.len > 1 && number.ptr[0] == 0) {
+    while (number.len > 1 && number.ptr[0] == 0) { /* DER integers are as short as possible */
         number = bst_view_from(number, 1);
     }
     size_t pad = (uint8_t)number.ptr[0] >> 7;
@@ -87,7 +87,7 @@ bst_result p11_ecdsa_der(struct bst_view raw, uint8_t out[112], size_t *ret_len)
     }
     size_t half = raw.len / 2, len = 2;
     len += put_integer(bst_view_of(raw.ptr, half), out + len);
-    len += put_integer(bst_view_from(raw, half), out + len);
+    len += put_integer(bst_view_of(raw.ptr + half, half), out + len);
     out[0] = 0x30;
     out[1] = (uint8_t)(len - 2);
     *ret_len = len;

@@ -271,6 +271,7 @@ static bst_result connect(struct p11 *p)
         (void)p->module->C_CloseAllSessions(p->slot);
     }
     BST_TRY(find_token(p));
+    BST_ENSURE(p->module, BST_E_INTERNAL);
     CK_SESSION_HANDLE session;
     CK_RV rv = open_session(p, &session);
     if (rv != CKR_OK) {
