@@ -130,7 +130,8 @@ static bst_result copy_keys(const char *from, const char *to)
 static bst_result keys_elsewhere(const char *uri)
 {
     if (strncmp(uri, "pkcs11:", 7) != 0) {
-        BST_FAIL(BST_E_CONFIG, "se.uri puts the keys outside the state folder: a backup would miss them");
+        BST_FAIL(BST_E_CONFIG,
+                 "se.uri puts the keys outside the state folder: a backup would miss them");
     }
     return BST_OK;
 }

@@ -123,7 +123,7 @@ static bst_result x25519_scalar(const uint8_t raw[BST_CURVE_SCALAR_BYTES], struc
 
 static bst_result check_curve(enum bst_curve curve, const struct evp_pkey_st *key)
 {
-    enum bst_pkey_kind kind;
+    enum bst_pkey_kind kind = {0};
     bool fits = curve == BST_CURVE_X25519
                     ? EVP_PKEY_is_a(key, "X25519") == 1
                     : !bst_failed(bst_pkey_kind(key, &kind)) && kind == BST_PKEY_EC_P256;

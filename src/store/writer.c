@@ -10,8 +10,9 @@
 
 #include <stdio.h>
 
-/* Background rows in a batch that others wait for, and in one that nobody waits for. Whoever had an answer
- * may come back any moment and finds the writer in the middle of a batch: some time must pass. */
+/* Background rows in a batch that others wait for, and in one that nobody waits for. Whoever had an
+ * answer may come back any moment and finds the writer in the middle of a batch: some time must
+ * pass. */
 #define IDLE_ROWS_BUSY 48
 #define IDLE_ROWS_ALONE 1024
 #define ALONE_AFTER_US 50000
@@ -427,7 +428,8 @@ static void *writer_main(void *arg)
         }
         int64_t now_us = bst_mono_us();
         last_job_us = job ? now_us : last_job_us;
-        unsigned idle_rows = now_us - last_job_us < ALONE_AFTER_US ? IDLE_ROWS_BUSY : IDLE_ROWS_ALONE;
+        unsigned idle_rows =
+            now_us - last_job_us < ALONE_AFTER_US ? IDLE_ROWS_BUSY : IDLE_ROWS_ALONE;
         do {
             job = run_transaction(store, job, idle_rows);
         } while (job);

@@ -69,10 +69,27 @@ CK_RV C_GetSlotList(unsigned char present, CK_SLOT_ID *list, U *n)
     return rv;
 }
 
+static void claim(unsigned char *field, size_t len, const char *text)
+{
+    memset(field, ' ', len);
+    memcpy(field, text, strlen(text));
+}
+
 CK_RV C_GetTokenInfo(CK_SLOT_ID id, CK_TOKEN_INFO *info)
 {
     CK_RV rv = behind->C_GetTokenInfo(id, info);
     info->flags |= faulty_p11.flags;
+    if (faulty_p11.maker) {
+        claim(info->manufacturerID, sizeof info->manufacturerID, faulty_p11.maker);
+        claim(info->model, sizeof info->model, faulty_p11.model);
+    }
+    return rv;
+}
+
+CK_RV C_GetSlotInfo(CK_SLOT_ID id, CK_SLOT_INFO *info)
+{
+    CK_RV rv = behind->C_GetSlotInfo(id, info);
+    info->flags |= faulty_p11.slot_flags;
     return rv;
 }
 
@@ -121,6 +138,7 @@ CK_RV C_GetFunctionList(CK_FUNCTION_LIST **list)
     own.C_OpenSession = C_OpenSession;
     own.C_GetSlotList = C_GetSlotList;
     own.C_GetTokenInfo = C_GetTokenInfo;
+    own.C_GetSlotInfo = C_GetSlotInfo;
     own.C_GetMechanismInfo = C_GetMechanismInfo;
     own.C_Login = C_Login;
     *list = &own;

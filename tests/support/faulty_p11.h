@@ -10,12 +10,14 @@ struct faulty_p11 {
     long calls;   /* into functions that may fail, since the test set it to 0 */
     long fail_at; /* this call fails with `rv`; 0: none */
     CK_RV rv;
-    bool lost;                /* sessions are lost at that call too */
-    bool away;                /* the token is not there at all */
-    CK_FLAGS flags;           /* added to the token's */
-    CK_RV login;              /* what C_Login answers; 0: what the token answers */
-    long logins;              /* calls of C_Login */
-    CK_MECHANISM_TYPE hidden; /* mechanism that the token seems not to have; 0: none */
+    bool lost;                 /* sessions are lost at that call too */
+    bool away;                 /* the token is not there at all */
+    CK_FLAGS flags;            /* added to the token's */
+    CK_FLAGS slot_flags;       /* added to the slot's */
+    const char *maker, *model; /* that the token claims to be; NULL: its own */
+    CK_RV login;               /* what C_Login answers; 0: what the token answers */
+    long logins;               /* calls of C_Login */
+    CK_MECHANISM_TYPE hidden;  /* mechanism that the token seems not to have; 0: none */
 };
 /* Name of the struct in the module, and of the environment variable with the module behind it. */
 #define FAULTY_P11_SYMBOL "faulty_p11"

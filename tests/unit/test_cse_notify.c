@@ -1,4 +1,5 @@
-/* cse: subscriptions, notifications and their delivery, polling channels, fan-out, non-blocking requests. */
+/* cse: subscriptions, notifications and their delivery, polling channels, fan-out, non-blocking
+ * requests. */
 #include "support/cse_fixture.h"
 
 #include "cse/notify.h"
@@ -74,7 +75,8 @@ static void close_network(struct network *net)
 
 static int subscribe(struct network *net, const char *name, const char *nu, const char *more)
 {
-    return cse_create(&net->f, "Ca", "cse-in/a/c", "sub", "'rn':'%s','nu':['%s']%s", name, nu, more);
+    return cse_create(&net->f, "Ca", "cse-in/a/c", "sub", "'rn':'%s','nu':['%s']%s", name, nu,
+                      more);
 }
 
 static void make_reading(struct network *net, const char *value)
@@ -125,7 +127,8 @@ static void the_originator_itself_is_not_asked(void **state)
 
 static void what_cannot_be_delivered_is_tried_again_and_keeps_its_order(void **state)
 {
-    const struct bst_notify_limits limits = {.tries = 3, .first_retry_ms = 100, .longest_retry_ms = 1000};
+    const struct bst_notify_limits limits = {
+        .tries = 3, .first_retry_ms = 100, .longest_retry_ms = 1000};
     struct network *net = open_network(&limits);
     assert_int_equal(subscribe(net, "s", "http://x.example.com/n", ",'enc':{'net':[3]}"), 2001);
     forget_sent(net);
@@ -145,7 +148,8 @@ static void what_cannot_be_delivered_is_tried_again_and_keeps_its_order(void **s
 
 static void after_the_last_try_the_next_one_has_its_turn(void **state)
 {
-    const struct bst_notify_limits limits = {.tries = 2, .first_retry_ms = 100, .longest_retry_ms = 100};
+    const struct bst_notify_limits limits = {
+        .tries = 2, .first_retry_ms = 100, .longest_retry_ms = 100};
     struct network *net = open_network(&limits);
     assert_int_equal(subscribe(net, "s", "http://x.example.com/n", ",'enc':{'net':[3]}"), 2001);
     forget_sent(net);
@@ -185,7 +189,8 @@ static void a_full_queue_drops_its_oldest(void **state)
 static void only_the_latest_waits_when_asked_for(void **state)
 {
     struct network *net = open_network(NULL);
-    assert_int_equal(subscribe(net, "s", "http://x.example.com/n", ",'ln':true,'enc':{'net':[3]}"), 2001);
+    assert_int_equal(subscribe(net, "s", "http://x.example.com/n", ",'ln':true,'enc':{'net':[3]}"),
+                     2001);
     forget_sent(net);
     net->hold = true;
     make_reading(net, "v0");
@@ -202,7 +207,8 @@ static void only_the_latest_waits_when_asked_for(void **state)
 static void the_expiration_counter_counts_exactly(void **state)
 {
     struct network *net = open_network(NULL);
-    assert_int_equal(subscribe(net, "s", "http://x.example.com/n", ",'exc':2,'enc':{'net':[3]}"), 2001);
+    assert_int_equal(subscribe(net, "s", "http://x.example.com/n", ",'exc':2,'enc':{'net':[3]}"),
+                     2001);
     forget_sent(net);
     make_reading(net, "one");
     assert_int_equal(cse_retrieve(&net->f, "Ca", "cse-in/a/c/s"), 2000);
@@ -217,8 +223,11 @@ static void the_expiration_counter_counts_exactly(void **state)
 static void criteria_and_content_types_are_obeyed(void **state)
 {
     struct network *net = open_network(NULL);
-    assert_int_equal(subscribe(net, "u", "http://u.example.com/", ",'nct':2,'enc':{'net':[1],'atr':['mni']}"), 2001);
-    assert_int_equal(subscribe(net, "b", "http://b.example.com/", ",'nct':3,'enc':{'net':[3],'sza':3}"), 2001);
+    assert_int_equal(
+        subscribe(net, "u", "http://u.example.com/", ",'nct':2,'enc':{'net':[1],'atr':['mni']}"),
+        2001);
+    assert_int_equal(
+        subscribe(net, "b", "http://b.example.com/", ",'nct':3,'enc':{'net':[3],'sza':3}"), 2001);
     forget_sent(net);
     assert_int_equal(cse_update(&net->f, "Ca", "cse-in/a/c", "cnt", "'lbl':['x']"), 2004);
     make_reading(net, "ab");
@@ -248,7 +257,8 @@ static void what_is_not_supported_or_makes_no_sense_is_refused(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         int rsc = subscribe(net, "bad", cases[i].nu, cases[i].more);
         if (rsc != cases[i].rsc) {
-            fail_msg("%s %s: %d instead of %d: %s", cases[i].nu, cases[i].more, rsc, cases[i].rsc, net->f.content);
+            fail_msg("%s %s: %d instead of %d: %s", cases[i].nu, cases[i].more, rsc, cases[i].rsc,
+                     net->f.content);
         }
     }
     assert_int_equal(net->n, 0);
@@ -258,7 +268,8 @@ static void what_is_not_supported_or_makes_no_sense_is_refused(void **state)
 static void a_subscription_ends_with_a_word_to_its_subscriber(void **state)
 {
     struct network *net = open_network(NULL);
-    assert_int_equal(subscribe(net, "s", "http://x.example.com/n", ",'su':'http://su.example.com/'"), 2001);
+    assert_int_equal(
+        subscribe(net, "s", "http://x.example.com/n", ",'su':'http://su.example.com/'"), 2001);
     forget_sent(net);
     assert_int_equal(cse_delete(&net->f, "Ca", "cse-in/a/c"), 2002);
     cse_settle(&net->f);
@@ -274,11 +285,16 @@ static void an_ae_is_reached_where_it_says_and_a_group_where_its_members_say(voi
 {
     struct network *net = open_network(NULL);
     struct cse_fixture *f = &net->f;
-    assert_rsc(2001, cse_create(f, "Cp", "cse-in", "ae",
-                                "'rn':'p','api':'N.p','rr':true,'srv':['3'],'poa':['http://p.example.com/in']"));
-    assert_rsc(2001, cse_create(f, "Cq", "cse-in", "ae",
-                                "'rn':'q','api':'N.q','rr':true,'srv':['3'],'poa':['http://q.example.com/in']"));
-    assert_rsc(2001, cse_create(f, "Ca", "cse-in/a", "grp", "'rn':'g','mt':2,'mnm':5,'mid':['Cp','Cq']"));
+    assert_rsc(
+        2001,
+        cse_create(f, "Cp", "cse-in", "ae",
+                   "'rn':'p','api':'N.p','rr':true,'srv':['3'],'poa':['http://p.example.com/in']"));
+    assert_rsc(
+        2001,
+        cse_create(f, "Cq", "cse-in", "ae",
+                   "'rn':'q','api':'N.q','rr':true,'srv':['3'],'poa':['http://q.example.com/in']"));
+    assert_rsc(2001,
+               cse_create(f, "Ca", "cse-in/a", "grp", "'rn':'g','mt':2,'mnm':5,'mid':['Cp','Cq']"));
     assert_int_equal(subscribe(net, "s", "cse-in/a/g", ",'enc':{'net':[3]}"), 2001);
     forget_sent(net);
     make_reading(net, "x");
@@ -306,13 +322,15 @@ static void a_channel_keeps_requests_until_its_owner_polls(void **state)
 {
     struct network *net = open_network(NULL);
     struct cse_fixture *f = &net->f;
-    assert_rsc(2001, cse_create(f, "Cp", "cse-in", "ae", "'rn':'p','api':'N.p','rr':false,'srv':['3']"));
+    assert_rsc(2001,
+               cse_create(f, "Cp", "cse-in", "ae", "'rn':'p','api':'N.p','rr':false,'srv':['3']"));
     assert_rsc(4103, cse_create(f, "Ca", "cse-in/p", "pch", "'rn':'ch'"));
     assert_rsc(2001, cse_create(f, "Cp", "cse-in/p", "pch", "'rn':'ch'"));
     assert_rsc(4103, cse_retrieve(f, "Ca", "cse-in/p/ch"));
     assert_rsc(4105, cse_create(f, "Cp", "cse-in/p", "pch", "'rn':'second'"));
     assert_rsc(2001, cse_create(f, "Cp", "cse-in/p", "cnt", "'rn':'c'"));
-    assert_rsc(2001, cse_create(f, "Cp", "cse-in/p/c", "sub", "'rn':'s','nu':['Cp'],'enc':{'net':[3]}"));
+    assert_rsc(2001,
+               cse_create(f, "Cp", "cse-in/p/c", "sub", "'rn':'s','nu':['Cp'],'enc':{'net':[3]}"));
     assert_rsc(2001, cse_create(f, "Cp", "cse-in/p/c", "cin", "'con':'kept'"));
     cse_settle(f);
     assert_rsc(2000, cse_retrieve(f, "Cp", "cse-in/p/ch/pcu"));
@@ -326,7 +344,9 @@ static void a_channel_keeps_requests_until_its_owner_polls(void **state)
 static void a_poll_ends_in_time_without_a_request(void **state)
 {
     struct network *net = open_network(NULL);
-    struct polled p = {.poll = {.channel = 4711, .until_us = bst_mono_us() + 1000000, .loop = net->f.loop,
+    struct polled p = {.poll = {.channel = 4711,
+                                .until_us = bst_mono_us() + 1000000,
+                                .loop = net->f.loop,
                                 .done = poll_done}};
     bst_notifier_poll(net->notifier, &p.poll);
     cse_settle(&net->f);
@@ -346,8 +366,10 @@ static void members_answer_together(void **state)
     struct network *net = open_network(NULL);
     struct cse_fixture *f = &net->f;
     assert_rsc(2001, cse_create(f, "Ca", "cse-in/a", "cnt", "'rn':'d'"));
-    assert_rsc(2001, cse_create(f, "Ca", "cse-in/a", "grp",
-                                "'rn':'g','mt':3,'mnm':5,'mid':['cse-in/a/c','cse-in/a/d','cse-in/a/none']"));
+    assert_rsc(
+        2001,
+        cse_create(f, "Ca", "cse-in/a", "grp",
+                   "'rn':'g','mt':3,'mnm':5,'mid':['cse-in/a/c','cse-in/a/d','cse-in/a/none']"));
     assert_rsc(2000, cse_create(f, "Ca", "cse-in/a/g/fopt", "cin", "'con':'x'"));
     assert_int_equal(cse_count(f, "m2m:agr/m2m:rsp"), 2);
     assert_int_equal(cse_int(f, "m2m:agr/m2m:rsp/0/rsc"), 2001);
@@ -392,8 +414,10 @@ static void a_group_that_holds_itself_ends(void **state)
 {
     struct network *net = open_network(NULL);
     struct cse_fixture *f = &net->f;
-    assert_rsc(2001, cse_create(f, "Ca", "cse-in/a", "grp", "'rn':'g','mnm':5,'mid':['cse-in/a/c']"));
-    assert_rsc(2004, cse_update(f, "Ca", "cse-in/a/g", "grp", "'mid':['cse-in/a/g/fopt','cse-in/a/c']"));
+    assert_rsc(2001,
+               cse_create(f, "Ca", "cse-in/a", "grp", "'rn':'g','mnm':5,'mid':['cse-in/a/c']"));
+    assert_rsc(2004,
+               cse_update(f, "Ca", "cse-in/a/g", "grp", "'mid':['cse-in/a/g/fopt','cse-in/a/c']"));
     assert_rsc(2000, cse_retrieve(f, "Ca", "cse-in/a/g/fopt"));
     assert_int_equal(cse_count(f, "m2m:agr/m2m:rsp"), 2);
     close_network(net);
@@ -404,8 +428,9 @@ static void a_request_is_kept_and_done_later(void **state)
     struct network *net = open_network(NULL);
     struct cse_fixture *f = &net->f;
     char uri[64];
-    assert_rsc(1001, cse_send(f, "Ca", "'op':1,'to':'cse-in/a/c','ty':4,'rt':{'rtv':1},"
-                                       "'pc':{'m2m:cin':{'con':'later'}}"));
+    assert_rsc(1001, cse_send(f, "Ca",
+                              "'op':1,'to':'cse-in/a/c','ty':4,'rt':{'rtv':1},"
+                              "'pc':{'m2m:cin':{'con':'later'}}"));
     snprintf(uri, sizeof uri, "%s", cse_text(f, "m2m:uri"));
     cse_settle(f);
     assert_rsc(2000, cse_retrieve(f, "Ca", uri));
@@ -421,7 +446,9 @@ static void the_result_is_told_where_the_request_says(void **state)
 {
     struct network *net = open_network(NULL);
     struct cse_fixture *f = &net->f;
-    assert_rsc(1002, cse_send(f, "Ca", "'op':2,'to':'cse-in/none','rt':{'rtv':2,'nu':['http://r.example.com/']}"));
+    assert_rsc(1002,
+               cse_send(f, "Ca",
+                        "'op':2,'to':'cse-in/none','rt':{'rtv':2,'nu':['http://r.example.com/']}"));
     cse_settle(f);
     assert_int_equal(net->n, 1);
     assert_string_equal(net->url[0], "http://r.example.com/");

@@ -477,16 +477,52 @@ static void a_missing_mechanism_is_named_or_replaced_at_level_1(void **state)
     no_faults();
 }
 
+static void about_token(const char *maker, const char *model, struct bst_se_about *ret)
+{
+    *faults = (struct faulty_p11){.slot_flags = CKF_HW_SLOT, .maker = maker, .model = model};
+    AUTO_SE *se = open_uri(faulty_uri());
+    bst_se_about(se, ret);
+}
+
 static void a_claim_of_hardware_alone_does_not_raise_the_level(void **state)
 {
     need_token();
-    AUTO_SE *se = open_uri(token_uri());
+    no_faults();
     struct bst_se_about about;
+    about_token(NULL, NULL, &about);
+    assert_int_equal(about.level, 1);
+    assert_non_null(strstr(about.evidence, "not in the list of known tokens"));
+    assert_non_null(strstr(about.name, "conformance"));
+    /* Nor does a name alone. */
+    *faults = (struct faulty_p11){.maker = "Yubico (www.yubico.com)", .model = "YubiHSM"};
+    AUTO_SE *se = open_uri(faulty_uri());
     bst_se_about(se, &about);
     assert_int_equal(about.level, 1);
-    assert_string_equal(about.kind, "pkcs11");
-    assert_non_null(strstr(about.evidence, "SoftHSM"));
-    assert_non_null(strstr(about.name, "conformance"));
+    no_faults();
+}
+
+static void a_known_token_gives_its_level_to_keys_that_never_left_it(void **state)
+{
+    need_token();
+    no_faults();
+    *faults = (struct faulty_p11){
+        .slot_flags = CKF_HW_SLOT, .maker = "Yubico (www.yubico.com)", .model = "YubiHSM"};
+    struct bst_se_about about;
+    AUTO_SE *se = open_uri(faulty_uri());
+    struct bst_key_attrs inside = {.type = BST_KEY_EC_P256, .uses = BST_KEY_USE_SIGN},
+                         readable = {.uses = BST_KEY_USE_PSK};
+    struct bst_key_info info;
+    bst_key key = 0;
+    bst_se_about(se, &about);
+    assert_int_equal(about.level, 3);
+    assert_non_null(strstr(about.evidence, "no attestation was checked"));
+    assert_ok(bst_se_key_generate(se, &inside, &key));
+    assert_ok(bst_se_key_info(se, key, &info));
+    assert_int_equal(info.attrs.level, 3);
+    assert_ok(bst_se_key_generate(se, &readable, &key));
+    assert_ok(bst_se_key_info(se, key, &info));
+    assert_int_equal(info.attrs.level, 1);
+    no_faults();
 }
 
 static void two_environments_on_one_token_do_not_share_a_label(void **state)
@@ -542,6 +578,7 @@ int main(void)
         cmocka_unit_test(addresses_of_tokens_are_checked),
         cmocka_unit_test(a_missing_mechanism_is_named_or_replaced_at_level_1),
         cmocka_unit_test(a_claim_of_hardware_alone_does_not_raise_the_level),
+        cmocka_unit_test(a_known_token_gives_its_level_to_keys_that_never_left_it),
         cmocka_unit_test(two_environments_on_one_token_do_not_share_a_label),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
