@@ -101,7 +101,7 @@ static bst_result start(struct bst_air_stream *stream, struct bst_air_key *key, 
 
 static bst_result apply(struct bst_air_stream *stream, const uint8_t *in, size_t len, uint8_t *out)
 {
-    uint32_t z[16];
+    uint32_t z[16] = {0};
     while (len > 0) {
         size_t n = len < sizeof z ? len : sizeof z;
         bst_snow3g_words(&stream->of.snow3g, z, (n + 3) / 4);

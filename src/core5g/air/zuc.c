@@ -151,7 +151,7 @@ static bst_result start256(struct bst_air_stream *stream, struct bst_air_key *ke
 
 static bst_result apply(struct bst_air_stream *stream, const uint8_t *in, size_t len, uint8_t *out)
 {
-    uint32_t z[16];
+    uint32_t z[16] = {0};
     while (len > 0) {
         size_t n = len < sizeof z ? len : sizeof z;
         bst_zuc_words(&stream->of.zuc, z, (n + 3) / 4);
