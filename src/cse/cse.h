@@ -104,10 +104,6 @@ struct bst_cse_config {
         step_budget; /* store steps a read may take on the worker's loop, 0: 200000 (some 10 ms) */
     struct bst_audit *audit;             /* may be NULL; borrowed */
     const struct bst_cse_events *events; /* may be NULL; borrowed */
-    /* A NOTIFY whose target is <AE>, <remoteCSE> or the CSEBase, after the access decision. Takes
-     * the call and answers it by bst_cse_answer(). NULL: 5103. */
-    void (*notify)(void *ctx, struct bst_cse_worker *worker, struct bst_cse_call *call, int ty);
-    void *notify_ctx;
     /* In the transaction that created an AE: bind the credential of the association to its AE-ID.
      */
     bst_result (*bind_credential)(void *ctx, struct bst_store_conn *txn,
@@ -144,8 +140,6 @@ bool bst_cse_worker_settle(struct bst_cse_worker *worker);
  * @thread the worker's loop
  */
 void bst_cse_handle(struct bst_cse_worker *worker, struct bst_cse_call *call);
-/** Finish a call that another part took over, e.g. `notify`. */
-void bst_cse_answer(struct bst_cse_worker *worker, struct bst_cse_call *call, bst_result result);
 
 /** What would be decided if this originator asked for this now; nothing is done.
  *

@@ -174,29 +174,7 @@ void bst_cse_finish(struct bst_cse_op *op, bst_result result)
     complete(op);
 }
 
-void bst_cse_answer(struct bst_cse_worker *worker, struct bst_cse_call *call, bst_result result)
-{
-    struct bst_cse_op *op = call->op;
-    (void)worker;
-    if (bst_failed(result)) {
-        fill_failure(op, result);
-    } else if (!call->rsp.rsc) {
-        call->rsp.rsc = bst_m2m_rsc_success((int)op->req->op);
-    }
-    complete(op);
-}
-
 /* ---- parts that others go on with ---- */
-
-static bst_result notify_entity(struct bst_cse_op *op)
-{
-    const struct bst_cse_config *config = &op->cse->config;
-    if (!config->notify) {
-        BST_FAIL(BST_E_NOT_REACHABLE, "%.*s takes no notifications", BST_VIEW_ARGS(op->req->to));
-    }
-    config->notify(config->notify_ctx, op->worker, op->call, op->target.res->row.ty);
-    return BST_OK;
-}
 
 static void hand_over(struct bst_cse_op *op)
 {
@@ -207,7 +185,7 @@ static void hand_over(struct bst_cse_op *op)
                    : op->later                               ? bst_cse_do_later(op)
                    : op->target.virt == BST_VIRT_FANOUT      ? bst_cse_fanout(op)
                    : op->target.virt == BST_VIRT_POLLING_URI ? bst_cse_polling_uri(op)
-                                                             : notify_entity(op);
+                                                             : bst_cse_notify_forward(op);
     if (bst_failed(r)) {
         bst_cse_finish(op, r);
     }

@@ -630,3 +630,40 @@ void bst_cse_notify_verify(struct bst_cse_op *op)
         verification_end(v);
     }
 }
+
+/* -- NOTIFY from one entity to another (7.3.3.9) */
+
+static void forwarded(void *ctx, bst_result result, int rsc)
+{
+    struct bst_cse_op *op = ctx;
+    if (bst_failed(result)) {
+        bst_cse_finish(op, bst_error_detailed(BST_E_NOT_REACHABLE, "%.*s was not reached",
+                                              BST_VIEW_ARGS(op->req->to)));
+        return;
+    }
+    op->call->rsp.rsc = rsc;
+    bst_cse_finish(op, BST_OK);
+}
+
+bst_result bst_cse_notify_forward(struct bst_cse_op *op)
+{
+    const struct bst_cse_events *events = op->cse->config.events;
+    struct bst_notifier *notifier = events ? events->ctx : NULL;
+    struct bst_view pc = op->req->pc_text;
+    if (!notifier || op->target.res->row.ty != BST_TY_AE) {
+        BST_FAIL(BST_E_NOT_REACHABLE, "%.*s takes no notifications", BST_VIEW_ARGS(op->req->to));
+    }
+    if (!pc.len) {
+        pc = bst_json_text(op->arena, op->req->pc);
+        BST_ENSURE(pc.ptr, BST_E_NOMEM);
+    }
+    struct bst_notify_letter letter = {.target = op->target.res->ri,
+                                       .fr = op->req->fr,
+                                       .pc = pc,
+                                       .ec = op->req->ec == 4 ? 0 : op->req->ec,
+                                       .once = true,
+                                       .done = forwarded,
+                                       .ctx = op,
+                                       .loop = op->worker->loop};
+    return bst_notifier_post(notifier, &letter);
+}

@@ -41,6 +41,11 @@ void bst_cse_notify_events(struct bst_notifier *notifier, struct bst_cse_events 
  * BST_E_SUBSCRIPTION_VERIFICATION ends it when one refuses or cannot be reached. */
 void bst_cse_notify_verify(struct bst_cse_op *op);
 
+/** Pass a NOTIFY on to the AE that it addresses, after the access decision (TS-0004 7.3.3.9); on
+ * success the operation is finished by bst_cse_finish() with the AE's status. On the worker's loop.
+ * @error BST_E_NOT_REACHABLE  no AE, or notifications are not delivered here */
+bst_result bst_cse_notify_forward(struct bst_cse_op *op);
+
 /** URI scheme and "://" in front: a notification target that is no resource ID. */
 bool bst_cse_is_url(struct bst_view v);
 

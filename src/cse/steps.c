@@ -320,7 +320,7 @@ static bst_result perform(struct bst_cse_op *op)
     case BST_OP_DELETE:
         return bst_cse_delete(op);
     case BST_OP_NOTIFY:
-        op->hand_over = true; /* continued by bst_cse_config.notify */
+        op->hand_over = true; /* goes on to the entity: notify.c */
         return BST_OK;
     case BST_OP_NONE:
         break;

@@ -359,6 +359,29 @@ static void a_poll_ends_in_time_without_a_request(void **state)
     close_network(net);
 }
 
+static void a_notification_reaches_the_entity_that_it_addresses(void **state)
+{
+    struct network *net = open_network(NULL);
+    struct cse_fixture *f = &net->f;
+    assert_rsc(
+        2001,
+        cse_create(f, "Cp", "cse-in", "ae",
+                   "'rn':'p','api':'N.p','rr':true,'srv':['3'],'poa':['http://p.example.com/in']"));
+    const char *note = "'op':5,'to':'cse-in/p','pc':{'m2m:sgn':{'sur':'/id-in/x'}}";
+    assert_rsc(4103, cse_send(f, "Cstranger", "%s", note));
+    assert_int_equal(net->n, 0);
+    assert_rsc(2000, cse_send(f, "Cp", "%s", note));
+    assert_int_equal(net->n, 1);
+    assert_true(told(net, 0, "/id-in/x"));
+    net->rsc = 4103;
+    assert_rsc(4103, cse_send(f, "Cp", "%s", note));
+    net->unreachable = 1;
+    assert_rsc(5103, cse_send(f, "Cp", "%s", note));
+    assert_rsc(5103,
+               cse_send(f, "Ca", "'op':5,'to':'cse-in/a/c','pc':{'m2m:sgn':{'sur':'/id-in/x'}}"));
+    close_network(net);
+}
+
 /* -- fan-out and non-blocking requests */
 
 static void members_answer_together(void **state)
@@ -483,6 +506,7 @@ int main(void)
         cmocka_unit_test(an_ae_is_reached_where_it_says_and_a_group_where_its_members_say),
         cmocka_unit_test(a_channel_keeps_requests_until_its_owner_polls),
         cmocka_unit_test(a_poll_ends_in_time_without_a_request),
+        cmocka_unit_test(a_notification_reaches_the_entity_that_it_addresses),
         cmocka_unit_test(members_answer_together),
         cmocka_unit_test(members_that_were_not_meant_stay),
         cmocka_unit_test(a_group_that_leads_deeper_each_time_ends),
