@@ -288,9 +288,9 @@ def a_name_in_sni_that_is_not_served_is_refused_or_gets_the_only_certificate(sit
     cert = site.ca.ae("Csni")
     for name in (CSE_FQDN, None):
         p = site.probe(*cert_args(cert, "-tls1_3"), name=name)
-        assert p.served and f"CN = {CSE_FQDN}" in p.out, p
+        assert p.served and f"CN={CSE_FQDN}" in p.out.replace(" = ", "="), p
     p = site.probe(*cert_args(cert, "-tls1_3"), name="other.example.org")
-    assert not p.served and p.alert == "unrecognized_name" or f"CN = {CSE_FQDN}" in p.out, p
+    assert not p.served and p.alert == "unrecognized_name" or f"CN={CSE_FQDN}" in p.out.replace(" = ", "="), p
 
 
 def a_failed_handshake_is_one_line_with_reason_clause_and_remedy(site):

@@ -35,7 +35,7 @@ class Others:
 
     def __init__(self, site):
         self.site, self.times, self.failed = site, [], []
-        self.stop = threading.Event()
+        self.stop, self.connected = threading.Event(), threading.Event()
         self.pair = pair(site)
         self.thread = threading.Thread(target=self.run)
 
@@ -55,6 +55,7 @@ class Others:
     def run(self):
         try:
             with self.connect() as h:
+                self.connected.set()
                 i = 0
                 while not self.stop.is_set():
                     begin = time.monotonic()
@@ -66,9 +67,11 @@ class Others:
                     i += 1
         except Exception as e:  # noqa: BLE001  (told in the other thread)
             self.failed.append(repr(e))
+            self.connected.set()
 
     def __enter__(self):
         self.thread.start()
+        self.connected.wait(15)
         return self
 
     def __exit__(self, kind, *rest):
