@@ -245,6 +245,17 @@ bst_result server_revocation(struct bst_store_conn *conn, struct bst_view cred_i
     return r;
 }
 
+bst_result server_check_credential(void *ctx, struct bst_store_conn *conn, struct bst_view cred_id)
+{
+    char reason[256];
+    (void)ctx;
+    BST_TRY(server_revocation(conn, cred_id, reason, sizeof reason));
+    if (reason[0]) {
+        BST_FAIL(BST_E_REVOKED, "the credential %.*s is revoked", BST_VIEW_ARGS(cred_id));
+    }
+    return BST_OK;
+}
+
 struct revocation {
     struct bst_view cred_id;
     struct bst_view value; /* empty: take it back */

@@ -49,6 +49,7 @@ static void fill_defaults(struct bst_cse_config *config)
     config->max_life_us = config->max_life_us ? config->max_life_us : 20 * YEAR_US;
     config->max_results = config->max_results ? config->max_results : 5000;
     config->step_budget = config->step_budget ? config->step_budget : 200000;
+    config->time_budget_us = config->time_budget_us ? config->time_budget_us : 4000;
 }
 
 static bst_result copy_config(struct bst_cse *cse, const struct bst_cse_config *config)

@@ -32,6 +32,7 @@ struct bst_cse_call {
     struct bst_arena *arena;
     struct bst_m2m_request req;
     struct bst_association *assoc; /* NULL: no security association; bound to an AE it registers */
+    struct bst_view cred_id;       /* where the association may be gone: its credential */
     struct bst_view peer_ip;       /* textual address without port, for access contexts */
     bool own;        /* made by this CSE itself: no originator check, no access decision */
     bool explain;    /* trace permissions too, keep the audit trail out of it */
@@ -100,8 +101,9 @@ struct bst_cse_config {
     int64_t default_life_us; /* expirationTime where the originator gave none, 0: 5 years */
     int64_t max_life_us;     /* longest expirationTime granted, 0: 20 years */
     uint32_t max_results;    /* resources in one answer, 0: 5000 */
-    int64_t
-        step_budget; /* store steps a read may take on the worker's loop, 0: 200000 (some 10 ms) */
+    /* What a read may take on the worker's loop before it goes to a background thread. */
+    int64_t step_budget;                 /* store steps, 0: 200000 (some 10 ms) */
+    int64_t time_budget_us;              /* 0: 4000 */
     struct bst_audit *audit;             /* may be NULL; borrowed */
     const struct bst_cse_events *events; /* may be NULL; borrowed */
     /* In the transaction that created an AE: bind the credential of the association to its AE-ID.
@@ -111,6 +113,9 @@ struct bst_cse_config {
     /* In the transaction that removed an AE. */
     bst_result (*unbind_credential)(void *ctx, struct bst_store_conn *txn,
                                     struct bst_view ae_id_stem);
+    /* A request that waited for its time begins: does its credential still hold? BST_E_REVOKED if
+     * not. May be NULL. */
+    bst_result (*check_credential)(void *ctx, struct bst_store_conn *conn, struct bst_view cred_id);
     void *bind_ctx;
 };
 
@@ -135,8 +140,8 @@ bool bst_cse_worker_settle(struct bst_cse_worker *worker);
 
 /** Take a request from outside through all steps of TS-0004 7.2.2.2.
  *
- * Reads are answered at once unless they take more than step_budget steps; writes when they are
- * durable. done() is always called exactly once.
+ * Reads are answered at once unless they take more than step_budget or time_budget_us; writes when
+ * they are durable. done() is always called exactly once.
  * @thread the worker's loop
  */
 void bst_cse_handle(struct bst_cse_worker *worker, struct bst_cse_call *call);

@@ -46,6 +46,8 @@ struct bst_cse {
     struct bst_metric *requests[6], *denied;
 };
 
+#define BST_CSE_LONG_READERS 64
+
 struct bst_cse_worker {
     struct bst_cse *cse;
     struct bst_loop *loop;
@@ -55,6 +57,8 @@ struct bst_cse_worker {
     unsigned n_waits;
     size_t in_work; /* operations that are not over, answered ones included */
     size_t later;   /* non-blocking requests among them */
+    int64_t long_readers[BST_CSE_LONG_READERS]; /* by From: until when long reads go straight to
+                                                   the background */
 };
 
 /** A resource in memory. What is found out about it later lives in the same arena. */

@@ -227,18 +227,41 @@ static bst_result run_read(struct bst_cse_op *op)
 {
     struct bst_cse_worker *worker = op->worker;
     begin_run(op, worker->reader, &worker->cache);
-    bst_store_budget(worker->reader, op->cse->config.step_budget);
+    bst_store_budget(worker->reader, op->cse->config.step_budget, op->cse->config.time_budget_us);
     BST_TRY(bst_store_read_begin(worker->reader));
     bst_result r = bst_cse_steps(op);
     bst_store_read_end(worker->reader);
-    bst_store_budget(worker->reader, 0);
+    bst_store_budget(worker->reader, 0, 0);
     return r;
+}
+
+/* Only these can be long. */
+static bool reads_many(const struct bst_cse_op *op)
+{
+    return bst_cse_is_discovery(op) ||
+           (op->req->op == BST_OP_RETRIEVE && op->rcn != BST_RCN_ATTRIBUTES);
+}
+
+#define LONG_READER_US BST_US_PER_S
+
+/* Who asked for a long read lately will do it again: each try here would cost the others on this
+ * loop the whole budget. Two names in one place only send each other's reads to the background. */
+static int64_t *long_reader(struct bst_cse_op *op)
+{
+    struct bst_cse_worker *worker = op->worker;
+    return &worker->long_readers[bst_hash(op->req->fr) % BST_CSE_LONG_READERS];
 }
 
 static void read_now(struct bst_cse_op *op)
 {
+    int64_t now = bst_loop_now_us(op->worker->loop), *until = long_reader(op);
+    if (reads_many(op) && *until > now) {
+        go_on_in_background(op);
+        return;
+    }
     bst_result r = run_read(op);
     if (r.code == BST_E_LIMIT) {
+        *until = now + LONG_READER_US;
         go_on_in_background(op);
     } else {
         end_run(op, r);

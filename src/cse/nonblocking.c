@@ -259,6 +259,9 @@ static bst_result prepare(struct later *l, struct bst_cse_op *op)
     l->rqi = l->call.req.rqi;
     l->call.peer_ip = bst_arena_view(&l->arena, op->call->peer_ip);
     l->call.proved_as = &l->who;
+    if (op->call->assoc) {
+        l->call.cred_id = bst_arena_view(&l->arena, bst_view(op->call->assoc->cred_id));
+    }
     BST_TRY(request_content(l, primitive, &text));
     own_request(l, BST_OP_CREATE, op->cse->base_ri);
     l->keep.req.ty = BST_TY_REQ;

@@ -20,9 +20,26 @@ static struct bst_cse_op *wait_end(struct wait *wait)
     return op;
 }
 
+/* The credential may have been revoked in the meantime, which ends sessions but not what waits. */
+static bst_result check_credential(const struct bst_cse_op *op)
+{
+    const struct bst_cse_config *config = &op->cse->config;
+    const struct bst_association *assoc = op->call->assoc;
+    struct bst_view cred_id = assoc ? bst_view(assoc->cred_id) : op->call->cred_id;
+    return config->check_credential && cred_id.len
+               ? config->check_credential(config->bind_ctx, op->worker->reader, cred_id)
+               : BST_OK;
+}
+
 static void time_has_come(void *user)
 {
-    bst_cse_start(wait_end(user));
+    struct bst_cse_op *op = wait_end(user);
+    bst_result r = check_credential(op);
+    if (bst_failed(r)) {
+        bst_cse_finish(op, r);
+        return;
+    }
+    bst_cse_start(op);
 }
 
 bst_result bst_cse_wait(struct bst_cse_op *op)

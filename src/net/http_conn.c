@@ -4,6 +4,8 @@
  * that changes something waits for those before it, and holds up those after it. */
 #include "net/server_priv.h"
 
+#include "sys/clock.h"
+
 #define LINGER_MS 2000
 #define LINGER_BYTES ((size_t)256 * 1024)
 
@@ -206,6 +208,34 @@ static bool may_take_more(const struct bst_conn *conn)
            bst_wire_pending(&conn->wire) <= limits->pending_bytes;
 }
 
+/* How long one connection may take requests that are answered at once while others wait. */
+#define TURN_US 5000
+
+static void go_on(struct bst_task *task)
+{
+    struct bst_conn *conn = bst_container_of(task, struct bst_conn, again);
+    conn->posted = false;
+    bst_conn_advance(conn);
+    bst_conn_release(conn);
+}
+
+static void begin_turn(struct bst_conn *conn)
+{
+    conn->turn_ends_us = bst_mono_us() + TURN_US;
+}
+
+/* Its turn is over: the others first. */
+static bool turn_is_over(struct bst_conn *conn)
+{
+    if (!conn->posted && bst_mono_us() > conn->turn_ends_us) {
+        conn->posted = true;
+        conn->holds++;
+        conn->again.run = go_on;
+        bst_loop_post(conn->server->loop, &conn->again);
+    }
+    return conn->posted;
+}
+
 static void run_exchange(struct bst_conn *conn, struct bst_exchange *ex)
 {
     struct bst_http_server *server = conn->server;
@@ -250,7 +280,7 @@ static void maybe_continue(struct bst_conn *conn)
 /* Take requests out of `data` as long as more may be taken; returns what is left. */
 static struct bst_view consume(struct bst_conn *conn, struct bst_view data)
 {
-    while (data.len && may_take_more(conn)) {
+    while (data.len && may_take_more(conn) && !turn_is_over(conn)) {
         size_t used;
         enum bst_http1_event event = bst_http1_feed(conn->parser, data, &used);
         data = bst_view_from(data, used);
@@ -295,7 +325,8 @@ void bst_conn_advance(struct bst_conn *conn)
         conn->blocked = NULL;
         run_exchange(conn, ex);
     }
-    while (conn->in.len && may_take_more(conn)) {
+    begin_turn(conn);
+    while (conn->in.len && may_take_more(conn) && !conn->posted) {
         consume_kept(conn);
     }
     conn->busy = false;
@@ -339,6 +370,7 @@ static void on_data(void *user, struct bst_view data)
         return;
     }
     conn->busy = true;
+    begin_turn(conn);
     bool kept = true;
     if (conn->in.len) {
         kept = keep_for_later(conn, data);

@@ -21,7 +21,7 @@ struct bst_http_limits {
     int64_t handshake_ms, header_ms, body_ms, idle_ms, write_ms; /* absolute, from their start */
     int64_t drain_ms;
 };
-/** 4096 connections, 256 a peer, 16 pipelined, 10 s handshake and header, 30 s body and write,
+/** 4096 connections, 256 a peer, 4 pipelined, 10 s handshake and header, 30 s body and write,
  * 60 s idle, 5 s drain. */
 struct bst_http_limits bst_http_limits_default(void);
 

@@ -6,7 +6,7 @@ struct bst_http_limits bst_http_limits_default(void)
     return (struct bst_http_limits){
         .connections = 4096,
         .connections_per_peer = 256,
-        .pipelined = 16,
+        .pipelined = 4, /* each may be a long answer in memory */
         .pending_bytes = 256 * 1024,
         .message = BST_HTTP1_LIMITS_DEFAULT,
         .handshake_ms = 10000,

@@ -85,8 +85,9 @@ struct bst_conn {
     size_t lingered_bytes;
     int refusal;  /* status to answer when all work is done; then close */
     size_t holds; /* the socket, one an exchange */
-    struct bst_task reap;
-    bool session, closing, peer_ended, busy;
+    struct bst_task reap, again;
+    int64_t turn_ends_us; /* while taking requests */
+    bool session, closing, peer_ended, busy, posted;
 };
 
 struct bst_exchange {

@@ -2,6 +2,7 @@
 #include "store/store_priv.h"
 
 #include "base/map.h"
+#include "sys/clock.h"
 
 #include <stdio.h>
 
@@ -81,11 +82,17 @@ bst_result conn_error(struct bst_store_conn *conn, int rc, const char *what)
 
 /* ---- opening ---- */
 
+static bool out_of_time(const struct bst_store_conn *conn)
+{
+    return conn->until_us && bst_mono_us() > conn->until_us;
+}
+
 static int count_steps(void *arg)
 {
     struct bst_store_conn *conn = arg;
     conn->budget -= 1000;
-    return conn->budget < 0 || (conn->bulk && atomic_load(&conn->store->closing));
+    return conn->budget < 0 || out_of_time(conn) ||
+           (conn->bulk && atomic_load(&conn->store->closing));
 }
 
 bst_result conn_exec(struct bst_store_conn *conn, const char *sql)
@@ -164,7 +171,7 @@ bst_result conn_open(struct bst_store *store, enum conn_kind kind, struct bst_st
         conn_close(&conn);
         return r;
     }
-    bst_store_budget(conn, 0);
+    bst_store_budget(conn, 0, 0);
     *ret = conn;
     return BST_OK;
 }
@@ -201,7 +208,7 @@ void conn_reset(struct bst_store_conn *conn)
         }
     }
     bst_store_read_end(conn);
-    bst_store_budget(conn, 0);
+    bst_store_budget(conn, 0, 0);
 }
 
 /* ---- readers ---- */
@@ -290,10 +297,11 @@ void bst_store_read_end(struct bst_store_conn *reader)
     }
 }
 
-void bst_store_budget(struct bst_store_conn *reader, int64_t steps)
+void bst_store_budget(struct bst_store_conn *reader, int64_t steps, int64_t us)
 {
     /* An interrupted writer would lose its whole batch. */
-    bool limited = (steps > 0 || reader->bulk) && !reader->writer;
+    bool limited = (steps > 0 || us > 0 || reader->bulk) && !reader->writer;
+    reader->until_us = us > 0 && !reader->writer ? bst_mono_us() + us : 0;
     reader->budget = steps > 0 ? steps : INT64_MAX;
     if (limited != reader->limited) {
         sqlite3_progress_handler(reader->db, 1000, limited ? count_steps : NULL, reader);
@@ -429,7 +437,9 @@ bst_result bst_sql_step(struct bst_query *q, bool *ret_row)
     if (q->bind_rc != SQLITE_OK) {
         return conn_error(q->conn, q->bind_rc, q->sql->text);
     }
-    int rc = sqlite3_step(q->stmt);
+    /* Work between short queries never meets the handler that counts the steps of long ones. */
+    bool late = q->conn->until_us && ++q->conn->ticks % 16 == 0 && out_of_time(q->conn);
+    int rc = late ? SQLITE_INTERRUPT : sqlite3_step(q->stmt);
     if (rc != SQLITE_ROW && rc != SQLITE_DONE) {
         return conn_error(q->conn, rc, q->sql->text);
     }

@@ -24,6 +24,8 @@ struct bst_store_conn {
     struct bst_query *buckets[STORE_BUCKETS];
     unsigned in_use;       /* queries taken and not yet given back */
     int64_t budget;        /* steps left, when limited */
+    int64_t until_us;      /* monotonic; 0: not limited in time */
+    unsigned ticks;        /* of bst_sql_step(): the clock is read at some of them */
     bool limited, in_view; /* readers */
     bool view_open;        /* SQLite's view, which may outlive ours until the end of the turn */
     uint64_t view_commits; /* it shows at least these */

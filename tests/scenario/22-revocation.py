@@ -112,6 +112,27 @@ def a_request_in_work_when_its_credential_is_revoked_is_done_or_not_done_but_nev
     h.close()
 
 
+def a_request_that_waits_for_its_time_does_not_outlive_its_credential(site):
+    witness = held(site, "w5")
+    key = site.add_key(f"later@{DOMAIN}")
+    links = [site.by_psk(f"later@{DOMAIN}", key) for _ in range(2)]
+    expect(links[0].register("later", "Clater"), CREATED)
+    at = {"X-M2M-OET": "2500"}  # ms from now
+    links[0].begin("POST", "cse-in/later", "Clater", {"m2m:cnt": {"rn": "blocking"}}, 3, headers=at)
+    expect(links[1].post("cse-in/later?rt=1", 3, "m2m:cnt", {"rn": "later"}, "Clater", headers=at), 1001)
+    site.run("access", "revoke", f"12-later@{DOMAIN}")
+    # Operations begin in the order of their times: when this one is done, those above had theirs.
+    expect(witness.post("cse-in/w5", 3, "m2m:cnt", {"rn": "end"}, "Cw5", headers={"X-M2M-OET": "3500"}), CREATED)
+    for h in links:
+        h.close()
+    site.run("access", "restore", f"12-later@{DOMAIN}")
+    with site.by_psk(f"later@{DOMAIN}", key) as h:
+        expect(h.get("cse-in/later", "Clater"), OK)
+        for name in ("blocking", "later"):
+            expect(h.get(f"cse-in/later/{name}", "Clater"), 4004)
+    witness.close()
+
+
 def a_certificate_revoked_by_the_project_ca_is_out_at_once(site):
     folder = site.path("lost")
     site.run("access", "certificate", "lost", "--out", folder)

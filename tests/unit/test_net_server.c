@@ -4,6 +4,7 @@
 #include "base/map.h"
 #include "net/http_server.h"
 #include "support/scratch.h"
+#include "sys/clock.h"
 #include "sys/service.h"
 
 #include <stdatomic.h>
@@ -17,7 +18,7 @@ static char address[300];
 /* Exchanges that the handler keeps until the test answers them. */
 static struct bst_http_exchange *held[64];
 static size_t n_held;
-static int n_requests, n_sessions, n_ended, last_refusal, n_refused;
+static int n_requests, n_long, n_sessions, n_ended, last_refusal, n_refused;
 static bool session_refused, drained;
 
 static void answer_text(struct bst_http_exchange *x, const char *text)
@@ -35,6 +36,10 @@ static void on_request(void *ctx, struct bst_http_exchange *x)
         bst_http_exchange_answer(x, 200, NULL, 0, x->req.body);
     } else if (bst_view_starts(x->req.target, BST_VIEW("/now"))) {
         bst_http_exchange_answer(x, 200, NULL, 0, x->req.target);
+    } else if (bst_view_is(x->req.target, "/long")) {
+        bst_clock_fake_advance_ms(6);
+        n_long++;
+        answer_text(x, "long");
     } else if (bst_view_is(x->req.target, "/split")) {
         const struct bst_http_header evil = {BST_VIEW("X"), BST_VIEW("a\r\nSet-Cookie: b")};
         bst_http_exchange_answer(x, 200, &evil, 1, BST_VIEW("secret"));
@@ -320,7 +325,25 @@ static void a_long_pipeline_is_held_back_and_none_is_lost(void **state)
             break;
         }
     }
-    assert_true(count(raw, "late") > 16);
+    assert_true(count(raw, "late") > bst_http_limits_default().pipelined);
+}
+
+static void requests_that_take_long_let_other_connections_have_their_turn(void **state)
+{
+    (void)state;
+    enum { N = 200 };
+    struct raw *greedy = dial(0), *other = dial(1);
+    n_long = 0;
+    bst_clock_fake_us(bst_mono_us()); /* deadlines are in its time */
+    for (int i = 0; i < N; i++) {
+        bst_tcp_write(greedy->tcp, BST_VIEW(GET("/long")));
+    }
+    RUN_UNTIL(n_long > 0);
+    bst_tcp_write(other->tcp, BST_VIEW(GET("/now")));
+    RUN_UNTIL(count(other, " 200 \r\n") == 1);
+    assert_true(n_long < N / 2);
+    RUN_UNTIL(count(greedy, " 200 \r\n") == N);
+    bst_clock_fake_us(0);
 }
 
 static void output_that_nobody_reads_stops_the_reading(void **state)
@@ -782,6 +805,7 @@ int main(void)
         SERVER_TEST(answers_may_come_later_and_keep_their_order),
         SERVER_TEST(a_request_that_changes_something_runs_alone),
         SERVER_TEST(a_long_pipeline_is_held_back_and_none_is_lost),
+        SERVER_TEST(requests_that_take_long_let_other_connections_have_their_turn),
         SERVER_TEST(output_that_nobody_reads_stops_the_reading),
         SERVER_TEST(what_cannot_be_a_request_is_refused_and_closed),
         SERVER_TEST(a_refusal_waits_for_the_answers_before_it),

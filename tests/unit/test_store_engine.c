@@ -373,11 +373,11 @@ static void a_read_beyond_its_budget_is_cut_off(void **state)
     bst_auto_query *q = NULL;
     bool row;
     assert_ok(bst_store_run(f->store, add_many, NULL));
-    bst_store_budget(f->reader, 5000);
+    bst_store_budget(f->reader, 5000, 0);
     assert_ok(bst_sql_begin(f->reader, &square, &q));
     assert_err(bst_sql_step(q, &row), BST_E_LIMIT);
     bst_sql_end(&q);
-    bst_store_budget(f->reader, 0);
+    bst_store_budget(f->reader, 0, 0);
     assert_int_equal(count(f->reader), 300);
 }
 
