@@ -181,6 +181,7 @@ def one_peer_has_only_so_many_connections(site):
         held.append(s)
     refused = 0
     for s in held:
+        eq(first.get("cse-in/limit", "Climit").rsc, OK)
         try:
             refused += s.recv(1) == b""
         except TimeoutError:
