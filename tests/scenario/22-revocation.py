@@ -113,7 +113,7 @@ def a_request_in_work_when_its_credential_is_revoked_is_done_or_not_done_but_nev
 
 
 def a_request_that_waits_for_its_time_does_not_outlive_its_credential(site):
-    witness = held(site, "w5")
+    witness = held(site, "w9")
     key = site.add_key(f"later@{DOMAIN}")
     links = [site.by_psk(f"later@{DOMAIN}", key) for _ in range(2)]
     expect(links[0].register("later", "Clater"), CREATED)
@@ -122,7 +122,7 @@ def a_request_that_waits_for_its_time_does_not_outlive_its_credential(site):
     expect(links[1].post("cse-in/later?rt=1", 3, "m2m:cnt", {"rn": "later"}, "Clater", headers=at), 1001)
     site.run("access", "revoke", f"12-later@{DOMAIN}")
     # Operations begin in the order of their times: when this one is done, those above had theirs.
-    expect(witness.post("cse-in/w5", 3, "m2m:cnt", {"rn": "end"}, "Cw5", headers={"X-M2M-OET": "3500"}), CREATED)
+    expect(witness.post("cse-in/w9", 3, "m2m:cnt", {"rn": "end"}, "Cw9", headers={"X-M2M-OET": "3500"}), CREATED)
     for h in links:
         h.close()
     site.run("access", "restore", f"12-later@{DOMAIN}")
