@@ -193,6 +193,18 @@ static bst_result run_unrevoke(struct admin *a)
     return BST_OK;
 }
 
+static bst_result run_free_ae(struct admin *a)
+{
+    struct bst_view ae_id;
+    BST_TRY(bst_json_string(a->args, "ae", &ae_id));
+    BST_TRY(server_free_ae(a->server, ae_id));
+    BST_TRY(admin_record(a, "ae.freed", (struct bst_view){0}, ae_id, (struct bst_view){0}));
+    bst_buf_adds(a->out, "{\"freed\":");
+    bst_buf_add_json(a->out, ae_id);
+    bst_buf_addc(a->out, '}');
+    return BST_OK;
+}
+
 /* A hexadecimal key, wiped by the caller. */
 bst_result admin_read_key(struct admin *a, struct bst_secret *ret)
 {
@@ -312,6 +324,7 @@ static const struct {
     {"explain", run_explain},
     {"revoke", run_revoke},
     {"unrevoke", run_unrevoke},
+    {"free-ae", run_free_ae},
     {"kpsa-add", run_kpsa_add},
     {"certify", admin_certify},
     {"certificates", admin_certificates},

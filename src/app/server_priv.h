@@ -143,6 +143,8 @@ bst_result server_bind(void *ctx, struct bst_store_conn *txn, const struct bst_a
 /* An AE-ID certificate is issued: no other kind of credential may register that AE from now on. */
 bst_result server_certified(struct bst_server *server, struct bst_view ae_id);
 bst_result server_unbind(void *ctx, struct bst_store_conn *txn, struct bst_view ae_id_stem);
+/** Let any credential register an AE-ID that is kept for the one which had it. */
+bst_result server_free_ae(struct bst_server *server, struct bst_view ae_id);
 bst_result server_check_credential(void *ctx, struct bst_store_conn *conn, struct bst_view cred_id);
 /** Name space in the CSE's store: credential -> "<time> <reason>". */
 #define SERVER_NS_REVOKED "revoked"

@@ -12,6 +12,8 @@
 #define NS_CREDENTIAL_AES "credential-ae" /* credential NUL stem */
 #define NS_AE_CREDENTIALS "ae-credential" /* stem NUL credential */
 #define NS_CERTIFIED_AES "certified-ae"   /* stem */
+#define NS_FORMER_AES "former-ae"         /* stem of an AE that is gone -> its credential */
+#define NS_FORMER_OF "former-of"          /* credential -> stem: each keeps its last one */
 
 /* --- bindings ------------------------------------------------------------------------------- */
 
@@ -113,6 +115,76 @@ static bst_result not_given_away(struct bst_server *server, struct bst_store_con
     return BST_OK;
 }
 
+/* Policies outlive an AE that they name. Who takes its AE-ID next must be who had it. */
+static bst_result not_kept_for_another(struct bst_store_conn *txn, struct bst_view cred_id,
+                                       struct bst_view stem, struct bst_arena *arena)
+{
+    struct bst_view former;
+    bool found = false;
+    BST_TRY(bst_kv_get(txn, NS_FORMER_AES, stem, arena, &former, &found));
+    if (found && !bst_view_eq(former, cred_id)) {
+        BST_FAIL(BST_E_NOT_AUTHENTICATED,
+                 "%.*s was bound to %.*s, for which it is kept: bastide access free %.*s",
+                 BST_VIEW_ARGS(stem), BST_VIEW_ARGS(former), BST_VIEW_ARGS(stem));
+    }
+    return BST_OK;
+}
+
+static bst_result forget_former(struct bst_store_conn *txn, struct bst_view stem,
+                                struct bst_arena *arena, bool *ret_found)
+{
+    struct bst_view cred_id;
+    BST_TRY(bst_kv_get(txn, NS_FORMER_AES, stem, arena, &cred_id, ret_found));
+    if (*ret_found) {
+        BST_TRY(bst_kv_delete(txn, NS_FORMER_AES, stem));
+        BST_TRY(bst_kv_delete(txn, NS_FORMER_OF, cred_id));
+    }
+    return BST_OK;
+}
+
+/* One for each credential: otherwise it could take name after name away from all others. */
+static bst_result keep_for(struct bst_store_conn *txn, struct bst_view cred_id,
+                           struct bst_view stem, struct bst_arena *arena)
+{
+    struct bst_view before;
+    bool found = false;
+    BST_TRY(bst_kv_get(txn, NS_FORMER_OF, cred_id, arena, &before, &found));
+    if (found) {
+        BST_TRY(forget_former(txn, before, arena, &found));
+    }
+    BST_TRY(bst_kv_put(txn, NS_FORMER_AES, stem, cred_id));
+    return bst_kv_put(txn, NS_FORMER_OF, cred_id, stem);
+}
+
+struct freeing {
+    struct bst_view stem;
+    bool found;
+};
+
+static bst_result free_stem(struct bst_store_conn *txn, void *arg)
+{
+    struct freeing *f = arg;
+    struct bst_arena arena;
+    bst_arena_init(&arena, 64 * 1024);
+    bst_result r = forget_former(txn, f->stem, &arena, &f->found);
+    bst_arena_clear(&arena);
+    return r;
+}
+
+bst_result server_free_ae(struct bst_server *server, struct bst_view ae_id)
+{
+    struct bst_entity_id id;
+    BST_TRY(bst_entity_parse(&server->self, ae_id, &id));
+    struct freeing f = {.stem = bst_entity_last(&id)};
+    BST_TRY(bst_store_run(server->store, free_stem, &f));
+    if (!f.found) {
+        BST_FAIL(BST_E_NOT_FOUND,
+                 "%.*s is not kept for anybody; an AE that is registered is deleted first",
+                 BST_VIEW_ARGS(f.stem));
+    }
+    return BST_OK;
+}
+
 static bst_result may_bind(struct bst_server *server, struct bst_store_conn *txn,
                            struct bst_view cred_id, struct bst_view stem)
 {
@@ -124,6 +196,9 @@ static bst_result may_bind(struct bst_server *server, struct bst_store_conn *txn
     }
     if (!bst_failed(r)) {
         r = only_one(txn, NS_AE_CREDENTIALS, stem, cred_id, &arena);
+    }
+    if (!bst_failed(r)) {
+        r = not_kept_for_another(txn, cred_id, stem, &arena);
     }
     bst_arena_clear(&arena);
     return r;
@@ -176,6 +251,7 @@ static bst_result unbind_all(struct bst_store_conn *txn, struct bst_view stem,
         BST_TRY(bst_buf_check(&back));
         BST_TRY(bst_kv_delete(txn, NS_CREDENTIAL_AES, bst_buf_view(&forward)));
         BST_TRY(bst_kv_delete(txn, NS_AE_CREDENTIALS, bst_buf_view(&back)));
+        BST_TRY(keep_for(txn, credentials.items[i], stem, arena));
     }
     *ret_count = credentials.n;
     return BST_OK;

@@ -91,6 +91,21 @@ static int restore(struct cli_call *call)
     return credential_call(call, "unrevoke", print_restored);
 }
 
+static void print_freed(struct cli_call *call, yyjson_val *answer)
+{
+    fprintf(call->out, "any credential may register %s now\n", cli_text(answer, "freed"));
+}
+
+static int free_ae(struct cli_call *call)
+{
+    bst_auto(buf) args = {0};
+    if (call->n_args != 1) {
+        return cli_usage(call, "name the AE-ID, such as Cthermo");
+    }
+    cli_arg(&args, "ae", call->args[0]);
+    return cli_admin_print(call, "free-ae", &args, print_freed);
+}
+
 static const struct cli_option key_options[] = {
     {"--key-file", "FILE", "File with the key in hexadecimal, readable by its owner only.", false},
     {0},
@@ -229,6 +244,15 @@ static const struct cli_command words[] = {
         .options = reason_options,
         .example = "bastide access restore 33-//acme.example.com/id-in/Cpump",
         .run = restore,
+    },
+    {
+        .name = "free",
+        .args = "AE-ID",
+        .summary = "Let any credential register the AE-ID of an AE that is gone",
+        .text = "When an AE ends, its AE-ID is kept for the credential that had it: policies may "
+                "still name it. Needed when a device comes back with another key or certificate.",
+        .example = "bastide access free Cthermo",
+        .run = free_ae,
     },
     {
         .name = "add-key",

@@ -159,11 +159,30 @@ def a_binding_persists_over_restarts_and_ends_with_deregistration(site):
     expect(second.get("cse-in", "Cstay"), 4106)
     expect(h.get("cse-in", "Cstay"), 4106)
     with site.by_psk(f"next@{DOMAIN}", other) as n:
+        expect(n.register("stay", "Cstay"), 4106)  # kept for who had it, until the operator frees it
+        site.run("access", "free", "Cstay")
+        assert site.cli("access", "free", "Cstay").code != 0
         expect(n.register("stay", "Cstay"), CREATED)
         expect(second.get("cse-in/stay", "Cstay"), 4106)
         expect(second.register("again", "Cagain"), CREATED)
     h.close()
     second.close()
+    site.audited("ae.freed", "Cstay")
+
+
+def an_ae_id_is_kept_for_the_credential_that_had_it_and_each_keeps_one(site):
+    key, other = site.add_key(f"keep@{DOMAIN}"), site.add_key(f"thief@{DOMAIN}")
+    with site.by_psk(f"keep@{DOMAIN}", key) as h, site.by_psk(f"thief@{DOMAIN}", other) as thief:
+        expect(h.register("keep", "Ckeep"), CREATED)
+        expect(h.delete("cse-in/keep", "Ckeep"), 2002)
+        expect(thief.register("keep", "Ckeep"), 4106)
+        expect(h.register("keep", "Ckeep"), CREATED)
+        expect(h.delete("cse-in/keep", "Ckeep"), 2002)
+        expect(h.register("keep2", "Ckeep2"), CREATED)
+        expect(thief.register("keep", "Ckeep"), 4106)
+        expect(h.delete("cse-in/keep2", "Ckeep2"), 2002)
+        expect(thief.register("keep2", "Ckeep2"), 4106)
+        expect(thief.register("keep", "Ckeep"), CREATED)
 
 
 def an_ae_that_expires_gives_its_binding_back(site):
