@@ -103,6 +103,7 @@ bst_result bst_server_new(const struct bst_server_options *options, struct bst_s
     server->config = &options->state->config;
     server->started_us = bst_mono_us();
     pthread_mutex_init(&server->admin_lock, NULL);
+    pthread_mutex_init(&server->unsaved_lock, NULL);
     server_metrics_init(server);
     bst_result r = open_all(server);
     if (bst_failed(r)) {
@@ -136,6 +137,8 @@ void bst_server_free(struct bst_server **slot)
         bst_free(config);
     }
     pthread_mutex_destroy(&server->admin_lock);
+    pthread_mutex_destroy(&server->unsaved_lock);
+    bst_map_clear(&server->unsaved_revocations);
     bst_free(server);
     *slot = NULL;
     bst_error_set_detail(detail);

@@ -106,6 +106,8 @@ struct bst_server {
 
     pthread_mutex_t admin_lock;
     atomic_uint_fast64_t bindings; /* grows when a credential's bindings or revocation changed */
+    pthread_mutex_t unsaved_lock;
+    struct bst_map unsaved_revocations; /* the store could not take them; until the process ends */
     atomic_bool workers_gone;
     atomic_bool bump_pending;
     struct bst_store_job bump;
@@ -149,8 +151,8 @@ bst_result server_check_credential(void *ctx, struct bst_store_conn *conn, struc
 /** Name space in the CSE's store: credential -> "<time> <reason>". */
 #define SERVER_NS_REVOKED "revoked"
 /** *ret_reason is "" when the credential is good. */
-bst_result server_revocation(struct bst_store_conn *conn, struct bst_view cred_id, char *ret_reason,
-                             size_t cap);
+bst_result server_revocation(struct bst_server *server, struct bst_store_conn *conn,
+                             struct bst_view cred_id, char *ret_reason, size_t cap);
 /** Forbid a credential from now on and close its sessions. Blocks. */
 bst_result server_revoke(struct bst_server *server, struct bst_view cred_id,
                          struct bst_view reason);

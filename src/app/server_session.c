@@ -305,14 +305,42 @@ static bst_result find_binding(void *ctx, struct bst_view cred_id, struct bst_ar
 
 /* --- revocation ----------------------------------------------------------------------------- */
 
-bst_result server_revocation(struct bst_store_conn *conn, struct bst_view cred_id, char *ret_reason,
-                             size_t cap)
+static bool is_unsaved(struct bst_server *server, struct bst_view cred_id)
+{
+    pthread_mutex_lock(&server->unsaved_lock);
+    bool found = bst_map_get(&server->unsaved_revocations, cred_id) != NULL;
+    pthread_mutex_unlock(&server->unsaved_lock);
+    return found;
+}
+
+/* Whoever stole a credential must not gain from a full disk. */
+static bst_result keep_unsaved(struct bst_server *server, struct bst_view cred_id)
+{
+    pthread_mutex_lock(&server->unsaved_lock);
+    bst_result r = bst_map_set(&server->unsaved_revocations, cred_id, server, NULL);
+    pthread_mutex_unlock(&server->unsaved_lock);
+    return r;
+}
+
+static void forget_unsaved(struct bst_server *server, struct bst_view cred_id)
+{
+    pthread_mutex_lock(&server->unsaved_lock);
+    (void)bst_map_remove(&server->unsaved_revocations, cred_id);
+    pthread_mutex_unlock(&server->unsaved_lock);
+}
+
+bst_result server_revocation(struct bst_server *server, struct bst_store_conn *conn,
+                             struct bst_view cred_id, char *ret_reason, size_t cap)
 {
     struct bst_arena arena;
     struct bst_view value;
     bool found = false;
-    bst_arena_init(&arena, 64 * 1024);
     ret_reason[0] = '\0';
+    if (is_unsaved(server, cred_id)) {
+        snprintf(ret_reason, cap, "revoked until restart");
+        return BST_OK;
+    }
+    bst_arena_init(&arena, 64 * 1024);
     bst_result r = bst_kv_get(conn, SERVER_NS_REVOKED, cred_id, &arena, &value, &found);
     if (!bst_failed(r) && found) {
         snprintf(ret_reason, cap, "%.*s", BST_VIEW_ARGS(value));
@@ -324,8 +352,7 @@ bst_result server_revocation(struct bst_store_conn *conn, struct bst_view cred_i
 bst_result server_check_credential(void *ctx, struct bst_store_conn *conn, struct bst_view cred_id)
 {
     char reason[256];
-    (void)ctx;
-    BST_TRY(server_revocation(conn, cred_id, reason, sizeof reason));
+    BST_TRY(server_revocation(ctx, conn, cred_id, reason, sizeof reason));
     if (reason[0]) {
         BST_FAIL(BST_E_REVOKED, "the credential %.*s is revoked", BST_VIEW_ARGS(cred_id));
     }
@@ -374,15 +401,27 @@ bst_result server_revoke(struct bst_server *server, struct bst_view cred_id, str
     bst_buf_addf(&value, "%s %.*s", when, BST_VIEW_ARGS(reason));
     BST_TRY(bst_buf_check(&value));
     struct revocation r = {cred_id, bst_buf_view(&value)};
-    BST_TRY(bst_store_run(server->store, write_revocation, &r));
+    bst_result saved = bst_store_run(server->store, write_revocation, &r);
+    if (bst_failed(saved)) {
+        BST_TRY(keep_unsaved(server, cred_id));
+    }
     server_bindings_changed(server);
-    return server_close_credential(server, cred_id);
+    BST_TRY(server_close_credential(server, cred_id));
+    if (bst_failed(saved)) {
+        BST_FAIL(
+            saved.code,
+            "refused from now on, but only until the server ends, for the revocation cannot be "
+            "saved (%s): mend that, restart, and revoke again",
+            bst_error_name(saved.code));
+    }
+    return BST_OK;
 }
 
 bst_result server_unrevoke(struct bst_server *server, struct bst_view cred_id)
 {
     struct revocation r = {cred_id, {0}};
     BST_TRY(bst_store_run(server->store, write_revocation, &r));
+    forget_unsaved(server, cred_id);
     server_bindings_changed(server);
     return BST_OK;
 }
@@ -418,8 +457,8 @@ static bst_result refuse_revoked(struct server_front *front, const struct bst_ne
     if (!assoc->cred_id[0]) {
         return BST_OK;
     }
-    BST_TRY(
-        server_revocation(front->worker->reader, bst_view(assoc->cred_id), reason, sizeof reason));
+    BST_TRY(server_revocation(front->worker->server, front->worker->reader,
+                              bst_view(assoc->cred_id), reason, sizeof reason));
     if (!reason[0]) {
         return BST_OK;
     }

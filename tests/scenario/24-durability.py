@@ -280,6 +280,14 @@ def on_a_full_disk_writes_are_refused_clearly_and_reads_go_on(site):
         expect(h.get(f"cse-in/full/c/i{acked}", "Cfull"), 4004)
         with full.by_psk(f"full@{DOMAIN}", load_key) as fresh:
             expect(fresh.get("cse-in/full/c", "Cfull"), OK)
+        done = full.cli("access", "revoke", f"12-full@{DOMAIN}")
+        assert done.code != 0 and "until the server ends" in str(done), done
+        assert h.is_closed(5), "on a full disk, a session of a revoked credential lives on"
+        try:
+            with full.by_psk(f"full@{DOMAIN}", load_key) as fresh:
+                assert fresh.get("cse-in/full/c", "Cfull").rsc != OK
+        except (provider.Closed, OSError):
+            pass
         lines = [x for x in full.log_text().splitlines() if "disk" in x.lower() or "space" in x.lower()]
         assert lines, full.tail()
         os.unlink(os.path.join(folder, "filler"))
