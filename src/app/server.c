@@ -73,6 +73,7 @@ static bst_result open_cse(struct bst_server *server)
                                  .events = &server->events,
                                  .bind_credential = server_bind,
                                  .unbind_credential = server_unbind,
+                                 .bindings_durable = server_bindings_durable,
                                  .check_credential = server_check_credential,
                                  .bind_ctx = server},
         &server->cse);

@@ -160,6 +160,8 @@ bst_result server_unrevoke(struct bst_server *server, struct bst_view cred_id);
 /** Close every session of a Credential-ID, at the CSE and at the MEF. */
 bst_result server_close_credential(struct bst_server *server, struct bst_view cred_id);
 void server_bindings_changed(struct bst_server *server);
+/** The change is committed: sessions that looked just before it look again. */
+void server_bindings_durable(void *ctx);
 /** The PSK identity with which an AE was registered; empty when it was a certificate. */
 bst_result server_psk_of_ae(struct bst_store_conn *conn, struct bst_view ae_id_stem,
                             struct bst_arena *arena, struct bst_view *ret);

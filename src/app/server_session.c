@@ -30,11 +30,17 @@ static bst_result bump_nothing(struct bst_store_conn *conn, struct bst_store_job
     return BST_OK;
 }
 
+void server_bindings_durable(void *ctx)
+{
+    struct bst_server *server = ctx;
+    atomic_fetch_add(&server->bindings, 1);
+}
+
 static void bump_done(struct bst_store_job *job, bst_result result)
 {
     struct bst_server *server = bst_container_of(job, struct bst_server, bump);
     atomic_store(&server->bump_pending, false);
-    atomic_fetch_add(&server->bindings, 1);
+    server_bindings_durable(server);
 }
 
 void server_bindings_changed(struct bst_server *server)

@@ -124,7 +124,11 @@ static void fill_common(struct bst_cse_op *op)
 static void settle_association(struct bst_cse_op *op)
 {
     struct bst_association *assoc = op->call->assoc;
+    const struct bst_cse_config *config = &op->cse->config;
     struct bst_entity_id id;
+    if ((op->registered.len || op->deregistered.len) && config->bindings_durable) {
+        config->bindings_durable(config->bind_ctx);
+    }
     if (!assoc) {
         return;
     }

@@ -185,6 +185,35 @@ def an_ae_id_is_kept_for_the_credential_that_had_it_and_each_keeps_one(site):
         expect(thief.register("keep", "Ckeep"), CREATED)
 
 
+def other_sessions_of_a_credential_know_of_its_registration_once_it_is_answered(site):
+    key = site.add_key(f"many@{DOMAIN}")
+    mine, *others = [site.by_psk(f"many@{DOMAIN}", key) for _ in range(4)]
+    registered, late, stop = [False], [], threading.Event()
+
+    def ask(h):
+        while not stop.is_set():
+            known = registered[0]
+            answer = h.get("cse-in/many", "Cmany")
+            if known and registered[0] and answer.rsc != OK:
+                late.append(answer)
+    threads = [threading.Thread(target=ask, args=(h,)) for h in others]
+    for t in threads:
+        t.start()
+    for _ in range(150):
+        expect(mine.register("many", "Cmany"), CREATED)
+        registered[0] = True
+        expect(mine.get("cse-in/many", "Cmany"), OK)
+        expect(mine.get("cse-in/many", "Cmany"), OK)
+        registered[0] = False
+        expect(mine.delete("cse-in/many", "Cmany"), 2002)
+    stop.set()
+    for t in threads:
+        t.join()
+    for h in (mine, *others):
+        h.close()
+    eq(late, [])
+
+
 def an_ae_that_expires_gives_its_binding_back(site):
     key = site.add_key(f"short@{DOMAIN}")
     with site.by_psk(f"short@{DOMAIN}", key) as h:
