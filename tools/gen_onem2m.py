@@ -20,7 +20,8 @@ ENUMS_IN_HEADER = ["m2m:cseTypeID", "m2m:requestStatus", "m2m:notificationConten
                    "m2m:AERegistrationStatus"]
 ATTR = {"LIST": 1, "REQUIRED": 2, "RO": 4, "WO": 8, "COMMON": 16, "MA": 32, "OA": 64}
 TYPE = {"ACPI": 1, "CREATOR": 2, "STATE_TAG": 4, "EXPIRES": 8, "UPDATABLE": 16, "ANNOUNCEABLE": 32,
-        "ANNOUNCED": 64, "IN_ONLY": 128, "SPECIALIZED": 256, "LABELS": 512, "CREATABLE": 1024}
+        "ANNOUNCED": 64, "IN_ONLY": 128, "SPECIALIZED": 256, "LABELS": 512, "CREATABLE": 1024,
+        "SECURE": 2048}
 OPT = {"": 0, "NP": 0, "O": 1, "M": 2}
 
 
@@ -77,7 +78,9 @@ class DataTypes:
                  for row in load(folder, "enums.json")["enums"]}
         for name, _ in overrides["enum_drop"]:
             del enums[name]
-        for name, value, label, _ in overrides["enum_add"]:
+        secure = [["m2m:resourceType", row["ty"], row["name"], ""]
+                  for row in load(folder, "ts0016.json")["types"]]
+        for name, value, label, _ in overrides["enum_add"] + secure:
             if value in [v[0] for v in enums[name]]:
                 fail(f"{name} already has {value}")
             enums[name].append([value, label])
@@ -200,6 +203,7 @@ class Resources:
         self.overrides = overrides
         self.common = dict(load(folder, "common.json")["types"])
         self.rows = load(folder, "resources.json")["types"]
+        self.secure = self.add_secure(load(folder, "ts0016.json"))
         for name, ty, _ in overrides["specializations"]:
             self.row(name)["ty"] = ty
         self.number = {row["name"]: row["ty"] for row in self.rows}
@@ -211,6 +215,13 @@ class Resources:
             self.out.append(self.resource(row))
             if row["announced"] and row["ty"] in self.generic_numbers(row):
                 self.out.append(self.announced(row))
+
+    def add_secure(self, table):
+        """TS-0016 hangs its first type below resources of TS-0001, which does not list it."""
+        self.rows += table["types"]
+        for name in table["parents"]:
+            self.row(name)["children"].append(table["types"][0]["name"])
+        return {row["ty"] for row in table["types"]}
 
     @staticmethod
     def generic_numbers(row):
@@ -296,6 +307,7 @@ class Resources:
                                          ("EXPIRES", "et"), ("LABELS", "lbl")) if n in short)
         flags |= TYPE["UPDATABLE"] if any(a[4] for a in attrs) else 0
         flags |= TYPE["CREATABLE"] if any(a[3] for a in attrs if a[0] in ("rn", "et")) else 0
+        flags |= TYPE["SECURE"] if ty in self.secure else 0
         return flags | (TYPE["IN_ONLY"] if ty in self.in_only else 0)
 
     def resource(self, row):
@@ -327,7 +339,7 @@ class Resources:
                 attrs.append((attr[0], attr[1], attr[2], 1, 1, keep))
         flags = self.flags(row["announced"], attrs) | TYPE["ANNOUNCED"]
         flags |= TYPE["SPECIALIZED"] if row["short"] is None else 0
-        children = [c for c in self.children(row) if c in (23,) or c > 10000]
+        children = [c for c in self.children(row) if c == 23 or 10000 < c < 20000]
         short = row["short"] + "A" if row["short"] else None
         return (row["announced"], short, row["name"] + "Annc", flags, attrs, children)
 
@@ -342,7 +354,7 @@ def write_header(path, resources, types, codes):
     seen = {}
     for ty, short, name, *_ in resources.out:
         constant = {13: "MGMT_OBJ", 28: "FLEX", 10013: "MGMT_OBJ_A", 10028: "FLEX_A"}.get(ty)
-        constant = constant or snake(short[:-1]) + "_A" if ty > 10000 and short else \
+        constant = constant or snake(short[:-1]) + "_A" if 10000 < ty < 20000 and short else \
             constant or (short or name).upper()
         if ty not in seen:
             seen[ty] = constant

@@ -215,6 +215,7 @@ bst_result admin_read_key(struct admin *a, struct bst_secret *ret)
     }
     BST_TRY(bst_secret_init(ret, hex.len / 2));
     bst_result r = bst_hex_decode(hex, ret->ptr, ret->len);
+    bst_wipe((void *)(uintptr_t)hex.ptr, hex.len); /* the text of this request, not shared */
     if (bst_failed(r)) {
         bst_secret_clear(ret);
         BST_FAIL(BST_E_VALUE, "the key is not hexadecimal");
@@ -334,6 +335,7 @@ static const struct {
     {"mef-clients", admin_mef_clients},
     {"mef-keys", admin_mef_keys},
     {"mef-revoke", admin_mef_revoke},
+    {"key-rotate", admin_key_rotate},
     {"reload", run_reload},
     {"check", run_check},
     {"snapshot", run_snapshot},

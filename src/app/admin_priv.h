@@ -37,3 +37,6 @@ bst_result admin_mef_provision_cert(struct admin *a);
 bst_result admin_mef_clients(struct admin *a);
 bst_result admin_mef_keys(struct admin *a);
 bst_result admin_mef_revoke(struct admin *a);
+
+/* admin_keys.c */
+bst_result admin_key_rotate(struct admin *a);

@@ -126,10 +126,11 @@ static bst_result copy_keys(const char *from, const char *to)
     BST_FAIL(BST_E_BUSY, "the secure environment changes too fast to be copied");
 }
 
-/* Keys on a token stay there: what can leave it is the business of its own tools. */
+/* Keys on a token stay there: what can leave it is the business of its own tools. Those of a TPM
+ * are of use in that TPM only. */
 static bst_result keys_elsewhere(const char *uri)
 {
-    if (strncmp(uri, "pkcs11:", 7) != 0) {
+    if (strncmp(uri, "pkcs11:", 7) != 0 && strncmp(uri, "tpm2:", 5) != 0) {
         BST_FAIL(BST_E_CONFIG,
                  "se.uri puts the keys outside the state folder: a backup would miss them");
     }

@@ -23,7 +23,7 @@ struct bst_config {
     struct {
         char *id, *name, *admin, *fqdn;
         struct bst_config_texts listen;
-        char *certificate;
+        char *certificate, *key_uri;
         struct bst_config_texts poa;
         bool require_subscription;
         int64_t default_life_s, max_life_s, max_results;
@@ -32,8 +32,11 @@ struct bst_config {
         bool enabled;
         char *fqdn;
         struct bst_config_texts listen;
-        char *certificate;
+        char *certificate, *key_uri;
     } mef;
+    struct {
+        char *ca_uri;
+    } pki;
     struct {
         struct bst_config_mef *servers;
         size_t n_servers;
@@ -69,6 +72,7 @@ struct bst_config {
     } admin;
     struct {
         char *uri, *state_key;
+        struct bst_config_texts policy, quota;
     } se;
 
     char *file;   /* where it was read from; NULL: defaults only */

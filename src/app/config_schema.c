@@ -1,5 +1,6 @@
 /* The schema of the configuration: the only place that knows its names, defaults and limits. */
 #include "app/config.h"
+#include "se/filters.h"
 
 #include <ctype.h>
 
@@ -120,12 +121,33 @@ static bst_result check_key_place(struct bst_view v)
 
 static bst_result check_se_uri(struct bst_view v)
 {
-    if (v.len == 0 || bst_view_starts(v, BST_VIEW("pkcs11:")) ||
-        bst_view_starts(v, BST_VIEW("se:soft?dir="))) {
-        return BST_OK;
+    static const char *const starts[] = {"pkcs11:", "tpm2:", "se:soft?dir="};
+    for (size_t i = 0; v.len && i < sizeof starts / sizeof starts[0]; i++) {
+        if (bst_view_starts(v, bst_view(starts[i]))) {
+            return BST_OK;
+        }
     }
-    BST_FAIL(BST_E_VALUE, "a secure environment that keeps keys is 'pkcs11:...' or "
-                          "'se:soft?dir=FOLDER'");
+    return v.len ? bst_error_detailed(BST_E_VALUE,
+                                      "a secure environment that keeps keys is 'pkcs11:...', "
+                                      "'tpm2:...' or 'se:soft?dir=FOLDER'")
+                 : BST_OK;
+}
+
+static bst_result check_rule(struct bst_view v, bst_result (*check)(const char *rule))
+{
+    char text[512];
+    BST_TRY(bst_view_copy(v, text, sizeof text));
+    return check(text);
+}
+
+static bst_result check_policy(struct bst_view v)
+{
+    return check_rule(v, bst_se_policy_rule_check);
+}
+
+static bst_result check_quota(struct bst_view v)
+{
+    return check_rule(v, bst_se_quota_rule_check);
 }
 
 const struct bst_config_option bst_config_schema[] = {
@@ -149,6 +171,9 @@ const struct bst_config_option bst_config_schema[] = {
     {"cse.certificate", BST_CONFIG_TEXT, AT(cse.certificate), "pki/cse.pem", .live = true,
      .text = "Certificate chain in PEM, leaf first. The key stays in the secure environment under "
              "the label `cse.tls`."},
+    {"cse.key-uri", BST_CONFIG_TEXT, AT(cse.key_uri), "", .check = check_se_uri, .live = true,
+     .text = "Where that key is: an address as in `se.uri`, with `object=LABEL` for a key of "
+             "another name; empty: `se.uri`. A reload opens it anew."},
     {"cse.poa", BST_CONFIG_TEXTS, AT(cse.poa), "", .check = check_url,
      .text = "Points of access that the CSEBase tells (pointOfAccess)."},
     {"cse.require-subscription", BST_CONFIG_BOOL, AT(cse.require_subscription), "false",
@@ -169,6 +194,11 @@ const struct bst_config_option bst_config_schema[] = {
      .text = "Addresses of the HTTPS interface (Mmef)."},
     {"mef.certificate", BST_CONFIG_TEXT, AT(mef.certificate), "pki/mef.pem", .live = true,
      .text = "Certificate chain in PEM; the key has the label `mef.tls`."},
+    {"mef.key-uri", BST_CONFIG_TEXT, AT(mef.key_uri), "", .check = check_se_uri, .live = true,
+     .text = "Where that key is; as `cse.key-uri`."},
+
+    {"pki.ca-uri", BST_CONFIG_TEXT, AT(pki.ca_uri), "", .check = check_se_uri, .live = true,
+     .text = "Where the key of the project CA is (label `pki.ca`); as `cse.key-uri`."},
 
     {"enrolment.servers", BST_CONFIG_MEFS, AT(enrolment.servers), "",
      .text = "MEFs whose keys the CSE accepts and fetches, besides its own. No other MEF is ever "
@@ -264,6 +294,13 @@ const struct bst_config_option bst_config_schema[] = {
      .check = check_key_place,
      .text = "Where the key lies that seals all keys at rest: `file:PATH` (mode 0600) or "
              "`credential:NAME` of the service manager."},
+    {"se.policy", BST_CONFIG_TEXTS, AT(se.policy), "", .check = check_policy,
+     .text = "Who may use which key for what, a rule a line: `allow` or `deny`, then `subject=`, "
+             "`owner=`, `label=`, `suid=`, `op=` (docs/keys.md). The first rule that fits decides, "
+             "and what none fits is denied; without rules everything is allowed."},
+    {"se.quota", BST_CONFIG_TEXTS, AT(se.quota), "", .check = check_quota,
+     .text = "How many keys the owners may have and how often they may be used, a rule a line: "
+             "`owner=`, `keys=`, `per-second=`. The first rule that fits an owner decides."},
 };
 const size_t bst_config_schema_count = sizeof bst_config_schema / sizeof bst_config_schema[0];
 

@@ -62,16 +62,33 @@ static bst_result make_folders(const char *folder)
     return BST_OK;
 }
 
-/* A server's certificate for the key that the secure environment holds under `label`. */
-static bst_result make_server(struct bst_state *state, struct bst_pki *pki, const char *label,
-                              const char *fqdn, enum bst_cert_flavour flavour, const char *file)
+/* The key of a server where it shall be: one that is there already, by its maker's tools, is taken.
+ */
+static bst_result server_public(struct bst_state *state, enum bst_state_key which,
+                                struct bst_buf *ret_spki)
 {
-    bst_key key;
+    struct bst_state_place place;
+    bst_key key = 0;
+    BST_TRY(bst_state_place(state, &state->config, which, false, &place));
+    bst_result r = bst_se_key_find(place.se, place.label, &key);
+    if (!bst_failed(r) && !key) {
+        r = make_key(place.se, place.label, &key);
+    }
+    if (!bst_failed(r)) {
+        r = bst_se_key_public(place.se, key, ret_spki);
+    }
+    bst_state_place_clear(&place);
+    return r;
+}
+
+static bst_result make_server(struct bst_state *state, struct bst_pki *pki,
+                              enum bst_state_key which, const char *fqdn,
+                              enum bst_cert_flavour flavour, const char *file)
+{
     bst_auto(buf) spki = {0};
     bst_auto(buf) pem = {0};
     char path[BST_PATH_MAX];
-    BST_TRY(make_key(state->se, label, &key));
-    BST_TRY(bst_se_key_public(state->se, key, &spki));
+    BST_TRY(server_public(state, which, &spki));
     /* A CSE is a client too: towards MEFs, other CSEs, and targets of notifications. */
     struct bst_ca_order order = {.flavour = flavour,
                                  .name = bst_view(fqdn),
@@ -87,10 +104,12 @@ static bst_result make_servers(struct bst_state *state, struct bst_pki *pki,
 {
     char fqdn[256];
     BST_TRY(bst_state_cse_fqdn(&state->config, fqdn));
-    BST_TRY(make_server(state, pki, "cse.tls", fqdn, BST_CERT_CSE, state->config.cse.certificate));
+    BST_TRY(make_server(state, pki, BST_STATE_KEY_CSE, fqdn, BST_CERT_CSE,
+                        state->config.cse.certificate));
     tell(report, "CSE certificate", state->config.cse.certificate);
     BST_TRY(bst_state_mef_fqdn(&state->config, fqdn));
-    BST_TRY(make_server(state, pki, "mef.tls", fqdn, BST_CERT_FQDN, state->config.mef.certificate));
+    BST_TRY(make_server(state, pki, BST_STATE_KEY_MEF, fqdn, BST_CERT_FQDN,
+                        state->config.mef.certificate));
     tell(report, "MEF certificate", state->config.mef.certificate);
     return BST_OK;
 }

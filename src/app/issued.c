@@ -15,25 +15,53 @@
 
 struct place {
     char dir[BST_PATH_MAX];
+    struct bst_state_place key;
     struct bst_pki_config config;
 };
 
-static bst_result place_of(struct bst_state *state, struct place *ret)
+/* The environment of the CA's key belongs to the state: an authority borrows it. */
+static bst_result place_of(struct bst_state *state, const struct bst_config *config, bool anew,
+                           struct place *ret)
 {
     BST_TRY(bst_state_path(state->folder, "pki", ret->dir));
-    ret->config = (struct bst_pki_config){.se = state->se,
+    BST_TRY(bst_state_place(state, config, BST_STATE_KEY_CA, anew, &ret->key));
+    ret->config = (struct bst_pki_config){.se = ret->key.se,
                                           .host = &state->file_host,
                                           .dir = ret->dir,
                                           .name = "ca",
+                                          .label = ret->key.label,
                                           .crl_lifetime_us = CRL_LIFE_US};
     return BST_OK;
 }
 
-bst_result bst_ca_open(struct bst_state *state, struct bst_pki **ret)
+static bst_result keep_place(struct bst_state *state, struct place *place, bst_result opened)
+{
+    if (!bst_failed(opened)) {
+        bst_se_close(&state->ca_se);
+        state->ca_se = bst_steal(&place->key.se);
+    }
+    bst_state_place_clear(&place->key);
+    return opened;
+}
+
+static bst_result open_at(struct bst_state *state, const struct bst_config *config, bool anew,
+                          struct bst_pki **ret)
 {
     struct place place;
-    BST_TRY(place_of(state, &place));
-    return bst_pki_open(&place.config, ret);
+    BST_TRY(place_of(state, config, anew, &place));
+    return keep_place(state, &place, bst_pki_open(&place.config, ret));
+}
+
+bst_result bst_ca_reopen(struct bst_state *state, const struct bst_config *config,
+                         struct bst_pki **ret)
+{
+    bst_result r = open_at(state, config, false, ret);
+    return r.code == BST_E_CORRUPT ? open_at(state, config, true, ret) : r;
+}
+
+bst_result bst_ca_open(struct bst_state *state, struct bst_pki **ret)
+{
+    return bst_ca_reopen(state, &state->config, ret);
 }
 
 bst_result bst_ca_create(struct bst_state *state, struct bst_pki **ret)
@@ -44,9 +72,11 @@ bst_result bst_ca_create(struct bst_state *state, struct bst_pki **ret)
     /* Names of other domains are not ours to certify. */
     const struct bst_cert_permit permits[] = {
         {BST_CERT_CSE, domain}, {BST_CERT_AE, domain}, {BST_CERT_NODE, BST_VIEW("urn:")}};
-    BST_TRY(place_of(state, &place));
+    BST_TRY(place_of(state, &state->config, false, &place));
     snprintf(name, sizeof name, "Bastide project CA of %s", state->config.sp_domain);
-    return bst_pki_create(&place.config, bst_view(name), permits, 3, NULL, CA_LIFE_US, ret);
+    return keep_place(
+        state, &place,
+        bst_pki_create(&place.config, bst_view(name), permits, 3, NULL, CA_LIFE_US, ret));
 }
 
 static bst_result record(const struct bst_state *state, const struct bst_buf *line)

@@ -9,6 +9,9 @@
 
 /** Open the project CA; BST_E_NOT_FOUND when the state has none. */
 bst_result bst_ca_open(struct bst_state *state, struct bst_pki **ret);
+/** Open it once more, with its key where this configuration has it. */
+bst_result bst_ca_reopen(struct bst_state *state, const struct bst_config *config,
+                         struct bst_pki **ret);
 /** Make it; its names are bound to the SP domain. */
 bst_result bst_ca_create(struct bst_state *state, struct bst_pki **ret);
 

@@ -2,6 +2,7 @@
  */
 #include "app/profile.h"
 
+#include "app/se_uri.h"
 #include "codec/json.h"
 #include "sys/clock.h"
 #include "sys/file.h"
@@ -23,7 +24,8 @@ static const struct {
     }
     MEMBER(originator),  MEMBER(sp_domain), MEMBER(cse_id),      MEMBER(cse_name),
     MEMBER(cse_address), MEMBER(cse_fqdn),  MEMBER(cse_psk),     MEMBER(mef_address),
-    MEMBER(mef_fqdn),    MEMBER(mef_psk),   MEMBER(tls_profile),
+    MEMBER(mef_fqdn),    MEMBER(mef_psk),   MEMBER(tls_profile), MEMBER(se_uri),
+    MEMBER(tls_key),
 #undef MEMBER
 };
 #define MEMBERS (sizeof members / sizeof members[0])
@@ -147,18 +149,45 @@ static int64_t se_clock(void *ctx)
     return bst_wall_us();
 }
 
+/* Where the keys are: the place of the profile, or below its folder. */
+static bst_result open_own(const struct bst_profile *profile, const struct bst_se_host *host,
+                           struct bst_se **ret)
+{
+    char folder[4096];
+    bst_auto(buf) uri = {0};
+    BST_TRY(bst_profile_path(profile, "se", folder, sizeof folder));
+    BST_TRY(bst_dir_make(folder, 0700));
+    bst_buf_adds(&uri, "se:soft?dir=");
+    bst_percent_add(&uri, bst_view(folder), "/");
+    bst_buf_addc(&uri, '\0');
+    BST_TRY(bst_buf_check(&uri));
+    return bst_se_open(host, uri.ptr, ret);
+}
+
 bst_result bst_profile_se(const struct bst_profile *profile, struct bst_se **ret)
 {
     struct bst_se_host host;
-    char folder[4096], uri[4200];
-    BST_TRY(bst_profile_path(profile, "se", folder, sizeof folder));
-    BST_TRY(bst_dir_make(folder, 0700));
-    snprintf(uri, sizeof uri, "se:soft?dir=%s", folder);
     bst_se_host_file(&host, se_clock);
-    return bst_se_open(&host, uri, ret);
+    if (!profile->se_uri[0]) {
+        return open_own(profile, &host, ret);
+    }
+    bst_result r = bst_se_open(&host, profile->se_uri, ret);
+    if (bst_failed(r)) {
+        char why[400];
+        snprintf(why, sizeof why, "%s", bst_error_detail());
+        BST_FAIL(r.code, "the keys of %s are in %.*s, which cannot be used: %s", profile->folder,
+                 BST_VIEW_ARGS(bst_se_uri_name(profile->se_uri)),
+                 why[0] ? why : bst_error_text(r.code));
+    }
+    return BST_OK;
 }
 
-static bst_result psk_label(const char *identity, char out[BST_KEY_LABEL_MAX + 1])
+const char *bst_profile_tls_label(const struct bst_profile *profile)
+{
+    return profile->tls_key[0] ? profile->tls_key : BST_PROFILE_KEY_TLS;
+}
+
+bst_result bst_profile_psk_label(const char *identity, char out[BST_KEY_LABEL_MAX + 1])
 {
     int len = snprintf(out, BST_KEY_LABEL_MAX + 1, "%s%s", BST_PROFILE_PSK_PREFIX, identity);
     if (len < 0 || len > BST_KEY_LABEL_MAX || strlen(identity) > BST_TLS_IDENTITY_MAX) {
@@ -168,24 +197,26 @@ static bst_result psk_label(const char *identity, char out[BST_KEY_LABEL_MAX + 1
 }
 
 bst_result bst_profile_add_psk(struct bst_se *se, const char *identity,
-                               const struct bst_secret *key)
+                               const struct bst_secret *key, bst_key *ret)
 {
     char label[BST_KEY_LABEL_MAX + 1];
-    bst_key handle;
-    BST_TRY(psk_label(identity, label));
+    BST_TRY(bst_profile_psk_label(identity, label));
     return bst_se_key_import(se,
                              &(struct bst_key_attrs){.type = BST_KEY_SYMMETRIC,
                                                      .uses = BST_KEY_USE_PSK | BST_KEY_USE_DERIVE,
                                                      .label = label,
                                                      .persistent = true},
-                             key, &handle);
+                             key, ret);
 }
 
 static bst_result find_key(struct bst_se *se, const char *label, bst_key *ret)
 {
     BST_TRY(bst_se_key_find(se, label, ret));
     if (!*ret) {
-        BST_FAIL(BST_E_NOT_FOUND, "the profile has no key '%s'", label);
+        struct bst_se_about about;
+        bst_se_about(se, &about);
+        BST_FAIL(BST_E_NOT_FOUND, "the profile's environment (%s%s%s) has no key '%s'", about.kind,
+                 about.name[0] ? " " : "", about.name, label);
     }
     return BST_OK;
 }
@@ -194,7 +225,7 @@ static bst_result psk_client(struct bst_se *se, const char *identity,
                              struct bst_tls_client_config *config)
 {
     char label[BST_KEY_LABEL_MAX + 1];
-    BST_TRY(psk_label(identity, label));
+    BST_TRY(bst_profile_psk_label(identity, label));
     config->psk_identity = bst_view(identity);
     return find_key(se, label, &config->psk_key);
 }
@@ -229,7 +260,7 @@ static bst_result cert_client(const struct bst_profile *profile, struct bst_se *
     BST_TRY(bst_profile_path(profile, "cert.pem", path, sizeof path));
     BST_TRY(bst_file_read(path, PROFILE_BYTES_MAX, pem));
     credential->chain_pem = bst_buf_view(pem);
-    return find_key(se, BST_PROFILE_KEY_TLS, &credential->key);
+    return find_key(se, bst_profile_tls_label(profile), &credential->key);
 }
 
 static const char *tls_profile_name(const struct bst_profile *profile, enum bst_profile_peer peer)

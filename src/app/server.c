@@ -69,6 +69,7 @@ static bst_result open_cse(struct bst_server *server)
                                  .default_life_us = config->cse.default_life_s * BST_US_PER_S,
                                  .max_life_us = config->cse.max_life_s * BST_US_PER_S,
                                  .max_results = (uint32_t)config->cse.max_results,
+                                 .se = server->state->se,
                                  .audit = server->state->audit,
                                  .events = &server->events,
                                  .bind_credential = server_bind,
@@ -105,6 +106,7 @@ bst_result bst_server_new(const struct bst_server_options *options, struct bst_s
     server->started_us = bst_mono_us();
     pthread_mutex_init(&server->admin_lock, NULL);
     pthread_mutex_init(&server->unsaved_lock, NULL);
+    pthread_mutex_init(&server->places_lock, NULL);
     server_metrics_init(server);
     bst_result r = open_all(server);
     if (bst_failed(r)) {
@@ -140,6 +142,7 @@ void bst_server_free(struct bst_server **slot)
     pthread_mutex_destroy(&server->admin_lock);
     pthread_mutex_destroy(&server->unsaved_lock);
     bst_map_clear(&server->unsaved_revocations);
+    pthread_mutex_destroy(&server->places_lock);
     bst_free(server);
     *slot = NULL;
     bst_error_set_detail(detail);

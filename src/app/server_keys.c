@@ -275,19 +275,23 @@ static bst_result mef_connect(struct bst_server *server, struct mef_peer *mef)
     if (mef->tls) {
         return BST_OK;
     }
-    BST_TRY(server_own_credential(server, &pem, &own));
     BST_TRY(mef_trust(server, mef, &trust));
-    bst_result r = bst_tls_client_new(
-        &(struct bst_tls_client_config){
-            .profile = bst_tls_profile_find(bst_view(server->config->tls.mef_profile)),
-            .se = server->state->se,
-            .credential = &own,
-            .trust = trust,
-            .server_name = mef->fqdn,
-            .expect = &expect,
-            .n_expect = 1,
-            .wall_us = bst_wall_us},
-        &mef->tls);
+    bst_result r = server_own_credential(server, &pem, &own);
+    if (bst_failed(r)) {
+        bst_trust_drop(&trust);
+        return r;
+    }
+    r = bst_tls_client_new(&(struct bst_tls_client_config){.profile = bst_tls_profile_find(bst_view(
+                                                               server->config->tls.mef_profile)),
+                                                           .se = server->state->se,
+                                                           .credential = &own,
+                                                           .trust = trust,
+                                                           .server_name = mef->fqdn,
+                                                           .expect = &expect,
+                                                           .n_expect = 1,
+                                                           .wall_us = bst_wall_us},
+                           &mef->tls);
+    bst_se_close(&own.se);
     bst_trust_drop(&trust);
     return r;
 }

@@ -121,9 +121,13 @@ static bst_result new_target(struct bst_server *server, const struct proof *proo
     char name[256];
     struct bst_tls_name expect[2] = {{is_ae ? BST_CERT_AE : BST_CERT_FQDN, must_prove},
                                      {BST_CERT_CSE, must_prove}};
-    BST_TRY(server_own_credential(server, &pem, &own));
     BST_TRY(bst_view_copy(host, name, sizeof name));
     BST_TRY(server_trust_load(server, &trust));
+    bst_result r = server_own_credential(server, &pem, &own);
+    if (bst_failed(r)) {
+        bst_trust_drop(&trust);
+        return r;
+    }
     struct bst_tls_client_config config = {
         .profile = bst_tls_profile_find(bst_view(server->config->tls.profile)),
         .se = server->state->se,
@@ -141,7 +145,8 @@ static bst_result new_target(struct bst_server *server, const struct proof *proo
         config.psk_key = proof->key;
         config.n_expect = 0;
     }
-    bst_result r = bst_tls_client_new(&config, ret);
+    r = bst_tls_client_new(&config, ret);
+    bst_se_close(&own.se);
     bst_trust_drop(&trust);
     return r;
 }

@@ -16,6 +16,7 @@
 
 #define SERVER_FRONTS_MAX 32
 #define SERVER_FORMER_MAX 4096
+#define SERVER_PLACES 2 /* keys of CSE and MEF, by enum bst_state_key */
 
 enum front_kind { FRONT_LAB, FRONT_CSE, FRONT_MEF };
 
@@ -84,6 +85,8 @@ struct bst_server {
     struct bst_cse_events events;
     struct bst_notifier *notifier;
     struct bst_pki *pki; /* only on the main thread or under admin_lock */
+    pthread_mutex_t places_lock;
+    struct bst_state_place places[SERVER_PLACES]; /* under its lock */
     struct server_mef *mef;
     struct server_keys *keys;
 

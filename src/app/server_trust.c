@@ -1,5 +1,6 @@
 /* Certificates, CAs and CRLs of the listeners, the configuration, and their replacement while
  * running: on SIGHUP, when a file changes, and when the own CRL is renewed. */
+#include "app/issued.h"
 #include "app/logging.h"
 #include "app/server_priv.h"
 
@@ -59,27 +60,46 @@ bst_result server_trust_load(struct bst_server *server, struct bst_trust **ret)
     return BST_OK;
 }
 
-static bst_result credential(struct bst_server *server, const char *file, const char *label,
+/* Before there is TLS here, as in a laboratory server, a key is looked for where it lies. */
+static bst_result hold_place(struct bst_server *server, enum bst_state_key which,
+                             struct bst_state_place *ret)
+{
+    bst_result r = BST_OK;
+    pthread_mutex_lock(&server->places_lock);
+    *ret = server->places[which];
+    bool open = ret->se != NULL;
+    if (open) {
+        r = bst_se_hold(server->places[which].se, &ret->se);
+    }
+    pthread_mutex_unlock(&server->places_lock);
+    return open ? r : bst_state_place(server->state, server->config, which, false, ret);
+}
+
+static bst_result credential(struct bst_server *server, enum bst_state_key which, const char *file,
                              struct bst_buf *pem, struct bst_tls_credential *ret)
 {
+    struct bst_state_place place;
     bst_result r = bst_state_read(server->state, file, pem);
     if (bst_failed(r)) {
         BST_FAIL(r.code, "certificate %s: %s", file, bst_error_text(r.code));
     }
-    ret->chain_pem = bst_buf_view(pem);
-    BST_TRY(bst_se_key_find(server->state->se, label, &ret->key));
-    if (!ret->key) {
-        BST_FAIL(BST_E_NOT_FOUND, "the secure environment has no key '%s' for certificate %s",
-                 label, file);
+    *ret = (struct bst_tls_credential){.chain_pem = bst_buf_view(pem)};
+    BST_TRY(hold_place(server, which, &place));
+    r = bst_state_place_key(&place, ret->chain_pem, &ret->key);
+    if (bst_failed(r)) {
+        char why[256];
+        snprintf(why, sizeof why, "%s", bst_error_detail());
+        bst_state_place_clear(&place);
+        BST_FAIL(r.code, "certificate %s: %s", file, why);
     }
+    ret->se = place.se;
     return BST_OK;
 }
 
 bst_result server_own_credential(struct bst_server *server, struct bst_buf *pem,
                                  struct bst_tls_credential *ret)
 {
-    *ret = (struct bst_tls_credential){0};
-    return credential(server, server->config->cse.certificate, "cse.tls", pem, ret);
+    return credential(server, BST_STATE_KEY_CSE, server->config->cse.certificate, pem, ret);
 }
 
 static bst_result find_profile(const char *name, const struct bst_tls_profile **ret)
@@ -108,45 +128,50 @@ static bst_result apply_cse(struct bst_server *server, struct bst_trust *trust)
     struct bst_tls_credential own;
     const struct bst_tls_profile *profile;
     struct bst_tls_identity_source psk = server_keys_source(server);
+    BST_TRY(find_profile(server->config->tls.profile, &profile));
     BST_TRY(server_own_credential(server, &pem, &own));
     own.server_name = server->cse_fqdn;
-    BST_TRY(find_profile(server->config->tls.profile, &profile));
-    return apply(&server->cse_tls, &(struct bst_tls_server_config){
-                                       .profile = profile,
-                                       .se = server->state->se,
-                                       .psk = &psk,
-                                       .credentials = &own,
-                                       .n_credentials = 1,
-                                       .trust = trust,
-                                       .ticket_lifetime_s = (uint32_t)server->config->tls.ticket_s,
-                                       .wall_us = bst_wall_us,
-                                       .resume_allowed = resume_allowed,
-                                       .ctx = server});
+    bst_result r = apply(
+        &server->cse_tls,
+        &(struct bst_tls_server_config){.profile = profile,
+                                        .se = server->state->se,
+                                        .psk = &psk,
+                                        .credentials = &own,
+                                        .n_credentials = 1,
+                                        .trust = trust,
+                                        .ticket_lifetime_s = (uint32_t)server->config->tls.ticket_s,
+                                        .wall_us = bst_wall_us,
+                                        .resume_allowed = resume_allowed,
+                                        .ctx = server});
+    bst_se_close(&own.se);
+    return r;
 }
 
 static bst_result apply_mef(struct bst_server *server, struct bst_trust *trust)
 {
     bst_auto(buf) pem = {0};
-    struct bst_tls_credential own = {0};
+    struct bst_tls_credential own;
     const struct bst_tls_profile *profile;
     struct bst_tls_identity_source psk = server_mef_source(server);
     if (!server->config->mef.enabled) {
         return BST_OK;
     }
-    BST_TRY(credential(server, server->config->mef.certificate, "mef.tls", &pem, &own));
-    own.server_name = server->mef_fqdn;
     BST_TRY(find_profile(server->config->tls.mef_profile, &profile));
+    BST_TRY(credential(server, BST_STATE_KEY_MEF, server->config->mef.certificate, &pem, &own));
+    own.server_name = server->mef_fqdn;
     /* No tickets: every enrolment has its own export (TS-0003 10.3.1). */
-    return apply(&server->mef_tls, &(struct bst_tls_server_config){.profile = profile,
-                                                                   .se = server->state->se,
-                                                                   .psk = &psk,
-                                                                   .credentials = &own,
-                                                                   .n_credentials = 1,
-                                                                   .trust = trust,
-                                                                   .wall_us = bst_wall_us});
+    bst_result r = apply(&server->mef_tls, &(struct bst_tls_server_config){.profile = profile,
+                                                                           .se = server->state->se,
+                                                                           .psk = &psk,
+                                                                           .credentials = &own,
+                                                                           .n_credentials = 1,
+                                                                           .trust = trust,
+                                                                           .wall_us = bst_wall_us});
+    bst_se_close(&own.se);
+    return r;
 }
 
-static bst_result load(struct bst_server *server)
+static bst_result load_files_and_keys(struct bst_server *server)
 {
     struct bst_trust *trust;
     BST_TRY(server_trust_load(server, &trust));
@@ -156,6 +181,86 @@ static bst_result load(struct bst_server *server)
     }
     bst_trust_drop(&trust);
     return r;
+}
+
+/* --- where the own keys are ----------------------------------------------------------------- */
+
+struct places {
+    struct bst_state_place of[SERVER_PLACES];
+};
+
+static void places_clear(struct places *places)
+{
+    for (size_t i = 0; i < SERVER_PLACES; i++) {
+        bst_state_place_clear(&places->of[i]);
+    }
+}
+
+static bst_result place_open(struct bst_server *server, enum bst_state_key which,
+                             struct bst_state_place *ret)
+{
+    const struct bst_config *config = server->config;
+    bst_auto(buf) pem = {0};
+    if (which == BST_STATE_KEY_MEF && !config->mef.enabled) {
+        return BST_OK;
+    }
+    const char *file =
+        which == BST_STATE_KEY_MEF ? config->mef.certificate : config->cse.certificate;
+    return bst_failed(bst_state_read(server->state, file, &pem))
+               ? bst_state_place(server->state, config, which, false, ret)
+               : bst_state_place_of(server->state, config, which, bst_buf_view(&pem), ret);
+}
+
+static bst_result places_open(struct bst_server *server, struct places *ret)
+{
+    struct places places = {0};
+    bst_result r = BST_OK;
+    for (size_t i = 0; i < SERVER_PLACES && !bst_failed(r); i++) {
+        r = place_open(server, (enum bst_state_key)i, &places.of[i]);
+    }
+    if (bst_failed(r)) {
+        places_clear(&places);
+        return r;
+    }
+    *ret = places;
+    return BST_OK;
+}
+
+static void places_swap(struct bst_server *server, struct places *places)
+{
+    pthread_mutex_lock(&server->places_lock);
+    struct places former;
+    memcpy(former.of, server->places, sizeof former.of);
+    memcpy(server->places, places->of, sizeof former.of);
+    pthread_mutex_unlock(&server->places_lock);
+    *places = former;
+}
+
+/* Keys of connections under way stay open until these end. */
+static bst_result load(struct bst_server *server)
+{
+    struct places places;
+    BST_TRY(places_open(server, &places));
+    places_swap(server, &places);
+    bst_result r = load_files_and_keys(server);
+    if (bst_failed(r)) {
+        places_swap(server, &places);
+    }
+    places_clear(&places);
+    return r;
+}
+
+/* The project CA from where its key is now. Administrative commands run on this thread too. */
+static bst_result reload_ca(struct bst_server *server)
+{
+    struct bst_pki *fresh = NULL;
+    if (!server->pki) {
+        return BST_OK;
+    }
+    BST_TRY(bst_ca_reopen(server->state, server->config, &fresh));
+    bst_pki_close(&server->pki);
+    server->pki = fresh;
+    return BST_OK;
 }
 
 bool server_still_trusted(struct bst_server *server, enum front_kind kind,
@@ -206,6 +311,7 @@ static bst_result reload_config(struct bst_server *server)
 static bst_result reload_all(struct bst_server *server)
 {
     BST_TRY(reload_config(server));
+    BST_TRY(reload_ca(server));
     return server->cse_tls ? load(server) : BST_OK; /* a laboratory server has no TLS */
 }
 
@@ -294,4 +400,7 @@ void server_trust_stop(struct bst_server *server)
     }
     bst_tls_server_free(&server->cse_tls);
     bst_tls_server_free(&server->mef_tls);
+    struct places none = {0};
+    places_swap(server, &none);
+    places_clear(&none);
 }

@@ -2,6 +2,7 @@
  * 0700. */
 #include "app/state_priv.h"
 
+#include "se/filters.h"
 #include "sys/clock.h"
 
 #include <stdio.h>
@@ -118,7 +119,9 @@ static bst_result open_parts(struct bst_state *state, const struct bst_state_opt
     BST_TRY(bst_state_path(state->folder, "lock", path));
     BST_TRY(bst_lock_take(path, &state->lock));
     BST_TRY(state_se_open(state));
-    return state_audit_open(state);
+    BST_TRY(state_audit_open(state));
+    BST_TRY(bst_se_trail_new(state->audit, &state->trail));
+    return state_filters_add(state, state->se);
 }
 
 struct bst_state *state_new(const char *folder)
@@ -163,8 +166,13 @@ void bst_state_close(struct bst_state **slot)
     }
     char detail[512];
     snprintf(detail, sizeof detail, "%s", bst_error_detail());
+    if (state->se) {
+        bst_se_settle(state->se); /* handshakes that were given up may still be signing */
+    }
+    bst_se_trail_close(&state->trail);
     bst_audit_close(&state->audit);
     bst_append_clear(&state->audit_file);
+    bst_se_close(&state->ca_se);
     bst_se_close(&state->se);
     bst_lock_clear(&state->lock);
     bst_config_clear(&state->config);

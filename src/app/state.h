@@ -18,7 +18,9 @@ struct bst_state {
     struct bst_config config;
     struct bst_lock lock;
     struct bst_se *se;
+    struct bst_se *ca_se; /* of the project CA's key, where it is not `se` */
     struct bst_audit *audit;
+    struct bst_se_trail *trail;       /* the same, for the filters of environments */
     struct bst_audit_host audit_host; /* ctx is this state: it may not move */
     struct bst_se_host file_host;     /* of se and pki */
     bst_key audit_key;
@@ -52,6 +54,27 @@ bst_result bst_state_read(const struct bst_state *state, const char *name, struc
 /** The audit trail's files and keys, read-only, for verification while a server runs. */
 bst_result bst_state_verify_audit(const struct bst_state_options *options,
                                   struct bst_audit_report *ret);
+/** The keys of the process itself that may live in environments of their own. */
+enum bst_state_key { BST_STATE_KEY_CSE, BST_STATE_KEY_MEF, BST_STATE_KEY_CA, BST_STATE_KEYS };
+struct bst_state_place {
+    struct bst_se *se; /* owned */
+    char label[BST_KEY_LABEL_MAX + 1];
+};
+void bst_state_place_clear(struct bst_state_place *place);
+/** Where a key is by this configuration; the state's own environment is shared.
+ * @param anew  open a token once more, to see what other programs did on it */
+bst_result bst_state_place(const struct bst_state *state, const struct bst_config *config,
+                           enum bst_state_key which, bool anew, struct bst_state_place *ret);
+/** The same for the key of a certificate: opened anew when the key is not seen otherwise. */
+bst_result bst_state_place_of(const struct bst_state *state, const struct bst_config *config,
+                              enum bst_state_key which, struct bst_view pem,
+                              struct bst_state_place *ret);
+/** The key of a certificate: the one with the place's label, or with that label and a suffix, whose
+ * public half is the certificate's. A rotation has both while it lasts.
+ * @error BST_E_NOT_FOUND  no such label  @error BST_E_BAD_KEY  none fits the certificate */
+bst_result bst_state_place_key(const struct bst_state_place *place, struct bst_view pem,
+                               bst_key *ret);
+
 /** Names that follow from others when they are not given. */
 bst_result bst_state_cse_fqdn(const struct bst_config *config, char out[256]);
 bst_result bst_state_mef_fqdn(const struct bst_config *config, char out[256]);

@@ -312,7 +312,7 @@ static int run_call(struct cli_call *call, int argc, char **argv, int first)
 static int run_command(const struct cli_command *command, int argc, char **argv, FILE *out,
                        FILE *err)
 {
-    const char *args[CLI_ARGS_MAX];
+    const char *args[CLI_ARGS_MAX] = {0};
     struct cli_given given[CLI_ARGS_MAX];
     char path[128];
     int first = 2;

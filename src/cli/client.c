@@ -1,6 +1,7 @@
 /* Profile, TLS and HTTP binding put together for a command that waits for its answer. */
 #include "cli/client.h"
 
+#include "app/se_uri.h"
 #include "bind/http/http_binding.h"
 #include "sys/clock.h"
 #include "tls/tls.h"
@@ -24,11 +25,31 @@ static bst_result open_http(struct cli_client *client)
     return bst_http_client_new(client->loop, &config, &client->http);
 }
 
-bst_result cli_client_open(const char *folder, struct cli_client *ret)
+static bst_result take_place(struct bst_profile *profile, const char *se, const char *pin_file)
+{
+    bst_auto(buf) uri = {0};
+    if (!se && !pin_file) {
+        return BST_OK;
+    }
+    if (!se && !profile->se_uri[0]) {
+        BST_FAIL(BST_E_USAGE,
+                 "the keys of %s are in its own folder, which has no PIN: leave --pin-file out, or "
+                 "name another environment with --se",
+                 profile->folder);
+    }
+    BST_TRY(bst_se_uri_settle(se ? se : profile->se_uri, pin_file, true, &uri));
+    return bst_profile_set(&profile->se_uri, bst_view(uri.ptr));
+}
+
+bst_result cli_client_open_at(const char *folder, const char *se, const char *pin_file,
+                              struct cli_client *ret)
 {
     *ret = (struct cli_client){0};
     BST_TRY(bst_profile_load(folder, &ret->profile));
-    bst_result r = bst_profile_se(&ret->profile, &ret->se);
+    bst_result r = take_place(&ret->profile, se, pin_file);
+    if (!bst_failed(r)) {
+        r = bst_profile_se(&ret->profile, &ret->se);
+    }
     if (!bst_failed(r)) {
         r = open_http(ret);
     }
@@ -36,6 +57,11 @@ bst_result cli_client_open(const char *folder, struct cli_client *ret)
         cli_client_close(ret);
     }
     return r;
+}
+
+bst_result cli_client_open(const char *folder, struct cli_client *ret)
+{
+    return cli_client_open_at(folder, NULL, NULL, ret);
 }
 
 static bst_result fill_lab(const char *port, const char *originator, struct bst_profile *profile)

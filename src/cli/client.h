@@ -17,6 +17,10 @@ struct cli_client {
 
 /** Open a profile folder. @error BST_E_NOT_FOUND no profile there */
 bst_result cli_client_open(const char *folder, struct cli_client *ret);
+/** The same with the keys at another address, or the PIN in another file; both may be NULL. The
+ * profile has them from then on, if it is saved. */
+bst_result cli_client_open_at(const char *folder, const char *se, const char *pin_file,
+                              struct cli_client *ret);
 /** A laboratory server on the loopback: no folder, plain HTTP, `originator` as written. */
 bst_result cli_client_open_lab(const char *port, const char *originator, struct cli_client *ret);
 void cli_client_close(struct cli_client *client);

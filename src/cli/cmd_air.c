@@ -1,5 +1,5 @@
 /* bastide air: one message under one algorithm of the air interface (TS 33.501 annex D). */
-#include "cli/core5g.h"
+#include "cli/cmd_air_priv.h"
 
 #include "core5g/air/air.h"
 #include "sys/file.h"
@@ -138,9 +138,7 @@ static bst_result read_iv(const struct cli_call *call, struct job *job)
         (uint32_t)count[0] << 24 | (uint32_t)count[1] << 16 | (uint32_t)count[2] << 8 | count[3];
     place.bearer = (uint8_t)bearer;
     if (job->key.algorithm->experimental) {
-        fprintf(call->err,
-                "bastide: note: the IV of %s from COUNT, BEARER and DIRECTION is experimental\n",
-                job->key.algorithm->name);
+        fprintf(call->err, CLI_AIR_NOTE, job->key.algorithm->name);
     }
     return bst_air_iv(&job->key, &place, job->iv);
 }
@@ -238,8 +236,11 @@ static bst_result perform(const struct cli_call *call, struct job *job, bool sea
 static int run(struct cli_call *call, bool sealing)
 {
     struct job job = {0};
+    if (cli_has(call, "--pcap")) {
+        return cli_air_trace(call, sealing);
+    }
     if (call->n_args != 1) {
-        return cli_usage(call, "name the file with the message in hexadecimal");
+        return cli_usage(call, "name the file with the message in hexadecimal, or --pcap FILE");
     }
     if (!cli_has(call, "--algorithm")) {
         return cli_usage(call, "--algorithm NAME is missing");
@@ -313,17 +314,26 @@ static const struct cli_option message_options[] = {
     {"--bits", "N", "Length of the message in bits (default: all of its octets).", false},
     {"--tag-bits", "N", "Length of the tag, 32 to 128 for NIA and NCA 4 to 6 (default 32).", false},
     {"--aad", "FILE", "What NCA authenticates besides the message, in hexadecimal.", false},
+    {"--pcap", "FILE", "A capture (pcap, pcapng) of PDCP-NR framed in UDP, in place of a message.",
+     false},
+    {"--out", "FILE", "The capture to write (with --pcap).", false},
+    {"--keys", "FILE", "Keys of the devices in the capture, in JSON (with --pcap).", false},
+    {"--profile", "DIR", "Folder whose secure environment has the keys that the file names.",
+     false},
     {0},
 };
 
 static const struct cli_command words[] = {
     {
         .name = "protect",
-        .args = "FILE",
-        .summary = "Protect a message: ciphertext, or the message and its tag, or both",
+        .args = "[FILE]",
+        .summary = "Protect a message, or the PDCP PDUs of a capture",
         .text = "FILE has the message in hexadecimal. NEA gives the ciphertext, NIA the message "
                 "and behind "
-                "it the tag, NCA the ciphertext and behind it the tag.",
+                "it the tag, NCA the ciphertext and behind it the tag."
+                "\n\n"
+                "With --pcap, PDUs in clear get MAC-I and are ciphered under the keys of their "
+                "device; COUNT follows from the numbers that they have.",
         .options = message_options,
         .example =
             "bastide air protect --algorithm NEA2 --key key.hex --count 38a6f056 --bearer 24 "
@@ -332,14 +342,18 @@ static const struct cli_command words[] = {
     },
     {
         .name = "open",
-        .args = "FILE",
-        .summary = "Decipher a message, check its tag, or both",
+        .args = "[FILE]",
+        .summary = "Decipher a message, check its tag, or both; or the PDCP PDUs of a capture",
         .text = "The counterpart of protect. A tag that does not match ends with an error, and "
                 "nothing of "
-                "the message is printed.",
+                "the message is printed."
+                "\n\n"
+                "With --pcap, PDUs are deciphered and verified as a receiver does: what is forged, "
+                "replayed or not protected is named and left out, and the exit code is 1.",
         .options = message_options,
         .example = "bastide air open --algorithm NIA2 --key key.hex --count 38a6f056 --bearer 24 "
-                   "--direction uplink protected.hex",
+                   "--direction uplink protected.hex\n"
+                   "bastide air open --pcap trace.pcap --out clear.pcap --keys keys.json",
         .run = run_open,
     },
     {

@@ -4,6 +4,7 @@
 #include "cli/client.h"
 #include "cli/telemetry.h"
 
+#include "app/se_uri.h"
 #include "bind/http/http_binding.h"
 #include "sec/enrol/mef_client.h"
 #include "sec/sec_names.h"
@@ -27,7 +28,8 @@ static bst_result device_open(struct cli_call *call, struct device *ret)
     if (call->n_args != 1) {
         BST_FAIL(BST_E_USAGE, "name the profile folder of the device");
     }
-    return cli_client_open(call->args[0], &ret->client);
+    return cli_client_open_at(call->args[0], cli_value(call, "--se"), cli_value(call, "--pin-file"),
+                              &ret->client);
 }
 
 static int device_close(struct device *d, bst_result result)
@@ -193,11 +195,29 @@ static bst_result enrol(struct enrolment *e)
     return register_key(e, expires_us);
 }
 
+/* What was provisioned into another environment goes into the one that is named now, for good. */
+static bst_result bring_keys(struct cli_call *call)
+{
+    const char *se = cli_value(call, "--se");
+    bst_auto(profile) profile = {0};
+    bst_auto(buf) uri = {0};
+    if (!se || call->n_args != 1) {
+        return BST_OK;
+    }
+    BST_TRY(bst_profile_load(call->args[0], &profile));
+    BST_TRY(bst_se_uri_settle(se, cli_value(call, "--pin-file"), true, &uri));
+    return bst_profile_move(&profile, uri.ptr);
+}
+
 static int run_enrol(struct cli_call *call)
 {
-    struct device d;
+    struct device d = {.call = call};
     struct enrolment e = {.d = &d};
-    bst_result r = device_open(call, &d);
+    bst_result r = bring_keys(call);
+    if (bst_failed(r)) {
+        return cli_fail(call, r, "the keys cannot be brought into the environment");
+    }
+    r = device_open(call, &d);
     if (!bst_failed(r)) {
         r = enrol(&e);
     }
@@ -411,54 +431,124 @@ static int run_send(struct cli_call *call)
     return device_close(&d, r);
 }
 
-static int run_show(struct cli_call *call)
+/* -- what it knows */
+
+/* The key that proves the device: to the CSE when it is enrolled, else to the MEF. A laboratory
+ * profile has none. */
+static bst_result identity_key(const struct device *d, struct bst_key_info *ret)
 {
-    static const char *const kinds[] = {"none yet", "laboratory", "key", "certificate"};
-    struct device d;
-    bst_result r = device_open(call, &d);
-    if (!bst_failed(r)) {
-        const struct bst_profile *p = &d.client.profile;
-        if (call->json) {
-            fprintf(call->out,
-                    "{\"originator\":\"%s\",\"association\":\"%s\",\"identity\":\"%s\",\"cse\":\"%"
-                    "s\",\"mef\":\"%s\"}\n",
-                    p->originator, kinds[p->kind], p->cse_psk, p->cse_address, p->mef_address);
-        } else {
-            fprintf(call->out,
-                    "originator   %s\nassociation  %s %s\nCSE          %s%s at %s\nMEF          %s "
-                    "at %s\n",
-                    p->originator, kinds[p->kind], p->cse_psk, p->cse_fqdn, p->cse_id,
-                    p->cse_address, p->mef_fqdn, p->mef_address);
-        }
+    const struct bst_profile *p = &d->client.profile;
+    char label[BST_KEY_LABEL_MAX + 1];
+    const char *psk = p->kind == BST_PROFILE_PSK ? p->cse_psk : p->mef_psk;
+    bst_key key = 0;
+    if (p->kind == BST_PROFILE_CERT || !psk[0]) {
+        BST_TRY(bst_view_copy(bst_view(bst_profile_tls_label(p)), label, sizeof label));
+    } else {
+        BST_TRY(bst_profile_psk_label(psk, label));
     }
-    return device_close(&d, r);
+    BST_TRY(bst_se_key_find(d->client.se, label, &key));
+    return key ? bst_se_key_info(d->client.se, key, ret) : BST_OK;
 }
 
+static void show_plain(struct device *d, const char *kind, const struct bst_se_about *about,
+                       const struct bst_key_info *key)
+{
+    const struct bst_profile *p = &d->client.profile;
+    FILE *out = d->call->out;
+    fprintf(out, "originator   %s\nassociation  %s %s\nCSE          %s%s at %s\n", p->originator,
+            kind, p->cse_psk, p->cse_fqdn, p->cse_id, p->cse_address);
+    fprintf(out, "MEF          %s at %s\n", p->mef_fqdn, p->mef_address);
+    fprintf(out, "keys         %s%s%s: %s\n", about->kind, about->name[0] ? " " : "", about->name,
+            about->evidence);
+    if (key->label[0]) {
+        fprintf(out, "identity     key '%s', protection level %d\n", key->label, key->attrs.level);
+    }
+}
+
+static bst_result show_json(struct device *d, const char *kind, const struct bst_se_about *about,
+                            const struct bst_key_info *key)
+{
+    const struct bst_profile *p = &d->client.profile;
+    const struct {
+        const char *name, *value;
+    } texts[] = {
+        {"originator", p->originator}, {"association", kind},         {"identity", p->cse_psk},
+        {"cse", p->cse_address},       {"mef", p->mef_address},       {"se", about->kind},
+        {"token", about->name},        {"evidence", about->evidence}, {"key", key->label}};
+    bst_auto(buf) out = {0};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        bst_buf_addf(&out, "%s\"%s\":", i ? "," : "{", texts[i].name);
+        bst_buf_add_json(&out, bst_view(texts[i].value));
+    }
+    bst_buf_addf(&out, ",\"level\":%d}\n", key->attrs.level);
+    BST_TRY(bst_buf_check(&out));
+    fwrite(out.ptr, 1, out.len, d->call->out);
+    return BST_OK;
+}
+
+static bst_result show(struct device *d)
+{
+    static const char *const kinds[] = {"none yet", "laboratory", "key", "certificate"};
+    const char *kind = kinds[d->client.profile.kind];
+    struct bst_se_about about;
+    struct bst_key_info key = {0};
+    bst_se_about(d->client.se, &about);
+    BST_TRY(identity_key(d, &key));
+    if (d->call->json) {
+        return show_json(d, kind, &about, &key);
+    }
+    show_plain(d, kind, &about, &key);
+    return BST_OK;
+}
+
+static int run_show(struct cli_call *call)
+{
+    struct device d;
+    bst_result r = device_open(call, &d);
+    return device_close(&d, bst_failed(r) ? r : show(&d));
+}
+
+#define PLACE_OPTIONS                                                                              \
+    {"--se", "URI", "Environment that holds the keys from now on, such as pkcs11:token=NAME.",     \
+     false},                                                                                       \
+    {                                                                                              \
+        "--pin-file", "FILE", "File of mode 0600 with the PIN (software: passphrase) of it.",      \
+            false                                                                                  \
+    }
+
 static const struct cli_option enrol_options[] = {
+    PLACE_OPTIONS,
     {"--days", "N", "How long key and registration are asked for; without it 365.", false},
     {"--association", "KIND",
      "Towards the CSE: key (registered at the MEF, the default) or certificate (the device's own).",
      false},
     {0}};
 static const struct cli_option register_options[] = {
+    PLACE_OPTIONS,
     {"--name", "NAME", "Resource name of the AE.", false},
     {"--app-id", "ID", "App-ID, which starts with R, r or N; without it N.bastide.device.", false},
     {"--poa", "URL", "Point of access: the AE can be reached there.", false},
     {"--label", "TEXT", "Label of the AE.", true},
     {0}};
 static const struct cli_option send_options[] = {
+    PLACE_OPTIONS,
     {"--count", "N", "How many readings; without it 500.", false},
     {"--name", "NAME", "Resource name of the AE, for structured addresses.", false},
     {"--acpi", "ID", "Policy of the containers that are made.", false},
     {"--receipts", "FILE", "Write the resource ID of each acknowledged reading there.", false},
     {0}};
-static const struct cli_option no_options[] = {{0}};
+static const struct cli_option show_options[] = {PLACE_OPTIONS, {0}};
 
 static const struct cli_command words[] = {
     {"enrol", "DIR",
      "Enrol at the MEF: prove the pre-provisioned credential, get a key for the CSE",
-     "The key is exported from the TLS session with the MEF on both sides and never sent.",
-     enrol_options, "bastide device enrol hut", run_enrol, NULL},
+     "The key is exported from the TLS session with the MEF on both sides and never sent. With "
+     "--se "
+     "the pre-provisioned key moves into that environment first, and all that follow are kept "
+     "there.",
+     enrol_options,
+     "bastide device enrol hut\nbastide device enrol hut --se pkcs11:token=hut --pin-file pin",
+     run_enrol, NULL},
     {"register", "DIR", "Register the AE at the CSE", NULL, register_options,
      "bastide device register hut --name hut", run_register, NULL},
     {"send", "DIR", "Send this machine's telemetry as contentInstances",
@@ -466,8 +556,8 @@ static const struct cli_command words[] = {
      "means\n"
      "that the reading is on stable storage.",
      send_options, "bastide device send hut --name hut --count 500", run_send, NULL},
-    {"show", "DIR", "Show what a profile knows", NULL, no_options, "bastide device show hut",
-     run_show, NULL},
+    {"show", "DIR", "Show what a profile knows, and where its keys are", NULL, show_options,
+     "bastide device show hut", run_show, NULL},
     {0},
 };
 

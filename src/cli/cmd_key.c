@@ -1,6 +1,7 @@
 /* bastide key: keys in a secure environment, on a token or in software. */
 #include "cli/cmd_key_priv.h"
 
+#include "app/se_uri.h"
 #include "base/time.h"
 #include "sys/clock.h"
 #include "sys/file.h"
@@ -19,25 +20,23 @@ void key_host(struct bst_se_host *ret)
     bst_se_host_file(ret, wall);
 }
 
+bst_result key_open_at(const char *uri, const char *pin_file, struct bst_se **ret)
+{
+    struct bst_se_host host;
+    bst_auto(buf) settled = {0};
+    key_host(&host);
+    BST_TRY(bst_se_uri_settle(uri, pin_file, false, &settled));
+    return bst_se_open(&host, settled.ptr, ret);
+}
+
 bst_result key_uri(const struct cli_call *call, struct bst_buf *ret)
 {
-    const char *uri = call->args[0], *pin = cli_value(call, "--pin-file");
-    bst_buf_adds(ret, uri);
-    if (pin) {
-        bst_buf_adds(ret, strchr(uri, '?') ? "&pin-source=file:" : "?pin-source=file:");
-        bst_percent_add(ret, bst_view(pin), "/");
-    }
-    bst_buf_addc(ret, '\0');
-    return bst_buf_check(ret);
+    return bst_se_uri_settle(call->args[0], cli_value(call, "--pin-file"), false, ret);
 }
 
 bst_result key_open(const struct cli_call *call, struct bst_se **ret)
 {
-    struct bst_se_host host;
-    bst_auto(buf) uri = {0};
-    key_host(&host);
-    BST_TRY(key_uri(call, &uri));
-    return bst_se_open(&host, uri.ptr, ret);
+    return key_open_at(call->args[0], cli_value(call, "--pin-file"), ret);
 }
 
 bst_result key_find(const struct cli_call *call, struct bst_se *se, bst_key *ret)
@@ -95,7 +94,7 @@ static const struct {
 } uses[] = {
     {"sign", BST_KEY_USE_SIGN},     {"agree", BST_KEY_USE_AGREE},     {"mac", BST_KEY_USE_MAC},
     {"derive", BST_KEY_USE_DERIVE}, {"seal", BST_KEY_USE_SEAL},       {"psk", BST_KEY_USE_PSK},
-    {"wrap", BST_KEY_USE_WRAP},     {"routine", BST_KEY_USE_ROUTINE},
+    {"wrap", BST_KEY_USE_WRAP},     {"routine", BST_KEY_USE_ROUTINE}, {"kek", BST_KEY_USE_KEK},
 };
 #define USES (sizeof uses / sizeof uses[0])
 
@@ -139,10 +138,10 @@ static bst_result one_use(struct bst_view name, uint32_t *ret)
             return BST_OK;
         }
     }
-    BST_FAIL(
-        BST_E_USAGE,
-        "--use is sign, agree, mac, derive, seal, psk or wrap, with commas between, not '%.*s'",
-        BST_VIEW_ARGS(name));
+    BST_FAIL(BST_E_USAGE,
+             "--use is sign, agree, mac, derive, seal, psk, wrap or kek, with commas between, not "
+             "'%.*s'",
+             BST_VIEW_ARGS(name));
 }
 
 bst_result key_uses_read(const struct cli_call *call, enum bst_key_type type, uint32_t *ret)
@@ -220,10 +219,12 @@ static bool list_one(void *ctx, bst_key key, const struct bst_key_attrs *attrs)
 
 static void print_about(const struct cli_call *call, struct bst_se *se, size_t keys)
 {
+    static const char *const states[] = {"", "; personalisation is not over", "; BLOCKED"};
     struct bst_se_about about;
     bst_se_about(se, &about);
-    fprintf(call->err, "%zu keys; %s%s%s: new keys have protection level %d: %s\n", keys,
-            about.kind, about.name[0] ? " " : "", about.name, about.level, about.evidence);
+    fprintf(call->err, "%zu keys; %s%s%s: new keys have protection level %d: %s%s\n", keys,
+            about.kind, about.name[0] ? " " : "", about.name, about.level, about.evidence,
+            states[about.state]);
 }
 
 static bst_result list_keys(struct cli_call *call, struct bst_se *se)
@@ -241,7 +242,7 @@ static bst_result list_keys(struct cli_call *call, struct bst_se *se)
     return BST_OK;
 }
 
-static bst_result print_key(struct cli_call *call, struct bst_se *se, bst_key key)
+bst_result key_print(struct cli_call *call, struct bst_se *se, bst_key key)
 {
     struct bst_key_info info;
     bst_auto(buf) out = {0};
@@ -261,18 +262,19 @@ static bst_result info_key(struct cli_call *call, struct bst_se *se)
 {
     bst_key key;
     BST_TRY(key_find(call, se, &key));
-    return print_key(call, se, key);
+    return key_print(call, se, key);
 }
 
 /* ---- making and deleting ---- */
 
-static bst_result read_attrs(const struct cli_call *call, struct bst_key_attrs *ret)
+bst_result key_attrs_read(const struct cli_call *call, const char *label, const char *type,
+                          struct bst_key_attrs *ret)
 {
     int64_t suid;
     const char *until = cli_value(call, "--expires");
     *ret = (struct bst_key_attrs){
-        .label = call->args[1], .owner = cli_value(call, "--owner"), .persistent = true};
-    BST_TRY(key_type_read(cli_value(call, "--type"), &ret->type));
+        .label = label, .owner = cli_value(call, "--owner"), .persistent = true};
+    BST_TRY(key_type_read(type, &ret->type));
     BST_TRY(key_uses_read(call, ret->type, &ret->uses));
     BST_TRY(cli_number(call, "--suid", 0, 0, 99, &suid));
     ret->suid = (int)suid;
@@ -283,9 +285,9 @@ static bst_result generate_key(struct cli_call *call, struct bst_se *se)
 {
     struct bst_key_attrs attrs;
     bst_key key;
-    BST_TRY(read_attrs(call, &attrs));
+    BST_TRY(key_attrs_read(call, call->args[1], cli_value(call, "--type"), &attrs));
     BST_TRY(bst_se_key_generate(se, &attrs, &key));
-    return print_key(call, se, key);
+    return key_print(call, se, key);
 }
 
 /* A symmetric key comes as its bytes, or as hexadecimal digits when the file is text of these. */
@@ -308,13 +310,28 @@ static bst_result symmetric_value(struct bst_view text, struct bst_secret *ret)
     return bst_secret_copy(ret, text.ptr, text.len);
 }
 
+/* A key of level 1 among better ones is asked for by name. */
+static bst_result check_import(const struct cli_call *call, struct bst_se *se)
+{
+    struct bst_se_about about;
+    bst_se_about(se, &about);
+    if (about.level > 1 && !cli_has(call, "--level-1")) {
+        BST_FAIL(BST_E_DENIED,
+                 "keys made inside have level %d here, one that comes from outside has 1; make it "
+                 "inside with 'bastide key generate', or say --level-1",
+                 about.level);
+    }
+    return BST_OK;
+}
+
 static bst_result import_key(struct cli_call *call, struct bst_se *se)
 {
     struct bst_key_attrs attrs;
     struct bst_buf text = {0};
     bst_auto(secret) value = {0};
     bst_key key;
-    BST_TRY(read_attrs(call, &attrs));
+    BST_TRY(key_attrs_read(call, call->args[1], cli_value(call, "--type"), &attrs));
+    BST_TRY(check_import(call, se));
     bst_result r = key_input(call, 65536, &text);
     if (!bst_failed(r)) {
         r = attrs.type == BST_KEY_SYMMETRIC ? symmetric_value(bst_buf_view(&text), &value)
@@ -324,7 +341,7 @@ static bst_result import_key(struct cli_call *call, struct bst_se *se)
     bst_buf_wipe(&text);
     BST_TRY(r);
     BST_TRY(bst_se_key_import(se, &attrs, &value, &key));
-    return print_key(call, se, key);
+    return key_print(call, se, key);
 }
 
 static bst_result delete_key(struct cli_call *call, struct bst_se *se)
@@ -338,12 +355,26 @@ static bst_result delete_key(struct cli_call *call, struct bst_se *se)
     return BST_OK;
 }
 
-/* ---- the words ---- */
+/* Every word names its arguments in its table; those in brackets may be left out. */
+bool key_args_given(const struct cli_call *call)
+{
+    struct bst_view rest = bst_view(call->command->args), name;
+    size_t least = 0, most = 0;
+    while (rest.len) {
+        bst_view_cut(&rest, ' ', &name);
+        least += name.ptr[0] != '[';
+        most++;
+    }
+    return call->n_args >= least && call->n_args <= most;
+}
 
-static int with_se(struct cli_call *call, const char *what,
-                   bst_result (*run)(struct cli_call *call, struct bst_se *se))
+int key_with_se(struct cli_call *call, const char *what,
+                bst_result (*run)(struct cli_call *call, struct bst_se *se))
 {
     struct bst_se *se = NULL;
+    if (!key_args_given(call)) {
+        return cli_usage(call, "name %s", call->command->args);
+    }
     bst_result r = key_open(call, &se);
     if (bst_failed(r)) {
         return cli_fail(call, r, "the secure environment cannot be opened");
@@ -354,172 +385,23 @@ static int with_se(struct cli_call *call, const char *what,
     return code;
 }
 
-static int list(struct cli_call *call)
+int key_list(struct cli_call *call)
 {
-    return with_se(call, "keys cannot be listed", list_keys);
+    return key_with_se(call, "keys cannot be listed", list_keys);
 }
-static int info(struct cli_call *call)
+int key_info(struct cli_call *call)
 {
-    return with_se(call, "the key cannot be shown", info_key);
+    return key_with_se(call, "the key cannot be shown", info_key);
 }
-static int generate(struct cli_call *call)
+int key_generate(struct cli_call *call)
 {
-    return with_se(call, "the key was not made", generate_key);
+    return key_with_se(call, "the key was not made", generate_key);
 }
-static int import(struct cli_call *call)
+int key_import(struct cli_call *call)
 {
-    return with_se(call, "the key was not imported", import_key);
+    return key_with_se(call, "the key was not imported", import_key);
 }
-static int delete (struct cli_call *call)
+int key_delete(struct cli_call *call)
 {
-    return with_se(call, "the key was not deleted", delete_key);
+    return key_with_se(call, "the key was not deleted", delete_key);
 }
-
-#define PIN_OPTION                                                                                 \
-    {                                                                                              \
-        "--pin-file", "FILE",                                                                      \
-            "File of mode 0600 with the PIN of a token; the same as pin-source=file:FILE.", false  \
-    }
-#define OUT_OPTION                                                                                 \
-    {                                                                                              \
-        "--out", "FILE", "Where to write; without it, standard output.", false                     \
-    }
-#define MAKE_OPTIONS                                                                               \
-    {"--type", "TYPE", "p256 (default), p384, ed25519, x25519 or symmetric.", false},              \
-        {"--use", "USES",                                                                          \
-         "With commas between: sign, agree, mac, derive, seal, psk (may be read for a "            \
-         "handshake), wrap.",                                                                      \
-         false},                                                                                   \
-        {"--owner", "NAME", "Only this stakeholder sees the key.", false},                         \
-        {"--suid", "N", "Security usage identifier of oneM2M.", false},                            \
-    {                                                                                              \
-        "--expires", "TIME", "Not used after this, such as 2027-01-01T00:00:00Z.", false           \
-    }
-
-static const struct cli_option pin_options[] = {PIN_OPTION, {0}};
-static const struct cli_option generate_options[] = {PIN_OPTION, MAKE_OPTIONS, {0}};
-static const struct cli_option import_options[] = {
-    PIN_OPTION,
-    MAKE_OPTIONS,
-    {"--in", "FILE",
-     "Private key in PEM or DER, or bytes or hexadecimal digits of a symmetric key.", false},
-    {0}};
-static const struct cli_option sign_options[] = {
-    PIN_OPTION,
-    OUT_OPTION,
-    {"--in", "FILE", "The message; without it, standard input.", false},
-    {"--hash", "NAME", "sha256 (default), sha384 or sha512; not for Ed25519.", false},
-    {0}};
-static const struct cli_option public_options[] = {PIN_OPTION, OUT_OPTION, {0}};
-static const struct cli_option csr_options[] = {
-    PIN_OPTION,
-    OUT_OPTION,
-    {"--name", "NAME", "Common name of the subject.", false},
-    {"--ae-id", "ID", "Absolute AE-ID, such as //sp.example.com/Cdevice1.", true},
-    {"--fqdn", "NAME", "Domain name, of a CSE, MEF or MAF.", true},
-    {"--node", "URI", "M2M-Node-ID.", true},
-    {0}};
-
-#define TOKEN "pkcs11:token=demo"
-
-static const struct cli_command words[] = {
-    {
-        .name = "list",
-        .args = "URI",
-        .summary = "List the keys",
-        .text = "Names each key with its type, protection level, uses, owner and expiry. What the "
-                "level "
-                "rests on is said at the end.",
-        .options = pin_options,
-        .example = "bastide key list " TOKEN " --pin-file pin",
-        .run = list,
-    },
-    {
-        .name = "generate",
-        .args = "URI LABEL",
-        .summary = "Make a key inside",
-        .options = generate_options,
-        .example = "bastide key generate " TOKEN " cse.tls --type p256 --pin-file pin",
-        .run = generate,
-    },
-    {
-        .name = "import",
-        .args = "URI LABEL",
-        .summary = "Bring a key in",
-        .text = "A key that was outside has protection level 1, whatever the token.",
-        .options = import_options,
-        .example = "bastide key import " TOKEN " cse.tls --in key.pem --pin-file pin",
-        .run = import,
-    },
-    {
-        .name = "info",
-        .args = "URI LABEL",
-        .summary = "Show one key",
-        .options = pin_options,
-        .example = "bastide key info " TOKEN " cse.tls --pin-file pin",
-        .run = info,
-    },
-    {
-        .name = "delete",
-        .args = "URI LABEL",
-        .summary = "Delete a key for good",
-        .options = pin_options,
-        .example = "bastide key delete " TOKEN " cse.tls --pin-file pin",
-        .run = delete,
-    },
-    {
-        .name = "sign",
-        .args = "URI LABEL",
-        .summary = "Sign a message with an inside key",
-        .text = "ECDSA signatures are in DER, as openssl dgst -verify takes them.",
-        .options = sign_options,
-        .example =
-            "bastide key sign " TOKEN " cse.tls --in message --out message.sig --pin-file pin",
-        .run = key_sign,
-    },
-    {
-        .name = "public",
-        .args = "URI LABEL",
-        .summary = "Write the public half in PEM",
-        .options = public_options,
-        .example = "bastide key public " TOKEN " cse.tls --out cse.pub --pin-file pin",
-        .run = key_public,
-    },
-    {
-        .name = "csr",
-        .args = "URI LABEL",
-        .summary = "Write a certificate request for an inside key",
-        .options = csr_options,
-        .example =
-            "bastide key csr " TOKEN " cse.tls --fqdn in.example.com --out cse.csr --pin-file pin",
-        .run = key_csr,
-    },
-    {
-        .name = "selftest",
-        .args = "URI",
-        .summary = "Find out what a token can do, by doing it",
-        .text =
-            "Runs every operation and its refused twins with keys of its own, which are deleted "
-            "again. "
-            "Says in words what the token can and cannot do, its protection level and what that "
-            "rests "
-            "on. Exit code 1 when something failed; a mechanism that the token does not have is no "
-            "failure.",
-        .options = pin_options,
-        .example = "bastide key selftest " TOKEN " --pin-file pin",
-        .run = key_selftest,
-    },
-    {0},
-};
-
-const struct cli_command cmd_key = {
-    .name = "key",
-    .args = "",
-    .summary = "Keys in a secure environment: tokens and software",
-    .text =
-        "URI names the environment: pkcs11:token=NAME (RFC 7512, with module-path=, "
-        "pin-source=file: "
-        "and fallback=soft as far as they are needed) or se:soft?dir=FOLDER. The PIN is in a file, "
-        "never on the command line. Do not use this on the folder of a server that runs.",
-    .words = words,
-};

@@ -8,6 +8,11 @@ static const struct cli_option provision_options[] = {
     {"--ae-id", "STEM", "AE-ID-Stem of the device (default: C and the name).", false},
     {"--certificate", NULL, "Give it an AE-ID certificate in place of a pre-provisioned key.",
      false},
+    {"--se", "URI",
+     "Environment that shall hold its keys, such as pkcs11:token=NAME; without it, software in the "
+     "profile folder.",
+     false},
+    {"--pin-file", "FILE", "File of mode 0600 with the PIN (software: passphrase) of --se.", false},
     {"--valid-from", "TIME", "Begin of the certificate, YYYYMMDDTHHMMSS in UTC.", false},
     {"--valid-until", "TIME", "End of the certificate.", false},
     {0},
@@ -20,11 +25,16 @@ static int provision(struct cli_call *call)
         .folder = cli_value(call, "--out"),
         .certificate = cli_has(call, "--certificate"),
         .enrol = true,
+        .se = cli_value(call, "--se"),
+        .pin_file = cli_value(call, "--pin-file"),
         .from = cli_value(call, "--valid-from"),
         .until = cli_value(call, "--valid-until"),
     };
     if (call->n_args != 1) {
         return cli_usage(call, "name the device");
+    }
+    if (wish.pin_file && !wish.se) {
+        return cli_usage(call, "--pin-file belongs to --se URI");
     }
     if (!wish.folder) {
         return cli_usage(call, "--out DIR is missing: the folder of the new profile");
@@ -110,10 +120,13 @@ static const struct cli_command words[] = {
         .text =
             "The client gets a pre-provisioned key (KpmID NAME@MEF, TS-0003 8.3.2.1) or an AE-ID "
             "certificate (8.3.2.2). The key goes into the secure environment of the profile and "
-            "into that of the MEF, nowhere else.",
+            "into that of the MEF, nowhere else. With --certificate the key pair is made inside "
+            "and stays there.",
         .options = provision_options,
         .example = "bastide mef provision thermo --out ./thermo\n"
-                   "bastide mef provision pump --certificate --out ./pump",
+                   "bastide mef provision pump --certificate --out ./pump\n"
+                   "bastide mef provision hut --certificate --out ./hut --se pkcs11:token=hut "
+                   "--pin-file pin",
         .run = provision,
     },
     {

@@ -16,10 +16,16 @@ static bst_result scheme_of(const struct cli_call *call, const char *fallback,
 {
     const char *name = cli_value(call, "--scheme");
     *ret = bst_suci_scheme_named(bst_view(name ? name : fallback));
-    if (!*ret) {
-        BST_FAIL(BST_E_USAGE, "--scheme wants null, A or B, not '%s'", name);
+    if (*ret) {
+        return BST_OK;
     }
-    return BST_OK;
+    const struct bst_suci_scheme *scheme;
+    bst_auto(buf) names = {0};
+    for (size_t i = 0; (scheme = bst_suci_scheme_at(i)); i++) {
+        bst_buf_addf(&names, "%s%s", i ? ", " : "", scheme->name);
+    }
+    BST_TRY(bst_buf_check(&names));
+    BST_FAIL(BST_E_USAGE, "--scheme wants one of %.*s, not '%s'", (int)names.len, names.ptr, name);
 }
 
 static bst_result time_of(const struct cli_call *call, const char *name, int64_t fallback,
@@ -73,7 +79,7 @@ static void print_key(const struct cli_call *call, const struct bst_hn_key *key)
     const struct cli_5g_field fields[] = {
         {"id", NULL, 0, id, true},
         {"scheme", NULL, 0, scheme->name},
-        {"public", key->point, bst_curve_point_bytes(scheme->curve), NULL},
+        {"public", key->public_key, scheme->public_bytes, NULL},
         {"state", NULL, 0, bst_hn_state_name(key->state)},
         {"from", NULL, 0, from},
         {"until", NULL, 0, until[0] ? until : "no end"},
@@ -85,9 +91,14 @@ static const struct cli_option keygen_options[] = {
     {"--profile", "DIR", "Folder with the home network's keys.", false},
     {"--id", "N",
      "Key identifier, 0 to 254; an identifier is not used again while its key is there.", false},
-    {"--scheme", "A|B", "Protection scheme (default A).", false},
+    {"--scheme", "NAME",
+     "Protection scheme: A (default) or B; mlkem768 and x25519-mlkem768 are post-quantum and "
+     "experimental.",
+     false},
     {"--private", "FILE",
-     "Import this private key (raw, hexadecimal, PEM or DER) in place of a new one.", false},
+     "Import this private key in place of a new one: raw or hexadecimal, for A and B also PEM or "
+     "DER. Of ML-KEM the seed (d, z) or the expanded key, the X25519 key behind it.",
+     false},
     {"--valid-from", "TIME", "Begin of validity, YYYYMMDDTHHMMSS in UTC (default now).", false},
     {"--valid-until", "TIME", "End of validity (default none).", false},
     {0},
@@ -207,9 +218,11 @@ static int revoke(struct cli_call *call)
 
 static const struct cli_option conceal_options[] = {
     {"--profile", "DIR", "Take the active key of the home network in this folder.", false},
-    {"--public", "FILE", "Public key of the home network: raw, hexadecimal, PEM or DER.", false},
+    {"--public", "FILE",
+     "Public key of the home network: raw or hexadecimal, for A and B also PEM or DER.", false},
     {"--id", "N", "Its key identifier (with --public).", false},
-    {"--scheme", "null|A|B", "Protection scheme (default A).", false},
+    {"--scheme", "NAME", "Protection scheme: null, A (default), B, mlkem768 or x25519-mlkem768.",
+     false},
     {"--routing", "DIGITS", "Routing indicator, 1 to 4 digits (default 0).", false},
     {"--mnc-digits", "2|3", "Length of the MNC in an IMSI (default 2).", false},
     {"--form", "sbi|nai|nas", "Way of writing: text, NAI, or the octets of the mobile identity.",
@@ -228,7 +241,7 @@ static bst_result home_from_file(const struct cli_call *call, const struct bst_s
     }
     ret->key_id = (uint8_t)id;
     BST_TRY(bst_file_read(cli_value(call, "--public"), KEY_FILE_MAX, &text));
-    return bst_agree_point_load(scheme->curve, bst_buf_view(&text), ret->point);
+    return scheme->read_public(scheme, bst_buf_view(&text), ret->public_key);
 }
 
 static bst_result home_from_profile(const struct cli_call *call, struct bst_suci_home *ret)
@@ -242,7 +255,7 @@ static bst_result home_from_profile(const struct cli_call *call, struct bst_suci
         BST_FAIL(BST_E_NOT_FOUND, "%s has no active key of this scheme", folder);
     }
     ret->key_id = key->id;
-    memcpy(ret->point, key->point, sizeof ret->point);
+    memcpy(ret->public_key, key->public_key, sizeof ret->public_key);
     return BST_OK;
 }
 

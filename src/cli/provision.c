@@ -5,6 +5,7 @@
 
 #include "app/backup.h"
 #include "app/profile.h"
+#include "app/se_uri.h"
 #include "crypto/rand.h"
 #include "sec/registration.h"
 
@@ -16,6 +17,8 @@ struct provision {
     struct bst_profile profile;
     struct bst_se *se;
     char ae_id[BST_ENTITY_ID_MAX + 1]; /* absolute */
+    bool begun;                        /* the folder is ours to remove */
+    bst_key made;
 };
 
 /* A running server may have been given any free port. */
@@ -74,6 +77,21 @@ static bst_result name_it(struct provision *p, const struct bst_config *config)
     return bst_profile_set(&p->profile.originator, bst_view(stem));
 }
 
+/* An environment may serve several profiles: the label of each one's private key is its own. */
+static bst_result place_keys(struct provision *p)
+{
+    bst_auto(buf) uri = {0};
+    bst_auto(buf) label = {0};
+    if (!p->wish->se) {
+        return BST_OK;
+    }
+    BST_TRY(bst_se_uri_settle(p->wish->se, p->wish->pin_file, true, &uri));
+    BST_TRY(bst_profile_set(&p->profile.se_uri, bst_view(uri.ptr)));
+    bst_buf_addf(&label, "%s.%s", BST_PROFILE_KEY_TLS, p->profile.originator);
+    BST_TRY(bst_buf_check(&label));
+    return bst_profile_set(&p->profile.tls_key, bst_buf_view(&label));
+}
+
 static bst_result describe(struct provision *p)
 {
     struct cli_sets sets;
@@ -83,7 +101,8 @@ static bst_result describe(struct provision *p)
     BST_TRY(bst_profile_init(&p->profile, p->wish->folder));
     BST_TRY(bst_state_profile_peers(&config, &p->profile));
     BST_TRY(real_ports(p));
-    return name_it(p, &config);
+    BST_TRY(name_it(p, &config));
+    return place_keys(p);
 }
 
 static bst_result ask(struct provision *p, const char *op, struct bst_buf *args,
@@ -124,7 +143,7 @@ static bst_result with_key(struct provision *p)
     bst_buf_addf(&id, "%s@%s", p->wish->name, p->profile.mef_fqdn);
     BST_TRY(bst_buf_check(&id));
     BST_TRY(bst_profile_set(&p->profile.mef_psk, bst_buf_view(&id)));
-    BST_TRY(bst_profile_add_psk(p->se, p->profile.mef_psk, &key));
+    BST_TRY(bst_profile_add_psk(p->se, p->profile.mef_psk, &key, &p->made));
     cli_arg(&args, "id", p->profile.mef_psk);
     cli_arg(&args, "client", p->ae_id);
     bst_buf_adds(&args, ",\"key\":\"");
@@ -137,7 +156,6 @@ static bst_result with_key(struct provision *p)
 
 static bst_result certify(struct provision *p)
 {
-    bst_key key;
     bst_auto(buf) spki = {0};
     bst_auto(buf) spki64 = {0};
     bst_auto(buf) args = {0};
@@ -146,10 +164,10 @@ static bst_result certify(struct provision *p)
     BST_TRY(bst_se_key_generate(p->se,
                                 &(struct bst_key_attrs){.type = BST_KEY_EC_P256,
                                                         .uses = BST_KEY_USE_SIGN,
-                                                        .label = BST_PROFILE_KEY_TLS,
+                                                        .label = bst_profile_tls_label(&p->profile),
                                                         .persistent = true},
-                                &key));
-    BST_TRY(bst_se_key_public(p->se, key, &spki));
+                                &p->made));
+    BST_TRY(bst_se_key_public(p->se, p->made, &spki));
     bst_base64_add(&spki64, bst_buf_view(&spki));
     bst_buf_addc(&spki64, '\0');
     BST_TRY(bst_buf_check(&spki64));
@@ -186,22 +204,33 @@ static bst_result make(struct provision *p)
     if (bst_file_exists(p->wish->folder)) {
         BST_FAIL(BST_E_EXISTS, "%s is there already", p->wish->folder);
     }
+    p->begun = true;
+    BST_TRY(bst_dir_make(p->wish->folder, 0700));
     BST_TRY(bst_profile_se(&p->profile, &p->se));
     BST_TRY(p->wish->certificate ? with_certificate(p) : with_key(p));
     return bst_profile_save(&p->profile);
+}
+
+/* Nothing is left of a profile that was not made, neither here nor in its environment. */
+static void undo(struct provision *p)
+{
+    char detail[400];
+    snprintf(detail, sizeof detail, "%s", bst_error_detail());
+    if (p->made) {
+        (void)bst_se_key_delete(p->se, p->made).code;
+    }
+    (void)bst_snapshot_remove(p->wish->folder).code;
+    bst_error_set_detail(detail);
 }
 
 bst_result cli_provision(const struct cli_call *call, const struct cli_provision *wish)
 {
     struct provision p = {.call = call, .wish = wish};
     bst_result r = make(&p);
-    bst_se_close(&p.se);
-    if (bst_failed(r) && r.code != BST_E_EXISTS) {
-        char detail[400];
-        snprintf(detail, sizeof detail, "%s", bst_error_detail());
-        (void)bst_snapshot_remove(wish->folder).code;
-        bst_error_set_detail(detail);
+    if (bst_failed(r) && p.begun) {
+        undo(&p);
     }
+    bst_se_close(&p.se);
     bst_profile_clear(&p.profile);
     return r;
 }

@@ -4,6 +4,7 @@
 #include "crypto/crypto_priv.h"
 #include "crypto/pkey_priv.h"
 #include "crypto/rand.h"
+#include "crypto/sha3.h"
 
 #include <ctype.h>
 #include <openssl/bn.h>
@@ -12,6 +13,7 @@
 #include <openssl/obj_mac.h>
 #include <openssl/param_build.h>
 #include <openssl/params.h>
+#include <pthread.h>
 
 BST_OSSL_AUTO(BIGNUM, bignum, BN_clear_free)
 BST_OSSL_AUTO(EC_GROUP, ec_group, EC_GROUP_free)
@@ -101,6 +103,12 @@ static bst_result p256_from_params(const BIGNUM *scalar, const uint8_t *point, s
     return BST_OK;
 }
 
+bst_result bst_p256_public(const uint8_t *point, size_t len, struct evp_pkey_st **ret)
+{
+    BST_TRY(bst_crypto_start());
+    return p256_from_params(NULL, point, len, EVP_PKEY_PUBLIC_KEY, ret);
+}
+
 static bst_result p256_scalar(const uint8_t raw[BST_CURVE_SCALAR_BYTES], struct evp_pkey_st **ret)
 {
     bst_auto_ossl(ec_group) EC_GROUP *group = EC_GROUP_new_by_curve_name(NID_X9_62_prime256v1);
@@ -170,16 +178,67 @@ bst_result bst_agree_key_point(enum bst_curve curve, const struct evp_pkey_st *k
 
 /* ---- keys of a peer ---- */
 
+/* One public key of each curve a thread: to put another point into it costs far less than to make a
+ * new one. */
+struct peers {
+    EVP_PKEY *of[2];
+};
+
+static pthread_key_t peers_key;
+static pthread_once_t peers_once = PTHREAD_ONCE_INIT;
+static bool peers_ready;
+
+static void peers_free(void *slot)
+{
+    struct peers *peers = slot;
+    EVP_PKEY_free(peers->of[BST_CURVE_X25519]);
+    EVP_PKEY_free(peers->of[BST_CURVE_P256]);
+    bst_free(peers);
+}
+
+static void peers_start(void)
+{
+    peers_ready = pthread_key_create(&peers_key, peers_free) == 0;
+}
+
+static struct peers *peers_here(void)
+{
+    pthread_once(&peers_once, peers_start);
+    struct peers *peers = peers_ready ? pthread_getspecific(peers_key) : NULL;
+    if (peers_ready && !peers) {
+        peers = bst_alloc(sizeof *peers);
+        if (peers && pthread_setspecific(peers_key, peers) != 0) {
+            bst_free(bst_steal(&peers));
+        }
+    }
+    return peers;
+}
+
+static EVP_PKEY *new_peer(enum bst_curve curve, const uint8_t *point, size_t len)
+{
+    EVP_PKEY *made = NULL;
+    if (curve == BST_CURVE_P256) {
+        return bst_failed(p256_from_params(NULL, point, len, EVP_PKEY_PUBLIC_KEY, &made)) ? NULL
+                                                                                          : made;
+    }
+    return EVP_PKEY_new_raw_public_key_ex(NULL, "X25519", NULL, point, len);
+}
+
 /* The decoder checks that x is below the prime and that the point is on the curve; the group has no
  * smaller subgroup, so more is not to be checked. */
 static bst_result peer_key(enum bst_curve curve, const uint8_t *point, size_t len,
                            struct evp_pkey_st **ret)
 {
-    if (curve == BST_CURVE_P256) {
-        return p256_from_params(NULL, point, len, EVP_PKEY_PUBLIC_KEY, ret);
+    struct peers *peers = peers_here();
+    BST_ENSURE(peers, BST_E_NOMEM);
+    EVP_PKEY **slot = &peers->of[curve];
+    bool set = *slot ? EVP_PKEY_set1_encoded_public_key(*slot, point, len) == 1
+                     : (*slot = new_peer(curve, point, len)) != NULL;
+    if (!set) {
+        return bst_crypto_fail(BST_E_BAD_KEY, "not a public key of %s", curves[curve].name);
     }
-    *ret = EVP_PKEY_new_raw_public_key_ex(NULL, "X25519", NULL, point, len);
-    return *ret ? BST_OK : bst_crypto_fail(BST_E_BAD_KEY, "not a public X25519 key");
+    *ret = bst_pkey_hold(*slot);
+    return BST_OK;
 }
 
 static bst_result derive(EVP_PKEY *key, EVP_PKEY *peer, struct bst_secret *ret)
@@ -240,16 +299,46 @@ bst_result bst_agree_point_load(enum bst_curve curve, struct bst_view text,
     return BST_OK;
 }
 
+static bst_result put_coordinate(const EVP_PKEY *key, const char *name, uint8_t *out)
+{
+    bst_auto_ossl(bignum) BIGNUM *number = NULL;
+    if (EVP_PKEY_get_bn_param(key, name, &number) != 1 ||
+        BN_bn2binpad(number, out, BST_CURVE_SCALAR_BYTES) != BST_CURVE_SCALAR_BYTES) {
+        return bst_crypto_fail(BST_E_BAD_KEY, "the public key cannot be read");
+    }
+    return BST_OK;
+}
+
+bst_result bst_agree_point_wide(struct bst_view text, uint8_t out[BST_P256_WIDE_BYTES])
+{
+    uint8_t wire[BST_CURVE_POINT_MAX];
+    bst_auto_pkey *key = NULL;
+    BST_TRY(bst_agree_point_load(BST_CURVE_P256, text, wire));
+    BST_TRY(peer_key(BST_CURVE_P256, wire, sizeof wire, &key));
+    out[0] = 4;
+    BST_TRY(put_coordinate(key, OSSL_PKEY_PARAM_EC_PUB_X, out + 1));
+    return put_coordinate(key, OSSL_PKEY_PARAM_EC_PUB_Y, out + 1 + BST_CURVE_SCALAR_BYTES);
+}
+
 /* ---- key derivation ---- */
 
-bst_result bst_x963_sha256(struct bst_view z, struct bst_view info, uint8_t *out, size_t out_len)
+/* Every hash function that the standards use here gives as many bytes. */
+#define X963_BLOCK_BYTES BST_SHA256_BYTES
+
+static bst_result sha256(const struct bst_view *parts, size_t n, uint8_t *out)
 {
-    uint8_t block[BST_SHA256_BYTES];
-    BST_ENSURE(out_len <= 255 * BST_SHA256_BYTES, BST_E_USAGE);
+    return bst_digest(BST_MD_SHA256, parts, n, out);
+}
+
+static bst_result x963(bst_result (*hash)(const struct bst_view *parts, size_t n, uint8_t *out),
+                       struct bst_view z, struct bst_view info, uint8_t *out, size_t out_len)
+{
+    uint8_t block[X963_BLOCK_BYTES];
+    BST_ENSURE(out_len <= 255 * sizeof block, BST_E_USAGE);
     for (uint32_t number = 1; out_len; number++) {
         const uint8_t counter[4] = {0, 0, 0, (uint8_t)number};
         const struct bst_view parts[] = {z, bst_view_of(counter, sizeof counter), info};
-        BST_TRY(bst_digest(BST_MD_SHA256, parts, 3, block));
+        BST_TRY(hash(parts, 3, block));
         size_t take = out_len < sizeof block ? out_len : sizeof block;
         memcpy(out, block, take);
         out += take;
@@ -257,4 +346,14 @@ bst_result bst_x963_sha256(struct bst_view z, struct bst_view info, uint8_t *out
     }
     bst_wipe(block, sizeof block);
     return BST_OK;
+}
+
+bst_result bst_x963_sha256(struct bst_view z, struct bst_view info, uint8_t *out, size_t out_len)
+{
+    return x963(sha256, z, info, out, out_len);
+}
+
+bst_result bst_x963_sha3_256(struct bst_view z, struct bst_view info, uint8_t *out, size_t out_len)
+{
+    return x963(bst_sha3_256, z, info, out, out_len);
 }

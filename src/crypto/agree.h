@@ -24,6 +24,12 @@ bst_result bst_agree_key_point(enum bst_curve curve, const struct evp_pkey_st *k
  * @error BST_E_BAD_KEY  not on the curve, or of low order */
 bst_result bst_agree_point_load(enum bst_curve curve, struct bst_view text,
                                 uint8_t out[BST_CURVE_POINT_MAX]);
+#define BST_P256_WIDE_BYTES 65
+/** A P-256 public key in any of these forms as 04 || x || y, for who cannot uncompress. */
+bst_result bst_agree_point_wide(struct bst_view text, uint8_t out[BST_P256_WIDE_BYTES]);
+/** A public P-256 key from a point in its compressed or uncompressed form.
+ * @error BST_E_BAD_KEY  not on the curve */
+bst_result bst_p256_public(const uint8_t *point, size_t len, struct evp_pkey_st **ret);
 /** Z of an exchange with a key in wire form, nothing else: P-256 takes 33 bytes with prefix 02 or
  * 03.
  * @error BST_E_BAD_KEY  wrong length or prefix, not on the curve, or Z would be zero */
@@ -31,3 +37,5 @@ bst_result bst_agree(enum bst_curve curve, struct evp_pkey_st *key, struct bst_v
                      struct bst_secret *ret);
 /** ANSI X9.63 KDF with SHA-256. Up to 8160 bytes. */
 bst_result bst_x963_sha256(struct bst_view z, struct bst_view info, uint8_t *out, size_t out_len);
+/** The same with SHA3-256. */
+bst_result bst_x963_sha3_256(struct bst_view z, struct bst_view info, uint8_t *out, size_t out_len);

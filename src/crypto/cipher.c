@@ -4,6 +4,7 @@
 #include "crypto/crypto_priv.h"
 
 #define CTR_BYTES_MAX ((size_t)1 << 20)
+#define CTR_BLOCKS 16
 
 static bst_result start(struct bst_view key, const struct bst_crypto **ret)
 {
@@ -43,38 +44,47 @@ void bst_aes_clear(struct bst_aes *aes)
     aes->ctx = NULL;
 }
 
-static bst_result ctr(const EVP_CIPHER *cipher, struct bst_view key,
-                      const uint8_t iv[BST_AES_BLOCK_BYTES], struct bst_view in, uint8_t *out)
+static uint32_t read_be32(const uint8_t in[4])
 {
-    bst_auto_ossl(cipher_ctx) EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
-    BST_ENSURE(ctx, BST_E_NOMEM);
-    int len = 0;
-    if (EVP_EncryptInit_ex2(ctx, cipher, (const uint8_t *)key.ptr, iv, NULL) != 1 ||
-        EVP_EncryptUpdate(ctx, out, &len, (const uint8_t *)in.ptr, (int)in.len) != 1 ||
-        (size_t)len != in.len) {
-        return bst_crypto_fail(BST_E_CRYPTO, "AES-128 in counter mode failed");
-    }
-    return BST_OK;
+    return (uint32_t)in[0] << 24 | (uint32_t)in[1] << 16 | (uint32_t)in[2] << 8 | in[3];
 }
 
+static void write_be32(uint32_t number, uint8_t out[4])
+{
+    for (int i = 3; i >= 0; i--, number >>= 8) {
+        out[i] = (uint8_t)number;
+    }
+}
+
+/* Block n of the counter. */
+static void counter_block(const uint8_t icb[BST_AES_BLOCK_BYTES], uint32_t n,
+                          uint8_t out[BST_AES_BLOCK_BYTES])
+{
+    memcpy(out, icb, 12);
+    write_be32(read_be32(icb + 12) + n, out + 12);
+}
+
+/* OpenSSL's counter mode carries into the upper 96 bits. Blocks with a counter of our own need no
+ * look at where it wraps, so that time does not depend on a counter that is secret. */
 bst_result bst_aes128_ctr32(struct bst_view key, const uint8_t icb[BST_AES_BLOCK_BYTES],
                             struct bst_view in, uint8_t *out)
 {
-    const struct bst_crypto *crypto;
-    BST_TRY(start(key, &crypto));
+    bst_auto(aes) aes = {0};
+    uint8_t stream[CTR_BLOCKS * BST_AES_BLOCK_BYTES] = {0};
+    uint32_t n = 0;
     BST_ENSURE(in.len <= CTR_BYTES_MAX, BST_E_TOO_LONG);
-    if (in.len == 0) {
-        return BST_OK;
+    BST_TRY(bst_aes_init(&aes, key));
+    for (size_t at = 0; at < in.len; at += sizeof stream) {
+        size_t take = in.len - at < sizeof stream ? in.len - at : sizeof stream;
+        size_t blocks = (take + BST_AES_BLOCK_BYTES - 1) / BST_AES_BLOCK_BYTES;
+        for (size_t i = 0; i < blocks; i++) {
+            counter_block(icb, n++, stream + i * BST_AES_BLOCK_BYTES);
+        }
+        BST_TRY(bst_aes_blocks(&aes, stream, stream, blocks));
+        for (size_t i = 0; i < take; i++) {
+            out[at + i] = (uint8_t)in.ptr[at + i] ^ stream[i];
+        }
     }
-    uint32_t first =
-        (uint32_t)icb[12] << 24 | (uint32_t)icb[13] << 16 | (uint32_t)icb[14] << 8 | icb[15];
-    uint64_t before_wrap = ((UINT64_C(1) << 32) - first) * BST_AES_BLOCK_BYTES;
-    if (in.len <= before_wrap) {
-        return ctr(crypto->aes_ctr, key, icb, in, out);
-    }
-    /* OpenSSL carries into the upper 96 bits: go on from a counter of zero by ourselves. */
-    uint8_t wrapped[BST_AES_BLOCK_BYTES] = {0};
-    memcpy(wrapped, icb, 12);
-    BST_TRY(ctr(crypto->aes_ctr, key, icb, bst_view_of(in.ptr, before_wrap), out));
-    return ctr(crypto->aes_ctr, key, wrapped, bst_view_from(in, before_wrap), out + before_wrap);
+    bst_wipe(stream, sizeof stream);
+    return BST_OK;
 }

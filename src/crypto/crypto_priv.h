@@ -11,8 +11,8 @@
 /* Fetching by name costs more than hashing a block: once for the whole process. */
 struct bst_crypto {
     EVP_MD *md[BST_MD_SHA512 + 1];
-    EVP_CIPHER *gcm, *aes_ecb, *aes_ctr; /* AES-256-GCM; AES-128 */
-    EVP_MAC_CTX *hmac_sha256;            /* template: digest set, no key; duplicated for each use */
+    EVP_CIPHER *gcm, *aes_ecb; /* AES-256-GCM; AES-128 */
+    EVP_MAC_CTX *hmac_sha256;  /* template: digest set, no key; duplicated for each use */
     EVP_KDF *hkdf;
 };
 /** BST_E_CRYPTO when OpenSSL lacks an algorithm. */

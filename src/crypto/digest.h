@@ -37,3 +37,20 @@ bst_result bst_hasher_init(struct bst_hasher *hasher, enum bst_md md);
 bst_result bst_hasher_update(struct bst_hasher *hasher, struct bst_view in);
 bst_result bst_hasher_final(struct bst_hasher *hasher, uint8_t *out);
 void bst_hasher_clear(struct bst_hasher *hasher);
+/** Hash the parts from the beginning; the context stays for the next message. */
+bst_result bst_hasher_again(struct bst_hasher *hasher, const struct bst_view *parts, size_t n,
+                            uint8_t *out);
+
+/** HMAC-SHA-256 with one key over many messages: the two blocks that depend on the key are hashed
+ * once. Keys may change; clear() is harmless at any time. One thread at a time. */
+struct bst_hmac {
+    void *inner, *outer, *work;
+    size_t key_bytes;
+};
+bst_result bst_hmac_init(struct bst_hmac *hmac);
+/** Set the key; the one before is forgotten. */
+bst_result bst_hmac_key(struct bst_hmac *hmac, struct bst_view key);
+/** Over the parts one after the other. */
+bst_result bst_hmac_run(struct bst_hmac *hmac, const struct bst_view *parts, size_t n,
+                        uint8_t out[BST_SHA256_BYTES]);
+void bst_hmac_clear(struct bst_hmac *hmac);

@@ -49,12 +49,11 @@ static void crypto_start(void)
     crypto.md[BST_MD_SHA512] = EVP_MD_fetch(NULL, "SHA512", NULL);
     crypto.gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
     crypto.aes_ecb = EVP_CIPHER_fetch(NULL, "AES-128-ECB", NULL);
-    crypto.aes_ctr = EVP_CIPHER_fetch(NULL, "AES-128-CTR", NULL);
     crypto.hmac_sha256 = hmac_template();
     crypto.hkdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
     crypto_ready = crypto.md[BST_MD_SHA256] && crypto.md[BST_MD_SHA384] &&
-                   crypto.md[BST_MD_SHA512] && crypto.gcm && crypto.aes_ecb && crypto.aes_ctr &&
-                   crypto.hmac_sha256 && crypto.hkdf;
+                   crypto.md[BST_MD_SHA512] && crypto.gcm && crypto.aes_ecb && crypto.hmac_sha256 &&
+                   crypto.hkdf;
 }
 
 bst_result bst_crypto_get(const struct bst_crypto **ret)

@@ -180,6 +180,7 @@ bst_result bst_pkey_spki(const struct evp_pkey_st *pkey, struct bst_buf *ret)
     }
     int len = i2d_PUBKEY(pkey, NULL);
     uint8_t *out = len > 0 ? (uint8_t *)bst_buf_reserve(ret, (size_t)len) : NULL;
+    BST_TRY(bst_buf_check(ret));
     if (!out || i2d_PUBKEY(pkey, &out) != len) {
         return bst_crypto_fail(BST_E_BAD_KEY, "public key cannot be encoded");
     }

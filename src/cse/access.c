@@ -165,12 +165,29 @@ static enum bst_membership group_lookup(void *ctx, struct bst_view group_id,
     return membership;
 }
 
+static bst_result as_parent(struct bst_cse_op *op, struct bst_cse_res *res, bool *ret)
+{
+    yyjson_val *acpi = NULL;
+    if (res->rules->governor == BST_GOVERN_INHERIT) {
+        BST_TRY(bst_cse_attr(op, res, "acpi", &acpi));
+        *ret = !acpi;
+    } else {
+        *ret = res->rules->governor == BST_GOVERN_PARENT;
+    }
+    return BST_OK;
+}
+
 /* The resource whose acpi, selfPrivileges or creator decides. */
 static bst_result governing(struct bst_cse_op *op, struct bst_cse_res *res,
                             struct bst_cse_res **ret)
 {
-    while (res->rules->governor == BST_GOVERN_PARENT) {
+    bool upwards;
+    for (;;) {
         struct bst_cse_res *parent;
+        BST_TRY(as_parent(op, res, &upwards));
+        if (!upwards) {
+            break;
+        }
         BST_TRY(bst_cse_parent(op, res, &parent));
         if (!parent) {
             break;
@@ -293,7 +310,7 @@ static bst_result find_governed(struct bst_cse_op *op, struct bst_cse_res *res,
     memset(g, 0, offsetof(struct governed, sets));
     g->n = 0;
     BST_TRY(governing(op, res, &g->by));
-    if (g->by->rules->governor != BST_GOVERN_ACPI) {
+    if (g->by->rules->governor != BST_GOVERN_ACPI && g->by->rules->governor != BST_GOVERN_INHERIT) {
         return BST_OK;
     }
     if (need->members) {

@@ -7,6 +7,8 @@
 #define NS "cse"
 #define ADMIN_POLICY_NAME "acp-admin"
 #define BASE_POLICY_NAME "acp-base"
+#define SE_POLICY_NAME "acp-se"
+#define SE_NAME "se"
 /* Without end: 9999-12-31, since an ACP has an expirationTime. */
 #define NEVER_US (INT64_C(253402300799) * BST_US_PER_S)
 
@@ -92,6 +94,52 @@ static bst_result check_name(struct bst_cse *cse, struct bst_store_conn *conn)
     return r;
 }
 
+/* A name may be taken by something older: the identifier serves then. */
+static bst_result free_name(struct bst_cse *cse, struct bst_store_conn *conn, const char *name,
+                            const char **ret)
+{
+    struct bst_row row;
+    BST_TRY(bst_resource_find_name(conn, cse->base_id, bst_view(name), NULL, &row));
+    *ret = row.id ? "" : name;
+    return BST_OK;
+}
+
+/* [TS-0016 7.3] the environment of this CSE: everybody who may read the CSEBase may read what it
+ * is; only the administrator uses it until its policy says otherwise. */
+static bst_result insert_environment(struct bst_cse *cse, struct bst_store_conn *conn)
+{
+    static const char open[] = ",{\"acor\":[\"all\"],\"acop\":34}";
+    static const char careful[] = ",{\"acor\":[\"all\"],\"acop\":34,\"acaf\":true}";
+    int64_t id;
+    const char *name;
+    char ri[BST_RI_LEN + 1], body[64];
+    BST_TRY(free_name(cse, conn, SE_POLICY_NAME, &name));
+    BST_TRY(insert_policy(cse, conn, name, cse->config.open_base ? open : careful, &id));
+    bst_ri_format(&cse->ri_key, id, ri);
+    BST_TRY(free_name(cse, conn, SE_NAME, &name));
+    int64_t now_us = bst_wall_us();
+    const struct bst_row row = {
+        .pi = cse->base_id,
+        .ty = BST_TY_SE,
+        .name = bst_view(name),
+        .ct = now_us,
+        .lt = now_us,
+        .et = NEVER_US,
+        .body = bst_view_of(body, (size_t)snprintf(body, sizeof body, "\"acpi\":[\"%s\"]", ri)),
+    };
+    return bst_resource_insert(conn, &row, &id);
+}
+
+static bst_result find_environment(struct bst_cse *cse, struct bst_store_conn *conn)
+{
+    struct bst_row row;
+    if (!cse->config.se) {
+        return BST_OK;
+    }
+    BST_TRY(bst_resource_find_latest(conn, cse->base_id, BST_TY_SE, NULL, &row));
+    return row.id ? BST_OK : insert_environment(cse, conn);
+}
+
 static bst_result find_or_insert(struct bst_cse *cse, struct bst_store_conn *conn)
 {
     struct bst_row row;
@@ -108,7 +156,7 @@ static bst_result find_or_insert(struct bst_cse *cse, struct bst_store_conn *con
         BST_TRY(insert_policy(cse, conn, ADMIN_POLICY_NAME, "", &row.id));
     }
     bst_ri_format(&cse->ri_key, row.id, cse->admin_policy);
-    return BST_OK;
+    return find_environment(cse, conn);
 }
 
 static bst_result run(struct bst_store_conn *conn, void *arg)

@@ -8,7 +8,7 @@ static bst_result check_type(struct bst_cse_op *op, struct bst_cse_draft *draft)
     struct bst_cse_res *parent = op->target.res;
     draft->type = bst_m2m_type_by_ty(op->req->ty);
     draft->rules = bst_cse_type_find(op->req->ty);
-    if (!draft->type) {
+    if (!draft->type || (draft->type->flags & BST_TYPE_SECURE && bst_m2m_is_r1(op->req))) {
         BST_FAIL(BST_E_VALUE, "resource type %d is not known", op->req->ty);
     }
     if (!(bst_cse_flags(draft->type) & BST_TYPE_CREATABLE) && !op->call->own) {

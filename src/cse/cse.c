@@ -1,5 +1,5 @@
 /* The CSE as an object: configuration, first start, workers, expiry, explanations. */
-#include "cse/cse_priv.h"
+#include "cse/type_se.h"
 
 #include "obs/metrics.h"
 #include "sys/clock.h"
@@ -94,6 +94,7 @@ static bst_result start(struct bst_cse *cse, const struct bst_cse_config *config
     BST_TRY(copy_config(cse, config));
     make_metrics(cse);
     BST_TRY(bst_cse_bootstrap(cse));
+    BST_TRY(bst_secure_start(cse));
     BST_TRY(bst_store_reader(config->store, &reader));
     bst_result r = bst_cse_purge_resume(cse, reader);
     bst_store_reader_close(&reader);

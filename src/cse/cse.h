@@ -11,6 +11,7 @@
 #include "store/store.h"
 #include "sys/loop.h"
 
+struct bst_se;
 struct bst_cse;
 struct bst_cse_worker;
 struct bst_cse_op;
@@ -102,9 +103,10 @@ struct bst_cse_config {
     int64_t max_life_us;     /* longest expirationTime granted, 0: 20 years */
     uint32_t max_results;    /* resources in one answer, 0: 5000 */
     /* What a read may take on the worker's loop before it goes to a background thread. */
-    int64_t step_budget;                 /* store steps, 0: 200000 (some 10 ms) */
-    int64_t time_budget_us;              /* 0: 4000 */
-    struct bst_audit *audit;             /* may be NULL; borrowed */
+    int64_t step_budget;     /* store steps, 0: 200000 (some 10 ms) */
+    int64_t time_budget_us;  /* 0: 4000 */
+    struct bst_se *se;       /* the secure environment that <SE> stands for; NULL: none. Borrowed */
+    struct bst_audit *audit; /* may be NULL; borrowed */
     const struct bst_cse_events *events; /* may be NULL; borrowed */
     /* In the transaction that created an AE: bind the credential of the association to its AE-ID.
      */

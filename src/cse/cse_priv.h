@@ -44,6 +44,8 @@ struct bst_cse {
     struct bst_cse_cache writer_cache;
     struct bst_cse_seen seen;
     struct bst_metric *requests[6], *denied;
+    int se_type, se_level; /* of the secure environment (TS-0016 10.1), where there is one */
+    struct bst_view se_id; /* M2M-SE-ID */
 };
 
 #define BST_CSE_LONG_READERS 64
@@ -154,7 +156,9 @@ struct bst_cse_op {
     size_t notes_n, notes_bytes;
     const struct bst_cse_sub *verify; /* a subscription whose targets must agree first (notify.c) */
     bool verified;
-    struct bst_buf out; /* content of the answer */
+    struct bst_cse_secure *secure; /* what the secure environment has to do with it (type_se.h) */
+    struct bst_view extra;         /* members that only this answer has */
+    struct bst_buf out;            /* content of the answer */
     struct bst_store_job job;
 };
 
@@ -162,9 +166,10 @@ struct bst_cse_op {
 
 /** Who governs a resource (TS-0001 9.6.1.3.2). */
 enum bst_cse_governor {
-    BST_GOVERN_ACPI,   /* its acpi; without one, its creator */
-    BST_GOVERN_PARENT, /* no acpi by definition: as its parent */
-    BST_GOVERN_SELF,   /* its own selfPrivileges */
+    BST_GOVERN_ACPI,    /* its acpi; without one, its creator */
+    BST_GOVERN_PARENT,  /* no acpi by definition: as its parent */
+    BST_GOVERN_SELF,    /* its own selfPrivileges */
+    BST_GOVERN_INHERIT, /* its acpi; without one, as its parent (TS-0016) */
 };
 
 /** A resource in the making or being changed. */
@@ -205,7 +210,9 @@ const struct bst_cse_type *bst_cse_type_at(size_t i);
 uint32_t bst_cse_flags(const struct bst_m2m_type *type);
 extern const struct bst_cse_type bst_cse_type_acp, bst_cse_type_ae, bst_cse_type_cnt,
     bst_cse_type_cin, bst_cse_type_cb, bst_cse_type_grp, bst_cse_type_pch, bst_cse_type_req,
-    bst_cse_type_sub, bst_cse_type_svsn;
+    bst_cse_type_sub, bst_cse_type_svsn, bst_cse_type_se, bst_cse_type_sdo, bst_cse_type_ciph,
+    bst_cse_type_asp, bst_cse_type_sign, bst_cse_type_hash, bst_cse_type_rand, bst_cse_type_iden,
+    bst_cse_type_seco, bst_cse_type_coin;
 
 /* target.c */
 bst_result bst_cse_target_find(struct bst_cse_op *op, struct bst_view to,

@@ -2,6 +2,8 @@
  * on its own; their answers come back as one. */
 #include "cse/fanout.h"
 
+#include "cse/type_se.h"
+
 #include "crypto/rand.h"
 
 #include <stdio.h>
@@ -324,6 +326,9 @@ bst_result bst_cse_fanout(struct bst_cse_op *op)
     struct bst_m2m_views members = {0};
     yyjson_val *mid;
     BST_TRY(check_access(op));
+    if (bst_secure_has_input(op)) {
+        BST_FAIL(BST_E_OPERATION, "sensitive data is for one resource at a time");
+    }
     BST_TRY(bst_cse_attr(op, op->target.res, "mid", &mid));
     BST_TRY(choose(op, mid, &members));
     BST_TRY(check_size(op, members.n));

@@ -163,6 +163,9 @@ bst_result bst_cse_visible(struct bst_cse_op *op, struct bst_cse_res *res, bool 
     const struct bst_cse_need need = {.acop = bst_cse_is_discovery(op) ? BST_ACOP_DISCOVERY
                                                                        : BST_ACOP_RETRIEVE};
     *ret = false;
+    if (res->type->flags & BST_TYPE_SECURE && bst_m2m_is_r1(op->req)) {
+        return BST_OK; /* Release 1 had no secure environment */
+    }
     BST_TRY(is_closed(op, res, &closed));
     return closed ? BST_OK : bst_cse_access(op, res, &need, ret);
 }

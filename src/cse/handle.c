@@ -7,6 +7,7 @@
 #include "cse/fanout.h"
 #include "cse/nonblocking.h"
 #include "cse/notify.h"
+#include "cse/type_se.h"
 #include "obs/log.h"
 #include "obs/metrics.h"
 #include "sys/clock.h"
@@ -58,6 +59,7 @@ static void begin_run(struct bst_cse_op *op, struct bst_store_conn *conn,
     op->granted = op->policies_changed = op->hand_over = op->later = op->early = false;
     op->registered = op->deregistered = (struct bst_view){0};
     op->lookup = BST_OK;
+    bst_secure_begin(op);
     memset(op->memo, 0, sizeof op->memo);
     bst_buf_clear(&op->out);
     op->call->rsp = (struct bst_m2m_response){0};
@@ -156,6 +158,7 @@ static void complete(struct bst_cse_op *op)
     struct bst_cse_call *call = op->call;
     fill_common(op);
     bst_metric_add(op->cse->requests[op->req->op], 1);
+    bst_secure_clear(op);
     bst_buf_clear(&op->out);
     bst_cse_cache_clear(&op->own_cache);
     call->op = NULL;
@@ -307,7 +310,11 @@ static void done_write(struct bst_store_job *job, bst_result result)
         bst_cse_notify_verify(op);
         return;
     }
-    end_run(op, result);
+    if (bst_failed(result) && bst_secure_waits(op)) {
+        bst_secure_go(op);
+        return;
+    }
+    bst_secure_settle(op, result, end_run);
 }
 
 void bst_cse_submit(struct bst_cse_op *op)
@@ -356,6 +363,7 @@ void bst_cse_handle(struct bst_cse_worker *worker, struct bst_cse_call *call)
     if (!op) {
         return;
     }
+    bst_secure_divert(op);
     bst_cse_prepare(op);
     bst_cse_start(op);
 }

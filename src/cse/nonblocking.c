@@ -3,6 +3,7 @@
 #include "cse/nonblocking.h"
 
 #include "cse/notify.h"
+#include "cse/type_se.h"
 #include "obs/log.h"
 
 enum { STATUS_COMPLETED = 1, STATUS_FAILED = 2, STATUS_PENDING = 3 };
@@ -271,6 +272,10 @@ static bst_result prepare(struct later *l, struct bst_cse_op *op)
 
 bst_result bst_cse_do_later(struct bst_cse_op *op)
 {
+    if (bst_secure_has_input(op) || bst_secure_answers_once(op)) {
+        BST_FAIL(BST_E_OPERATION, "sensitive data does not wait in a <request>: send this blocking "
+                                  "(rt 3)");
+    }
     if (op->worker->later >= LATER_MAX) {
         BST_FAIL(BST_E_BUSY, "too many non-blocking requests are under way: ask again, or block");
     }

@@ -136,6 +136,10 @@ bst_result bst_cse_put_resource(struct bst_cse_op *op, struct bst_cse_res *res,
 {
     open_root(op, res);
     BST_TRY(bst_cse_show(op, res, only, n, &op->out));
+    if (op->extra.len) {
+        bst_buf_addc(&op->out, ',');
+        bst_buf_addv(&op->out, op->extra);
+    }
     bst_buf_adds(&op->out, "}}");
     return bst_buf_check(&op->out);
 }
@@ -207,6 +211,10 @@ bst_result bst_cse_put_modified(struct bst_cse_op *op, struct bst_cse_res *befor
         open_root(op, after);
     }
     collect_modified(&old, &now, &given, &op->out, &count);
+    if (against_request && op->extra.len) {
+        bst_buf_adds(&op->out, count++ ? "," : "");
+        bst_buf_addv(&op->out, op->extra);
+    }
     if (against_request && !count) {
         op->out.len = start; /* nothing to tell: no content at all */
     } else if (against_request) {

@@ -3,6 +3,7 @@
  * bst_cse_steps() is the list; each step below it is one clause. It runs in a read snapshot for
  * reads and inside the write transaction for everything else. */
 #include "cse/nonblocking.h"
+#include "cse/type_se.h"
 
 /* ---- Recv-1.0: validity of the request primitive (7.3.2.1) ---- */
 
@@ -169,7 +170,19 @@ static bst_result check_virtual(struct bst_cse_op *op)
                  "%s is not possible on <latest> and <oldest>: address the container",
                  bst_m2m_op_name(what));
     }
+    /* [TS-0016 7.5.1] what is there to be run is run by an UPDATE with its input */
+    if (bst_secure_is_function(op->target.virt) && what != BST_OP_UPDATE) {
+        BST_FAIL(BST_E_OPERATION, "%s is not possible on a function: UPDATE runs it",
+                 bst_m2m_op_name(what));
+    }
     return BST_OK;
+}
+
+/* Release 1 had no secure environment: to such a request there is nothing. */
+static bool unknown_to_release_1(const struct bst_cse_op *op)
+{
+    const struct bst_cse_res *res = op->target.res;
+    return res && (res->type->flags & BST_TYPE_SECURE) && bst_m2m_is_r1(op->req) && !op->call->own;
 }
 
 static bst_result missing(struct bst_cse_op *op)
@@ -226,6 +239,9 @@ static bst_result check_condition(struct bst_cse_op *op)
 
 static bst_result check_existence(struct bst_cse_op *op)
 {
+    if (unknown_to_release_1(op)) {
+        op->target = (struct bst_cse_target){0};
+    }
     BST_TRY(check_virtual(op));
     if (!op->target.res) {
         return missing(op);
@@ -310,6 +326,9 @@ static bst_result check_authorization(struct bst_cse_op *op)
 
 static bst_result perform(struct bst_cse_op *op)
 {
+    if (bst_secure_is_function(op->target.virt)) {
+        return bst_secure_function(op);
+    }
     switch (op->req->op) {
     case BST_OP_CREATE:
         return bst_cse_create(op);

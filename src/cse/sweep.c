@@ -1,6 +1,6 @@
 /* Expiry (TS-0001 9.6.1.3.2): what has expired goes like after a DELETE, events and counters
  * included. */
-#include "cse/cse_priv.h"
+#include "cse/type_se.h"
 
 #include "obs/log.h"
 #include "sys/clock.h"
@@ -86,6 +86,7 @@ static void done(struct bst_store_job *job, bst_result result)
     void (*tell)(void *ctx, unsigned removed) = sweep->done;
     void *ctx = sweep->ctx;
     unsigned removed = bst_failed(result) ? 0 : sweep->removed;
+    bst_secure_settle_unasked(op, result);
     if (bst_failed(result)) {
         bst_log(BST_LOG_WARN, "cse.sweep_failed", "expired resources stay for now: %s",
                 bst_error_detail());
@@ -95,6 +96,7 @@ static void done(struct bst_store_job *job, bst_result result)
     if (op->policies_changed) {
         bst_cse_policies_moved(op->cse);
     }
+    bst_secure_clear(op);
     bst_arena_clear(&sweep->arena);
     bst_free(sweep);
     if (more) {

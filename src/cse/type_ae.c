@@ -1,6 +1,6 @@
 /* <AE> (TS-0004 7.4.5, TS-0001 10.2.2.2): registration settles the AE-ID-Stem, which becomes the
  * resource ID, and ties the credential to it. */
-#include "cse/cse_priv.h"
+#include "cse/type_se.h"
 
 #include "crypto/rand.h"
 
@@ -101,6 +101,7 @@ static bst_result deleted(struct bst_cse_op *op, struct bst_cse_res *res)
 {
     const struct bst_cse_config *config = &op->cse->config;
     op->deregistered = res->ri;
+    BST_TRY(bst_secure_forget_owner(op, res)); /* its <SE> goes with it */
     return config->unbind_credential
                ? config->unbind_credential(config->bind_ctx, op->conn, res->ri)
                : BST_OK;

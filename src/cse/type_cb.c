@@ -3,13 +3,20 @@
 #include "cse/cse_priv.h"
 
 /* In ascending order, whatever the order of the table. */
-static void add_supported(struct bst_buf *out)
+static bool is_supported(const struct bst_cse_op *op, const struct bst_m2m_type *type)
+{
+    bool secure = (type->flags & BST_TYPE_SECURE) != 0;
+    return bst_cse_type_find(type->ty) &&
+           !(secure && (!op->cse->config.se || bst_m2m_is_r1(op->req)));
+}
+
+static void add_supported(const struct bst_cse_op *op, struct bst_buf *out)
 {
     const struct bst_m2m_type *type;
     int last = 0;
     bst_buf_adds(out, ",\"srt\":[");
     for (size_t i = 0; (type = bst_m2m_type_at(i)) != NULL; i++) {
-        if (type->ty > last && bst_cse_type_find(type->ty)) {
+        if (type->ty > last && is_supported(op, type)) {
             bst_buf_adds(out, last ? "," : "");
             bst_buf_addi(out, type->ty);
             last = type->ty;
@@ -35,7 +42,7 @@ static void present(struct bst_cse_op *op, const struct bst_cse_res *res, struct
     (void)res;
     bst_buf_adds(out, ",\"cst\":1,\"csi\":");
     bst_buf_add_json(out, op->cse->csi);
-    add_supported(out);
+    add_supported(op, out);
     add_poa(op->cse, out);
     if (op->req->release >= BST_RELEASE_4) {
         char now[BST_M2M_TIME_LEN +

@@ -14,8 +14,11 @@ static const struct bst_cse_type plain[] = {
 };
 
 static const struct bst_cse_type *const special[] = {
-    &bst_cse_type_acp, &bst_cse_type_ae,   &bst_cse_type_cnt, &bst_cse_type_cin, &bst_cse_type_cb,
-    &bst_cse_type_grp, &bst_cse_type_svsn, &bst_cse_type_sub, &bst_cse_type_pch, &bst_cse_type_req,
+    &bst_cse_type_acp,  &bst_cse_type_ae,   &bst_cse_type_cnt,  &bst_cse_type_cin,
+    &bst_cse_type_cb,   &bst_cse_type_grp,  &bst_cse_type_svsn, &bst_cse_type_sub,
+    &bst_cse_type_pch,  &bst_cse_type_req,  &bst_cse_type_se,   &bst_cse_type_sdo,
+    &bst_cse_type_ciph, &bst_cse_type_asp,  &bst_cse_type_sign, &bst_cse_type_hash,
+    &bst_cse_type_rand, &bst_cse_type_iden, &bst_cse_type_seco, &bst_cse_type_coin,
 };
 
 #define N_SPECIAL (sizeof special / sizeof special[0])

@@ -1,6 +1,8 @@
 /* Moves bytes between a socket and a TLS endpoint, and tells the owner what comes of it. */
 #include "net/wire.h"
 
+#include "base/map.h"
+
 static void push_ciphertext(struct bst_wire *wire)
 {
     struct bst_view out = bst_tls_out(wire->tls);
@@ -109,6 +111,24 @@ static void on_tcp_drained(void *user)
 
 static const struct bst_tcp_events tcp_events = {on_tcp_data, on_tcp_end, on_tcp_drained};
 
+/* A letter to an endpoint is one to its loop. */
+_Static_assert(sizeof(struct bst_task) <= sizeof(((struct bst_tls_letter *)0)->room),
+               "a task fits into a letter");
+
+static void deliver(struct bst_task *task)
+{
+    struct bst_tls_letter *letter = bst_container_of((void *)task, struct bst_tls_letter, room);
+    letter->run(letter);
+}
+
+static void carry(void *user, struct bst_tls_letter *letter)
+{
+    struct bst_loop *loop = user;
+    struct bst_task *task = (struct bst_task *)(void *)letter->room;
+    task->run = deliver;
+    bst_loop_post(loop, task);
+}
+
 static bst_result start(struct bst_wire *wire, struct bst_tcp **take_tcp,
                         const struct bst_wire_events *events, void *user)
 {
@@ -118,6 +138,7 @@ static bst_result start(struct bst_wire *wire, struct bst_tcp **take_tcp,
     wire->open = !wire->tls;
     if (wire->tls) {
         bst_tls_on_progress(wire->tls, on_progress, wire);
+        bst_tls_may_wait(wire->tls, carry, bst_tcp_loop(wire->tcp));
         push_ciphertext(wire); /* a client speaks first */
     }
     return bst_tcp_start(wire->tcp, &tcp_events, wire);

@@ -20,6 +20,7 @@ struct merged {
     struct bst_buf text;
     int64_t since_us, last_us;
     uint64_t count;
+    struct bst_list link; /* among the waiting */
 };
 
 struct bst_audit {
@@ -33,7 +34,9 @@ struct bst_audit {
     int64_t checkpoint_us;
     uint64_t head_n;
     struct bst_map merging;
-    bool broken; /* an append failed: the end of the file is unknown */
+    bool signing;            /* a checkpoint: what comes meanwhile waits, its writers do not */
+    struct bst_list waiting; /* struct merged */
+    bool broken;             /* an append failed: the end of the file is unknown */
 };
 
 static int64_t now_us(const struct bst_audit *audit)
@@ -87,23 +90,33 @@ static bst_result rest_append(struct bst_audit *audit, struct bst_buf *rest)
     return BST_OK;
 }
 
-static bst_result checkpoint(struct bst_audit *audit)
+static bst_result checkpoint_text(struct bst_audit *audit, struct bst_buf *ret)
 {
-    bst_auto(buf) rest = {0};
-    bst_auto(buf) text = {0};
-    bst_auto(buf) signature = {0};
     audit->checkpoint_n = audit->mark.n + 1;
     audit->checkpoint_us = now_us(audit);
+    return audit_signed_text("audit checkpoint", &audit->mark, audit->file, ret);
+}
+
+static bst_result checkpoint_append(struct bst_audit *audit, const struct bst_buf *signature)
+{
+    bst_auto(buf) rest = {0};
+    rest_begin(audit, &rest, AUDIT_EVENT_CHECKPOINT);
+    bst_buf_adds(&rest, ",\"sig\":\"");
+    bst_base64url_add(&rest, bst_buf_view(signature));
+    bst_buf_addc(&rest, '"');
+    return rest_append(audit, &rest);
+}
+
+static bst_result checkpoint(struct bst_audit *audit)
+{
+    bst_auto(buf) text = {0};
+    bst_auto(buf) signature = {0};
+    BST_TRY(checkpoint_text(audit, &text));
     if (!audit->host->sign) {
         return BST_OK;
     }
-    BST_TRY(audit_signed_text("audit checkpoint", &audit->mark, audit->file, &text));
     BST_TRY(audit->host->sign(audit->host->ctx, bst_buf_view(&text), &signature));
-    rest_begin(audit, &rest, AUDIT_EVENT_CHECKPOINT);
-    bst_buf_adds(&rest, ",\"sig\":\"");
-    bst_base64url_add(&rest, bst_buf_view(&signature));
-    bst_buf_addc(&rest, '"');
-    return rest_append(audit, &rest);
+    return checkpoint_append(audit, &signature);
 }
 
 static bst_result write_head(struct bst_audit *audit, const struct audit_head *head)
@@ -349,7 +362,7 @@ static struct merged *merged_new(const struct bst_audit_event *e, int64_t now)
     const size_t fields = 9;
     m->since_us = m->last_us = now;
     m->event = *e;
-    size_t needed = 0;
+    size_t needed = strlen(e->event) + 1;
     struct bst_view *const views[] = {
         &m->event.subject, &m->event.credential, &m->event.peer,
         &m->event.op,      &m->event.target,     &m->event.decision,
@@ -360,6 +373,8 @@ static struct merged *merged_new(const struct bst_audit_event *e, int64_t now)
     }
     /* Room for all at once, so that the views stay where they are. */
     bst_buf_reserve(&m->text, needed);
+    m->event.event = m->text.ptr;
+    bst_buf_add(&m->text, e->event, strlen(e->event) + 1);
     for (size_t i = 0; i < fields; i++) {
         *views[i] = keep_part(&m->text, *views[i]);
     }
@@ -426,15 +441,60 @@ static bst_result write_merged(struct bst_audit *audit, bool all)
     return result;
 }
 
+static bst_result wait_for_signature(struct bst_audit *audit, const struct bst_audit_event *event)
+{
+    struct merged *m = merged_new(event, now_us(audit));
+    BST_ENSURE(m, BST_E_NOMEM);
+    bst_list_append(&audit->waiting, &m->link);
+    return BST_OK;
+}
+
+/* Those that waited, in their order; the first that fails is told, the others are tried. */
+static bst_result write_waiting(struct bst_audit *audit)
+{
+    bst_result result = BST_OK;
+    while (!bst_list_empty(&audit->waiting)) {
+        struct merged *m = bst_container_of(audit->waiting.next, struct merged, link);
+        bst_list_remove(&m->link);
+        bst_result r = append_event(audit, &m->event, NULL);
+        result = bst_failed(result) ? result : r;
+        merged_free(m);
+    }
+    return result;
+}
+
 bst_result bst_audit_write(struct bst_audit *audit, const struct bst_audit_event *event)
 {
     if (!audit) {
         return BST_OK;
     }
     pthread_mutex_lock(&audit->lock);
-    bst_result r = merge(audit, event) ? BST_OK : append_event(audit, event, NULL);
+    bst_result r = merge(audit, event) ? BST_OK
+                   : audit->signing    ? wait_for_signature(audit, event)
+                                       : append_event(audit, event, NULL);
     pthread_mutex_unlock(&audit->lock);
     return r;
+}
+
+/* The key may be on a slow token: nobody waits for its signature. */
+static bst_result checkpoint_apart(struct bst_audit *audit)
+{
+    bst_auto(buf) text = {0};
+    bst_auto(buf) signature = {0};
+    if (!audit->host->sign) {
+        return checkpoint(audit);
+    }
+    BST_TRY(checkpoint_text(audit, &text));
+    audit->signing = true;
+    pthread_mutex_unlock(&audit->lock);
+    bst_result r = audit->host->sign(audit->host->ctx, bst_buf_view(&text), &signature);
+    pthread_mutex_lock(&audit->lock);
+    audit->signing = false;
+    if (!bst_failed(r)) {
+        r = checkpoint_append(audit, &signature);
+    }
+    bst_result written = write_waiting(audit);
+    return bst_failed(r) ? r : written;
 }
 
 static bst_result flush_locked(struct bst_audit *audit, bool all)
@@ -445,7 +505,7 @@ static bst_result flush_locked(struct bst_audit *audit, bool all)
     BST_TRY(write_merged(audit, all));
     uint64_t newer = audit->mark.n - audit->checkpoint_n;
     if (newer >= entries || (newer > 0 && now_us(audit) - audit->checkpoint_us >= interval_us)) {
-        return checkpoint(audit);
+        return checkpoint_apart(audit);
     }
     return BST_OK;
 }
@@ -493,6 +553,7 @@ bst_result bst_audit_open(const struct bst_audit_config *config, struct bst_audi
     audit->config = *config;
     audit->host = config->host;
     pthread_mutex_init(&audit->lock, NULL);
+    bst_list_init(&audit->waiting);
     bst_result r = resume(audit);
     if (!bst_failed(r)) {
         r = flush(audit, false);

@@ -418,7 +418,7 @@ static bool is_simple(const struct bst_m2m_datatype *type, yyjson_val *value)
     case BST_KIND_ENUM:
         return is_enum(type, value);
     default:
-        return text_checks[type->kind] && yyjson_get_len(value) > 0 &&
+        return text_checks[type->kind] && yyjson_is_str(value) && yyjson_get_len(value) > 0 &&
                text_checks[type->kind](bst_json_view(value));
     }
 }

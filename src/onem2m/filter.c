@@ -116,7 +116,8 @@ static bst_result add_type(struct bst_m2m_filter_reader *r, const struct criteri
 {
     struct bst_m2m_ints *list = field(r->filter, c);
     int64_t ty;
-    if (bst_parse_i64(value, &ty).code || ty < 1 || ty > 30000 || !bst_m2m_type_by_ty((int)ty)) {
+    if (bst_parse_i64(value, &ty).code || ty < 1 || ty > INT16_MAX ||
+        !bst_m2m_type_by_ty((int)ty)) {
         return bad_value(c, value, "a resource type number");
     }
     list->v = grow(r->arena, list->v, list->n, sizeof *list->v);

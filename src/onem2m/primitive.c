@@ -40,6 +40,11 @@ const size_t bst_m2m_n_params = sizeof bst_m2m_params / sizeof bst_m2m_params[0]
  * tables do not have. */
 #define TY_OTHER_INTERFACES 30000
 
+static bool of_other_interface(int ty)
+{
+    return ty >= TY_OTHER_INTERFACES && !bst_m2m_type_by_ty(ty);
+}
+
 enum bst_m2m_release bst_m2m_release_of(struct bst_view rvi)
 {
     static const char *const texts[] = {
@@ -131,7 +136,7 @@ static bst_result check_ids(const struct bst_m2m_request *req)
     if (req->fr.ptr && !bst_m2m_is_id(req->fr)) {
         BST_FAIL(BST_E_VALUE, "fr (From) is no identifier");
     }
-    bool may_lack_from = req->ty == BST_TY_AE || req->ty >= TY_OTHER_INTERFACES;
+    bool may_lack_from = req->ty == BST_TY_AE || of_other_interface(req->ty);
     if (!req->fr.ptr && !(req->op == BST_OP_CREATE && may_lack_from)) {
         BST_FAIL(BST_E_SYNTAX, "fr (From) is missing; only the creation of an AE may do without");
     }
@@ -253,7 +258,7 @@ static bst_result check_content(const struct bst_m2m_request *req)
 {
     const struct bst_m2m_type *type;
     yyjson_val *key;
-    if (req->op == BST_OP_CREATE && req->ty < TY_OTHER_INTERFACES) {
+    if (req->op == BST_OP_CREATE && !of_other_interface(req->ty)) {
         if (!bst_m2m_type_by_ty(req->ty)) {
             BST_FAIL(BST_E_VALUE, "ty (Resource Type) %d is unknown", req->ty);
         }

@@ -102,7 +102,7 @@ const char *bst_m2m_long_name(struct bst_view sn)
     return NULL;
 }
 
-/* TS-0004 table 6.8-1. */
+/* TS-0004 table 6.8-1; the short names of TS-0016 are those of its table. */
 static const char *const virtual_names[] = {
     [BST_VIRT_LATEST] = "la",
     [BST_VIRT_OLDEST] = "ol",
@@ -112,6 +112,9 @@ static const char *const virtual_names[] = {
     [BST_VIRT_NTSR] = "ntsr",
     [BST_VIRT_SEMANTIC_VALIDATION] = "smv",
     [BST_VIRT_MASHUP] = "msp",
+    [BST_VIRT_ENCRYPT] = "encr",
+    [BST_VIRT_DECRYPT] = "decr",
+    [BST_VIRT_GENERATE_KEY] = "genk",
 };
 
 enum bst_m2m_virtual bst_m2m_virtual_of(struct bst_view name)

@@ -57,6 +57,7 @@ enum {
     BST_TYPE_SPECIALIZED = 256, /* mgmtObj, flexContainer: the root names a specialization */
     BST_TYPE_LABELS = 512,      /* has labels */
     BST_TYPE_CREATABLE = 1024,  /* a request may create it */
+    BST_TYPE_SECURE = 2048,     /* of a secure environment (TS-0016): Release 1 has none */
 };
 
 struct bst_m2m_type {
@@ -94,7 +95,7 @@ static inline struct bst_view bst_m2m_attr_sn(const struct bst_m2m_attr *attr)
  */
 const char *bst_m2m_long_name(struct bst_view sn);
 
-/** Virtual resources, TS-0004 6.8. */
+/** Virtual resources, TS-0004 6.8, and those of TS-0016. */
 enum bst_m2m_virtual {
     BST_VIRT_NONE,
     BST_VIRT_LATEST,              /* la */
@@ -105,6 +106,9 @@ enum bst_m2m_virtual {
     BST_VIRT_NTSR,                /* ntsr */
     BST_VIRT_SEMANTIC_VALIDATION, /* smv */
     BST_VIRT_MASHUP,              /* msp */
+    BST_VIRT_ENCRYPT,             /* encr, TS-0016 7.5.1.2 */
+    BST_VIRT_DECRYPT,             /* decr, TS-0016 7.5.1.3 */
+    BST_VIRT_GENERATE_KEY,        /* genk, TS-0016 7.5.1.4, 7.6.7 */
 };
 enum bst_m2m_virtual bst_m2m_virtual_of(struct bst_view name);
 

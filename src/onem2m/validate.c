@@ -5,9 +5,11 @@
 /* Known optional attributes and members that nothing here acts on yet. A request that asks for them
  * is told so with 5001 instead of being accepted and ignored. */
 static const char *const unsupported[] = {
-    "sub.acrs", /* cross-resource subscriptions */
-    "sub.bn",   /* batch notifications */
-    "sub.psn",  /* notifications of the past */
+    "asp.iV", /* the secure environment makes nonces itself: one used twice breaks GCM */
+    "asp.nc",   "coin.oD", /* the secure environment is no end point of connections */
+    "sub.acrs",            /* cross-resource subscriptions */
+    "sub.bn",              /* batch notifications */
+    "sub.psn",             /* notifications of the past */
 };
 
 bool bst_m2m_attr_supported(const struct bst_m2m_type *type, const struct bst_m2m_attr *attr)

@@ -18,7 +18,7 @@
 struct bst_pki {
     struct bst_se *se;
     const struct bst_se_host *host;
-    char crt_path[PATH_BYTES], crl_path[PATH_BYTES], label[NAME_MAX_BYTES + 8];
+    char crt_path[PATH_BYTES], crl_path[PATH_BYTES], label[BST_KEY_LABEL_MAX + 1];
     int64_t crl_lifetime_us;
     struct x509_st *cert;
     struct evp_pkey_st *key; /* inside the secure environment */
@@ -57,7 +57,8 @@ static bst_result pki_new(const struct bst_pki_config *config, struct bst_pki **
     pki->crl_lifetime_us = config->crl_lifetime_us ? config->crl_lifetime_us : CRL_LIFETIME_US;
     snprintf(pki->crt_path, sizeof pki->crt_path, "%s/%s.crt", config->dir, config->name);
     snprintf(pki->crl_path, sizeof pki->crl_path, "%s/%s.crl", config->dir, config->name);
-    snprintf(pki->label, sizeof pki->label, "pki.%s", config->name);
+    snprintf(pki->label, sizeof pki->label, "%s%s", config->label ? "" : "pki.",
+             config->label ? config->label : config->name);
     pthread_mutex_init(&pki->lock, NULL);
     *ret = pki;
     return BST_OK;

@@ -12,7 +12,8 @@ struct bst_pki_config {
     struct bst_se *se;              /* borrowed; outlives the authority */
     const struct bst_se_host *host; /* reads and replaces the files; clock */
     const char *dir;                /* <dir>/<name>.crt and <dir>/<name>.crl, both PEM */
-    const char *name;               /* [a-z0-9-]; the key is "pki.<name>" */
+    const char *name;               /* [a-z0-9-] */
+    const char *label;              /* of the key; NULL: "pki.<name>" */
     int64_t crl_lifetime_us;        /* until a new list is due; 0: 30 days */
 };
 

@@ -14,6 +14,7 @@ struct bst_se_object {
 struct bst_se_backend {
     const struct bst_se_backend_ops *ops;
     int level; /* of keys made from now on; 0: that of the table */
+    bool slow; /* an operation may take longer than an event loop can wait */
 };
 
 /** How a derived key comes about. */
@@ -24,8 +25,9 @@ struct bst_se_derivation {
 };
 
 struct bst_se_backend_ops {
-    const char *scheme; /* "soft" in "se:soft?...", "pkcs11" in "pkcs11:..." */
-    int level;          /* protection level of its keys */
+    const char *scheme;    /* "soft" in "se:soft?...", "pkcs11" in "pkcs11:..." */
+    int level;             /* protection level of its keys */
+    enum bst_se_type type; /* 0: software */
     /** @param query what follows the '?', or all after "pkcs11:"; may be empty
      *  @param found  called for every persistent object, which it takes even when it fails */
     bst_result (*open)(const struct bst_se_host *host, struct bst_view query,
@@ -67,8 +69,54 @@ struct bst_se_backend_ops {
                       const struct bst_se_routine *routine, void *io);
     bst_result (*release)(struct bst_se_backend *backend, struct bst_se_object *object,
                           struct bst_secret *ret);
+
+    /* ---- each of these may be NULL: BST_E_SE_MECHANISM ---- */
+
+    bst_result (*random)(struct bst_se_backend *backend, uint8_t *out, size_t n);
+    /** A new 32-byte key: HKDF-SHA-256(salt, ECDH(object, point), info). */
+    bst_result (*agree_key)(struct bst_se_backend *backend, struct bst_se_object *object,
+                            struct bst_view point, struct bst_view salt, struct bst_view info,
+                            const struct bst_key_attrs *attrs, struct bst_se_object **ret);
+    /** RFC 5649 by `kek` over the value of `object` (of a pair: DER PKCS#8), or over `text` when
+     * `object` is NULL; the format around it is the front's (se/wrap.c). Appends. */
+    bst_result (*wrap)(struct bst_se_backend *backend, struct bst_se_object *kek,
+                       struct bst_se_object *object, struct bst_view text, struct bst_buf *ret);
+    /** The other way: an object, durable if persistent... BST_E_BAD_MAC when it does not open. */
+    bst_result (*unwrap)(struct bst_se_backend *backend, struct bst_se_object *kek,
+                         struct bst_view wrapped, const struct bst_key_attrs *attrs,
+                         struct bst_se_object **ret);
+    /** ... or the text. Appends. */
+    bst_result (*unwrap_text)(struct bst_se_backend *backend, struct bst_se_object *kek,
+                              struct bst_view wrapped, struct bst_buf *ret);
+    /** HMAC-SHA-256 by a symmetric key over `text`, whatever its uses; NULL: `mac` does it. */
+    bst_result (*check_value)(struct bst_se_backend *backend, struct bst_se_object *object,
+                              struct bst_view text, uint8_t out[BST_SHA256_BYTES]);
+
+    /** `name` is at most 64 + 1 + BST_KEY_OWNER_MAX bytes: "NAME" or "NAME@OWNER". */
+    bst_result (*counter_get)(struct bst_se_backend *backend, const char *name, uint64_t *ret);
+    bst_result (*counter_next)(struct bst_se_backend *backend, const char *name, uint64_t *ret);
+    bst_result (*counter_remove)(struct bst_se_backend *backend, const char *name);
+
+    /** As it was kept; NULL: operational. Asked once, after open. */
+    enum bst_se_state (*state)(struct bst_se_backend *backend);
+    /** Durable when it returns success. */
+    bst_result (*set_state)(struct bst_se_backend *backend, enum bst_se_state state,
+                            const char *why);
+    /** What is left after each object was removed: counters, state. NULL: nothing is. */
+    bst_result (*wipe)(struct bst_se_backend *backend);
+    bst_result (*pin_change)(struct bst_se_backend *backend, const struct bst_secret *old,
+                             const struct bst_secret *fresh);
+    bst_result (*attest)(struct bst_se_backend *backend, struct bst_se_object *object,
+                         struct bst_view nonce, struct bst_se_attestation *ret);
+    /** Pure; found by attestation.kind = scheme. */
+    bst_result (*attest_verify)(const struct bst_se_attestation *attestation, struct bst_view nonce,
+                                struct bst_view roots, struct bst_se_attested *ret);
+    /** The same key, kept, as a new object with another label; the old object stays as it is until
+     * it is dropped. Durable when it returns success. */
+    bst_result (*rename)(struct bst_se_backend *backend, struct bst_se_object *object,
+                         const char *label, struct bst_se_object **ret);
 };
 
 /** Register a backend; before the first bst_se_open(). se:soft and pkcs11: are always there. */
 bst_result bst_se_backend_register(const struct bst_se_backend_ops *ops);
-extern const struct bst_se_backend_ops bst_se_soft, bst_se_pkcs11;
+extern const struct bst_se_backend_ops bst_se_soft, bst_se_pkcs11, bst_se_none, bst_se_tpm2;

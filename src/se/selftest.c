@@ -2,6 +2,7 @@
 #include "se/selftest.h"
 
 #include "crypto/aead.h"
+#include "crypto/agree.h"
 #include "crypto/pkey.h"
 #include "crypto/rand.h"
 #include "crypto/x509.h"
@@ -319,6 +320,180 @@ static bst_result agreement(struct run *run)
                   BST_E_BAD_KEY, "a point that is not on the curve");
 }
 
+/* Shared secrets with a pair that only software has. */
+struct far_end {
+    enum bst_curve curve;
+    uint8_t point[BST_CURVE_POINT_MAX];
+    struct bst_secret z;
+};
+static void bst_far_end_clear(struct far_end *end)
+{
+    bst_secret_clear(&end->z);
+}
+#define auto_far_end __attribute__((cleanup(bst_far_end_clear))) struct far_end
+
+static bst_result far_end(struct run *run, bst_key key, enum bst_curve curve, struct far_end *ret)
+{
+    bst_auto_pkey *outside = NULL;
+    bst_auto(buf) spki = {0};
+    uint8_t inside[BST_CURVE_POINT_MAX];
+    ret->curve = curve;
+    BST_TRY(bst_se_key_public(run->se, key, &spki));
+    BST_TRY(bst_agree_point_load(curve, bst_buf_view(&spki), inside));
+    BST_TRY(bst_agree_key_generate(curve, &outside));
+    BST_TRY(bst_agree_key_point(curve, outside, ret->point));
+    return bst_agree(curve, outside, bst_view_of(inside, bst_curve_point_bytes(curve)), &ret->z);
+}
+
+static struct bst_view far_point(const struct far_end *end)
+{
+    return bst_view_of(end->point, bst_curve_point_bytes(end->curve));
+}
+
+static bst_result agreed_octets(struct run *run, enum bst_key_type type, enum bst_curve curve)
+{
+    bst_auto(held_key) key = {0};
+    auto_far_end far = {0};
+    bst_auto(secret) got = {0}, none = {0};
+    uint8_t expected[48];
+    BST_TRY(make(run, type, BST_KEY_USE_AGREE, &key));
+    BST_TRY(far_end(run, key.key, curve, &far));
+    BST_TRY(bst_se_agree(run->se, key.key, far_point(&far), BST_VIEW("info"), 48, &got));
+    BST_TRY(bst_x963_sha256(bst_view_of(far.z.ptr, far.z.len), BST_VIEW("info"), expected, 48));
+    BST_TRY(same(bst_view_of(got.ptr, got.len), bst_view_of(expected, 48), "agreed octets"));
+    return expect(bst_se_agree(run->se, key.key, BST_VIEW("x"), BST_VIEW(""), 16, &none),
+                  BST_E_BAD_KEY, "agreeing with what is no public key");
+}
+
+static bst_result agreed_p256(struct run *run)
+{
+    return agreed_octets(run, BST_KEY_EC_P256, BST_CURVE_P256);
+}
+static bst_result agreed_x25519(struct run *run)
+{
+    return agreed_octets(run, BST_KEY_X25519, BST_CURVE_X25519);
+}
+
+static bst_result agreed_key(struct run *run)
+{
+    bst_auto(held_key) key = {0}, child = {.run = run};
+    auto_far_end far = {0};
+    bst_auto(secret) psk = {0};
+    uint8_t expected[32];
+    struct bst_key_attrs attrs = {.uses = BST_KEY_USE_PSK};
+    BST_TRY(make(run, BST_KEY_EC_P256, BST_KEY_USE_AGREE, &key));
+    BST_TRY(far_end(run, key.key, BST_CURVE_P256, &far));
+    BST_TRY(bst_se_agree_key(run->se, key.key, far_point(&far), BST_VIEW("salt"), BST_VIEW("info"),
+                             &attrs, &child.key));
+    BST_TRY(bst_se_release_psk(run->se, child.key, "self-test", &psk));
+    BST_TRY(bst_hkdf_sha256(BST_VIEW("salt"), bst_view_of(far.z.ptr, far.z.len), BST_VIEW("info"),
+                            expected, sizeof expected));
+    return same(bst_view_of(psk.ptr, psk.len), bst_view_of(expected, 32), "agreed key");
+}
+
+/* ---- random octets, counters ---- */
+
+static bst_result random_octets(struct run *run)
+{
+    uint8_t a[32] = {0}, b[32] = {0};
+    BST_TRY(bst_se_random(run->se, a, sizeof a));
+    BST_TRY(bst_se_random(run->se, b, sizeof b));
+    if (bst_equal_ct(a, b, sizeof a)) {
+        BST_FAIL(BST_E_INTERNAL, "the same random octets came twice");
+    }
+    return BST_OK;
+}
+
+static bst_result reopen(struct run *run);
+
+static bst_result counted(struct run *run, const char *name)
+{
+    uint64_t first, second, kept;
+    BST_TRY(bst_se_counter_next(run->se, name, &first));
+    BST_TRY(bst_se_counter_next(run->se, name, &second));
+    BST_TRY(reopen(run));
+    BST_TRY(bst_se_counter_get(run->se, name, &kept));
+    if (second <= first || kept != second) {
+        BST_FAIL(BST_E_INTERNAL, "a counter stands at %llu after %llu and %llu",
+                 (unsigned long long)kept, (unsigned long long)first, (unsigned long long)second);
+    }
+    return BST_OK;
+}
+
+static bst_result counters(struct run *run)
+{
+    char name[64];
+    bst_result done = counted(run, new_label(run, name));
+    char said[512];
+    snprintf(said, sizeof said, "%s", bst_error_detail());
+    if (done.code != BST_E_SE_MECHANISM && done.code != BST_E_CONFIG && run->se) {
+        bst_result removed = bst_se_counter_remove(run->se, name);
+        if (!bst_failed(done)) {
+            return removed;
+        }
+    }
+    bst_error_set_detail(said);
+    return done;
+}
+
+/* ---- keys that travel ---- */
+
+static bst_result equal_values(struct run *run, bst_key a, bst_key b)
+{
+    uint8_t one[BST_SE_CHECK_BYTES], two[BST_SE_CHECK_BYTES];
+    BST_TRY(bst_se_check_value(run->se, a, one));
+    BST_TRY(bst_se_check_value(run->se, b, two));
+    return same(bst_view_of(one, sizeof one), bst_view_of(two, sizeof two), "check value");
+}
+
+static bst_result travelled(struct run *run, bst_key kek, bst_key key, struct bst_held_key *ret)
+{
+    bst_auto(buf) blob = {0};
+    bst_auto(held_key) none = {.run = run};
+    struct bst_key_attrs attrs = {0};
+    ret->run = run;
+    BST_TRY(bst_se_wrap(run->se, kek, key, &blob));
+    BST_TRY(bst_se_unwrap(run->se, kek, bst_buf_view(&blob), &attrs, &ret->key));
+    blob.ptr[blob.len - 1] ^= 1;
+    return expect(bst_se_unwrap(run->se, kek, bst_buf_view(&blob), &attrs, &none.key),
+                  BST_E_BAD_MAC, "unwrapping what was changed");
+}
+
+static bst_result wrapped_secret(struct run *run)
+{
+    bst_auto(held_key) kek = {0}, key = {0}, back = {0};
+    bst_auto(secret) psk = {0};
+    BST_TRY(make(run, BST_KEY_SYMMETRIC, BST_KEY_USE_KEK, &kek));
+    BST_TRY(import_text(run, BST_KEY_USE_PSK | BST_KEY_USE_WRAP, "nineteen octets....", &key));
+    BST_TRY(travelled(run, kek.key, key.key, &back));
+    BST_TRY(bst_se_release_psk(run->se, back.key, "self-test", &psk));
+    BST_TRY(same(bst_view_of(psk.ptr, psk.len), BST_VIEW("nineteen octets...."), "unwrapped key"));
+    return equal_values(run, key.key, back.key);
+}
+
+static bst_result wrapped_pair(struct run *run)
+{
+    bst_auto(held_key) kek = {0}, key = {0}, back = {0};
+    BST_TRY(make(run, BST_KEY_SYMMETRIC, BST_KEY_USE_KEK, &kek));
+    BST_TRY(make(run, BST_KEY_EC_P256, BST_KEY_USE_SIGN | BST_KEY_USE_WRAP, &key));
+    BST_TRY(travelled(run, kek.key, key.key, &back));
+    BST_TRY(equal_values(run, key.key, back.key));
+    return sign_with(run, back.key, BST_MD_SHA256);
+}
+
+/* As software computes it: two environments prove to each other that they hold one key. */
+static bst_result check_values(struct run *run)
+{
+    bst_auto(held_key) key = {0};
+    uint8_t inside[BST_SE_CHECK_BYTES], outside[BST_SHA256_BYTES];
+    const struct bst_view text = BST_VIEW("bastide key check value");
+    BST_TRY(import_text(run, BST_KEY_USE_PSK, "sixteen octets..", &key));
+    BST_TRY(bst_se_check_value(run->se, key.key, inside));
+    BST_TRY(bst_hmac_sha256(BST_VIEW("sixteen octets.."), &text, 1, outside));
+    return same(bst_view_of(inside, sizeof inside), bst_view_of(outside, sizeof inside),
+                "check value");
+}
+
 /* ---- what is not allowed ---- */
 
 static bst_result try_use(struct run *run, bst_key key, uint32_t use)
@@ -487,8 +662,8 @@ static bst_result persistence(struct run *run)
     };
     struct bst_key_attrs symmetric = {
         .uses = BST_KEY_USE_MAC, .label = new_label(run, secret), .persistent = true};
-    BST_TRY(bst_se_key_generate(run->se, &attrs, &key));
     BST_TRY(bst_se_key_generate(run->se, &symmetric, &other));
+    BST_TRY(bst_se_key_generate(run->se, &attrs, &key));
     BST_TRY(bst_se_mac(run->se, other, rfc4231_parts, 3, mac));
     BST_TRY(reopen(run));
     BST_TRY(after_restart(run, pair, secret, &attrs, bst_view_of(mac, 32)));
@@ -498,6 +673,31 @@ static bst_result persistence(struct run *run)
     return key || other
                ? bst_error_detailed(BST_E_INTERNAL, "a deleted key is back after opening again")
                : BST_OK;
+}
+
+/* The handle stays, and storage knows the new label only. */
+static bst_result renaming(struct run *run)
+{
+    char before[64], after[64];
+    bst_auto(held_key) key = {.run = run};
+    struct bst_key_attrs attrs = {.type = BST_KEY_EC_P256,
+                                  .uses = BST_KEY_USE_SIGN,
+                                  .label = new_label(run, before),
+                                  .persistent = true};
+    bst_key found = 0;
+    new_label(run, after);
+    BST_TRY(bst_se_key_generate(run->se, &attrs, &key.key));
+    BST_TRY(bst_se_key_rename(run->se, key.key, after));
+    BST_TRY(
+        expect(bst_se_key_rename(run->se, key.key, after), BST_E_EXISTS, "a label that is taken"));
+    BST_TRY(sign_with(run, key.key, BST_MD_SHA256));
+    key.key = 0;
+    BST_TRY(reopen(run));
+    BST_TRY(find(run, after, &key.key));
+    BST_TRY(sign_with(run, key.key, BST_MD_SHA256));
+    BST_TRY(bst_se_key_find(run->se, before, &found));
+    return found ? bst_error_detailed(BST_E_INTERNAL, "the old label is back after opening again")
+                 : BST_OK;
 }
 
 /* ---- with the rest of the world ---- */
@@ -551,11 +751,20 @@ static const struct {
     {"seal and open (AES-256-GCM)", sealing},
     {"seal and open as software does", sealing_outside},
     {"agree on a key (ECDH P-256)", agreement},
+    {"agree on octets (ECDH P-256, X9.63)", agreed_p256},
+    {"agree on octets (X25519, X9.63)", agreed_x25519},
+    {"agree on a key inside (ECDH P-256, HKDF)", agreed_key},
+    {"give random octets", random_octets},
+    {"count up, and keep the count", counters},
+    {"wrap a secret key and unwrap it (RFC 5649)", wrapped_secret},
+    {"wrap an EC P-256 pair and unwrap it (RFC 5649)", wrapped_pair},
+    {"prove equality of keys (check value)", check_values},
     {"refuse every use that a key does not have", usage},
     {"refuse keys after their time", expiry},
     {"keep owners apart", owners},
     {"find keys by their labels", labels},
     {"keep keys over opening again", persistence},
+    {"give a kept key another label", renaming},
     {"sign a certificate request as an OpenSSL key", key_object},
     {"tell the protection level of each key", levels},
 };

@@ -75,8 +75,8 @@ void bst_store_share_views(struct bst_store_conn *reader, struct bst_loop *loop)
 bst_result bst_store_read_begin(struct bst_store_conn *reader);
 void bst_store_read_end(struct bst_store_conn *reader);
 /** From now on, queries of this reader together may take that many virtual machine steps (about
- * 20M/s) and, with what is done between them, that much time; then bst_sql_step() gives BST_E_LIMIT,
- * and the caller hands the work to bst_store_bulk(). 0: no limit. */
+ * 20M/s) and, with what is done between them, that much time; then bst_sql_step() gives
+ * BST_E_LIMIT, and the caller hands the work to bst_store_bulk(). 0: no limit. */
 void bst_store_budget(struct bst_store_conn *reader, int64_t steps, int64_t us);
 
 /** A unit of writing: runs once on the writer thread, all or nothing, together with its neighbours.

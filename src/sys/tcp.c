@@ -85,6 +85,7 @@ static void have_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     tcp->loop->active = true;
     if (n > 0) {
         tcp->events->on_data(tcp->user, bst_view_of(buf->base, (size_t)n));
+        bst_wipe(buf->base, (size_t)n); /* the loop's; an administrator's key came in clear */
     } else if (n < 0) {
         end_of_input(tcp, (int)n);
     }

@@ -116,6 +116,8 @@ static bst_result client_fill(const struct bst_tls_client_config *config,
     client->psk_key = config->psk_key;
     client->resume = config->resume && !config->psk_identity.len;
     BST_TRY(copy_texts(config, client));
+    BST_TRY(bst_tls_slow_of(config->se, client->identity != NULL, config->credential,
+                            config->credential ? 1 : 0, &client->slow));
     client->verifier = (struct bst_tls_verifier){
         /* With a PSK the server proves itself by the key alone. */
         .trust = config->trust && !client->identity ? bst_trust_hold(config->trust) : NULL,
@@ -168,6 +170,7 @@ void bst_tls_client_free(struct bst_tls_client **slot)
         bst_free(owned);
     }
     bst_free(client->expect);
+    bst_se_close(&client->slow);
     bst_trust_drop(&client->verifier.trust);
     bst_free(client->identity);
     bst_free(client->server_name);

@@ -176,7 +176,7 @@ bst_result bst_tls_ctx_use(SSL_CTX *ctx, struct bst_se *se, const struct bst_tls
     ERR_clear_error();
     BST_TRY(bst_cert_load_all(own->chain_pem, take_chain_cert, ctx, &count));
     bst_auto_pkey *pkey = NULL;
-    BST_TRY(bst_se_pkey(se, own->key, &pkey));
+    BST_TRY(bst_se_pkey(own->se ? own->se : se, own->key, &pkey));
     if (SSL_CTX_use_PrivateKey(ctx, pkey) != 1) {
         ERR_clear_error();
         BST_FAIL(BST_E_BAD_KEY,

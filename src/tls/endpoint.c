@@ -133,15 +133,23 @@ void bst_tls_free(struct bst_tls **slot)
     if (!t) {
         return;
     }
+    *slot = NULL;
     bst_tls_psk_cancel(t);
+    if (t->subject && t->epoch->psk.drop_subject) {
+        t->epoch->psk.drop_subject(t->epoch->psk.ctx, t->subject);
+    }
+    if (!t->away || !bst_tls_abandon(t)) {
+        bst_tls_destroy(t);
+    }
+}
+
+void bst_tls_destroy(struct bst_tls *t)
+{
     if (t->ssl && t->state != BST_TLS_FAILED) {
         /* Hanging up does not spoil the ticket that came before (RFC 8446 6.1). */
         SSL_set_shutdown(t->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     }
     bst_tls_ssl_free(&t->ssl);
-    if (t->subject && t->epoch->psk.drop_subject) {
-        t->epoch->psk.drop_subject(t->epoch->psk.ctx, t->subject);
-    }
     if (t->hs) {
         hs_clear(t->hs);
         bst_free(t->hs);
@@ -156,7 +164,6 @@ void bst_tls_free(struct bst_tls **slot)
     bst_tls_epoch_drop(&t->epoch);
     bst_tls_client_free(&t->client);
     bst_free(t);
-    *slot = NULL;
 }
 
 /* --- after the handshake ------------------------------------------------------------------- */
@@ -230,17 +237,40 @@ static bst_result handshake_done(struct bst_tls *t)
 
 /* --- the handshake ------------------------------------------------------------------------- */
 
-/** Let OpenSSL work on these bytes. */
-static bst_result drive(struct bst_tls *t, struct bst_view in)
+bst_result bst_tls_step(struct bst_tls *t, bool *ret_done)
 {
-    t->wire.in = in;
     ERR_clear_error();
     int done = SSL_do_handshake(t->ssl);
-    if (done == 1) {
+    *ret_done = done == 1;
+    bool fine = *ret_done || SSL_get_error(t->ssl, done) == SSL_ERROR_WANT_READ;
+    return fine ? BST_OK : bst_tls_fail_openssl(t);
+}
+
+static bst_result after_step(struct bst_tls *t, bool done)
+{
+    if (done) {
         BST_TRY(handshake_done(t));
         return open_input(t);
     }
-    return SSL_get_error(t->ssl, done) == SSL_ERROR_WANT_READ ? BST_OK : bst_tls_fail_openssl(t);
+    return BST_OK;
+}
+
+/** Let OpenSSL work on these bytes, here or where a slow key keeps nobody waiting. */
+static bst_result drive(struct bst_tls *t, struct bst_view in)
+{
+    bool done;
+    if (bst_tls_slow(t) && (t->client || t->hs->key_needed)) {
+        t->hs->key_needed = false;
+        bst_result left = bst_tls_leave(t, in, 0);
+        return bst_failed(left) ? bst_tls_fail(t, left.code, SSL_AD_INTERNAL_ERROR,
+                                               "the secure environment has too much to do", "",
+                                               "try again; a token that is busy all the time "
+                                               "needs a faster one beside it")
+                                : BST_OK;
+    }
+    t->wire.in = in;
+    BST_TRY(bst_tls_step(t, &done));
+    return after_step(t, done);
 }
 
 static bool name_acceptable(struct bst_view name)
@@ -292,6 +322,7 @@ static bst_result on_hello(struct bst_tls *t, struct bst_view body)
 {
     struct bst_tls_hello hello;
     bool readable = !bst_failed(bst_tls_hello_read(body, &hello));
+    t->hs->key_needed = true;
     if (!t->hs->hello_seen) {
         /* What cannot be read goes to OpenSSL, which finds the right alert for it. */
         BST_TRY(readable ? first_hello(t, &hello)
@@ -344,7 +375,7 @@ static bst_result server_records(struct bst_tls *t, struct bst_view in, size_t *
 {
     size_t used = 0, scanned = t->hs->scanned;
     bst_result result = BST_OK;
-    while (t->state == BST_TLS_HANDSHAKE && !bst_failed(result)) {
+    while (bst_tls_state(t) == BST_TLS_HANDSHAKE && !bst_failed(result)) {
         if (t->ssl && scanned > used) {
             struct bst_view ready = {in.ptr + used, scanned - used};
             used = scanned;
@@ -365,21 +396,33 @@ static bst_result server_records(struct bst_tls *t, struct bst_view in, size_t *
     return result;
 }
 
+#define HELD_TOO_MUCH "the peer sent too much before its handshake could go on"
+
 /** Records, then what belongs to the data that follow, then what has to wait. */
 static bst_result server_bytes(struct bst_tls *t, struct bst_view in)
 {
     size_t used;
     BST_TRY(server_records(t, in, &used));
     in = bst_view_from(in, used);
-    if (t->state == BST_TLS_OPEN) {
+    if (bst_tls_state(t) == BST_TLS_OPEN) {
         t->wire.in = in;
         return open_input(t);
     }
-    if (t->state != BST_TLS_CLOSED && in.len) {
+    if (bst_tls_state(t) != BST_TLS_CLOSED && in.len) {
         bst_buf_addv(&t->hs->hold, in);
         return bst_buf_check(&t->hs->hold);
     }
     return BST_OK;
+}
+
+static bst_result hold(struct bst_tls *t, struct bst_view in)
+{
+    struct bst_buf *held = &t->hs->hold;
+    if (held->len + in.len > TLS_HOLD_MAX) {
+        return bst_error_detailed(BST_E_TOO_LONG, HELD_TOO_MUCH);
+    }
+    bst_buf_addv(held, in);
+    return bst_buf_check(held);
 }
 
 static bst_result server_input(struct bst_tls *t, struct bst_view in)
@@ -388,12 +431,11 @@ static bst_result server_input(struct bst_tls *t, struct bst_view in)
     if (!hs->hold.len && t->state == BST_TLS_HANDSHAKE) {
         return server_bytes(t, in);
     }
-    if (hs->hold.len + in.len > TLS_HOLD_MAX) {
-        return bst_tls_fail(t, BST_E_TOO_LONG, SSL_AD_RECORD_OVERFLOW,
-                            "the peer sent too much before its handshake could go on", "", "");
+    bst_result held_now = hold(t, in);
+    if (held_now.code == BST_E_TOO_LONG) {
+        return bst_tls_fail(t, BST_E_TOO_LONG, SSL_AD_RECORD_OVERFLOW, HELD_TOO_MUCH, "", "");
     }
-    bst_buf_addv(&hs->hold, in);
-    BST_TRY(bst_buf_check(&hs->hold));
+    BST_TRY(held_now);
     bool ready = t->ssl && hs->scanned;
     if (t->state == BST_TLS_WAIT_KEY ||
         (!ready && !bst_tls_record_len(bst_view_from(bst_buf_view(&hs->hold), hs->scanned)))) {
@@ -409,6 +451,9 @@ static bst_result server_input(struct bst_tls *t, struct bst_view in)
 /** After any input: an error of ours ends the connection too, and a failed one keeps no key. */
 static bst_result settle(struct bst_tls *t, bst_result result)
 {
+    if (t->away) {
+        return BST_OK; /* it is settled when it is back */
+    }
     t->wire.in = (struct bst_view){0};
     if (bst_failed(result) && t->state != BST_TLS_FAILED) {
         result = bst_tls_fail(t, result.code, SSL_AD_INTERNAL_ERROR, bst_error_text(result.code),
@@ -426,10 +471,45 @@ void bst_tls_advance(struct bst_tls *t)
                               : server_input(t, (struct bst_view){0}));
 }
 
+/** Everything that came while it was away. */
+static bst_result go_on(struct bst_tls *t, bool done)
+{
+    if (t->hs->overrun) {
+        return bst_tls_fail(t, BST_E_TOO_LONG, SSL_AD_RECORD_OVERFLOW, HELD_TOO_MUCH, "", "");
+    }
+    if (!done && !t->client) {
+        return server_input(t, (struct bst_view){0});
+    }
+    bst_auto(buf) held = t->hs->hold;
+    t->hs->hold = (struct bst_buf){0};
+    if (!done) {
+        return held.len ? drive(t, bst_buf_view(&held)) : BST_OK;
+    }
+    BST_TRY(after_step(t, true));
+    if (t->state == BST_TLS_OPEN) {
+        t->wire.in = bst_buf_view(&held);
+        return open_input(t);
+    }
+    return BST_OK;
+}
+
+void bst_tls_returned(struct bst_tls *t, bst_result outcome, bool done)
+{
+    (void)settle(t, bst_failed(outcome) ? outcome : go_on(t, done)).code;
+    if (!t->away && t->progress) {
+        t->progress(t->progress_user);
+    }
+}
+
 /* --- the caller's side --------------------------------------------------------------------- */
 
 bst_result bst_tls_feed(struct bst_tls *t, struct bst_view in)
 {
+    if (t->away) {
+        bst_result held = hold(t, in);
+        t->hs->overrun = t->hs->overrun || bst_failed(held);
+        return held;
+    }
     switch (t->state) {
     case BST_TLS_HANDSHAKE:
     case BST_TLS_WAIT_KEY:
@@ -447,6 +527,9 @@ bst_result bst_tls_feed(struct bst_tls *t, struct bst_view in)
 
 bst_result bst_tls_feed_eof(struct bst_tls *t)
 {
+    if (t->away) {
+        return bst_error(BST_E_CLOSED);
+    }
     switch (t->state) {
     case BST_TLS_CLOSED:
         return BST_OK;
@@ -482,7 +565,7 @@ bst_result bst_tls_read(struct bst_tls *t, struct bst_buf *ret)
 bst_result bst_tls_write(struct bst_tls *t, struct bst_view plain)
 {
     size_t written;
-    if (t->state != BST_TLS_OPEN || t->close_sent) {
+    if (t->away || t->state != BST_TLS_OPEN || t->close_sent) {
         return bst_error(BST_E_CLOSED);
     }
     if (!plain.len) {
@@ -497,12 +580,18 @@ bst_result bst_tls_write(struct bst_tls *t, struct bst_view plain)
 
 struct bst_view bst_tls_out(const struct bst_tls *t)
 {
+    if (t->away) {
+        return (struct bst_view){0};
+    }
     return bst_view_from(bst_buf_view(&t->wire.out), t->wire.sent);
 }
 
 void bst_tls_consumed(struct bst_tls *t, size_t bytes)
 {
     struct bst_tls_wire *wire = &t->wire;
+    if (t->away) {
+        return;
+    }
     wire->sent += bytes < wire->out.len - wire->sent ? bytes : wire->out.len - wire->sent;
     if (wire->sent == wire->out.len) {
         /* An idle connection holds no buffer. */
@@ -513,6 +602,9 @@ void bst_tls_consumed(struct bst_tls *t, size_t bytes)
 
 struct bst_buf bst_tls_take_out(struct bst_tls *t)
 {
+    if (t->away) {
+        return (struct bst_buf){0};
+    }
     bst_buf_consume(&t->wire.out, t->wire.sent);
     struct bst_buf out = t->wire.out;
     t->wire.out = (struct bst_buf){0};
@@ -523,7 +615,7 @@ struct bst_buf bst_tls_take_out(struct bst_tls *t)
 void bst_tls_close(struct bst_tls *t)
 {
     bst_tls_psk_cancel(t);
-    if (!t->close_sent && (t->state == BST_TLS_OPEN || t->state == BST_TLS_CLOSED)) {
+    if (!t->away && !t->close_sent && (t->state == BST_TLS_OPEN || t->state == BST_TLS_CLOSED)) {
         ERR_clear_error();
         (void)SSL_shutdown(t->ssl);
         ERR_clear_error();
@@ -533,7 +625,14 @@ void bst_tls_close(struct bst_tls *t)
 
 enum bst_tls_state bst_tls_state(const struct bst_tls *t)
 {
-    return t->state;
+    return t->away ? BST_TLS_WAIT_KEY : t->state;
+}
+
+void bst_tls_may_wait(struct bst_tls *t, void (*post)(void *user, struct bst_tls_letter *letter),
+                      void *user)
+{
+    t->post = post;
+    t->post_user = user;
 }
 
 void bst_tls_on_progress(struct bst_tls *t, void (*progress)(void *user), void *user)

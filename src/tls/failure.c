@@ -332,5 +332,5 @@ const struct bst_tls_failure *bst_tls_failure(const struct bst_tls *t)
 {
     static const struct bst_tls_failure none = {
         .step = "", .clause = "", .remedy = "", .alert = -1};
-    return t->failure ? t->failure : &none;
+    return !t->away && t->failure ? t->failure : &none;
 }

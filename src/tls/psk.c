@@ -163,7 +163,7 @@ void bst_tls_psk_ask(struct bst_tls *t, struct bst_view identity)
     hs->asking = false;
 }
 
-static void take_answer(struct bst_tls *t, bst_result result, bst_key key)
+void bst_tls_psk_take(struct bst_tls *t, bst_result result, bst_key key)
 {
     struct bst_tls_hs *hs = t->hs;
     if (!bst_failed(result) && key) {
@@ -190,8 +190,14 @@ void bst_tls_lookup_done(struct bst_tls_lookup *lookup, bst_result result, bst_k
     }
     hs->answered = true;
     t->subject = subject;
-    take_answer(t, result, key);
     t->state = BST_TLS_HANDSHAKE;
+    if (!bst_failed(result) && key && bst_tls_slow(t) && bst_se_slow(t->epoch->se)) {
+        result = bst_tls_leave(t, (struct bst_view){0}, key);
+        if (!bst_failed(result)) {
+            return;
+        }
+    }
+    bst_tls_psk_take(t, result, key);
     if (!hs->asking) {
         bst_tls_advance(t);
         if (t->progress) {

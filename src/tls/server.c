@@ -189,6 +189,7 @@ void bst_tls_epoch_drop(struct bst_tls_epoch **slot)
         bst_free(epoch->authorities[i].name);
     }
     bst_free(epoch->authorities);
+    bst_se_close(&epoch->slow);
     bst_trust_drop(&epoch->verifier.trust);
     bst_wipe(epoch->dummy_seed, sizeof epoch->dummy_seed);
     bst_free(epoch);
@@ -236,6 +237,8 @@ static bst_result epoch_new(const struct bst_tls_server_config *config, uint64_t
         .wall_us = config->wall_us ? config->wall_us : bst_tls_wall_us,
     };
     BST_TRY(bst_random(epoch->dummy_seed, sizeof epoch->dummy_seed));
+    BST_TRY(bst_tls_slow_of(config->se, config->psk != NULL, config->credentials,
+                            config->n_credentials, &epoch->slow));
     BST_TRY(epoch_fill(config, epoch));
     *ret = bst_steal(&epoch);
     return BST_OK;

@@ -58,6 +58,7 @@ struct bst_tls_credential {
     const char *server_name;   /* FQDN it answers for; NULL for the default one, or for a client */
     struct bst_view chain_pem; /* leaf first, then intermediates */
     bst_key key;               /* private key of the leaf */
+    struct bst_se *se;         /* that holds it; NULL: the environment of the configuration */
 };
 
 /** A name that the peer's certificate must prove: one of the flavours of TS-0003 10.1.1. */
@@ -119,7 +120,8 @@ struct bst_tls_client *bst_tls_client_hold(struct bst_tls_client *client);
 
 enum bst_tls_state {
     BST_TLS_HANDSHAKE, /* needs more bytes of the peer */
-    BST_TLS_WAIT_KEY,  /* waits for the identity source; fed bytes are kept, within a limit */
+    BST_TLS_WAIT_KEY,  /* waits for the identity source or the secure environment; fed bytes are
+                          kept, within a limit */
     BST_TLS_OPEN,
     BST_TLS_CLOSED, /* close_notify came; what was read before is still there to read */
     BST_TLS_FAILED, /* bst_tls_failure() tells; send what bst_tls_out() holds (the alert), then
@@ -131,10 +133,23 @@ bst_result bst_tls_accept(struct bst_tls_server *server, struct bst_view peer,
                           struct bst_tls **ret);
 /** The ClientHello is ready in bst_tls_out() on return. */
 bst_result bst_tls_connect(struct bst_tls_client *client, struct bst_tls **ret);
-/** Called when an answer of the identity source moved the connection: look at state, out and read.
- */
+/** Called when an answer of the identity source, or of a slow secure environment, moved the
+ * connection: look at state, out and read. */
 void bst_tls_on_progress(struct bst_tls *t, void (*progress)(void *user), void *user);
-/** Cancels a pending look-up, wipes, frees. NULL is fine. */
+/** A message to the endpoint's thread; `room` is for whoever carries it. */
+struct bst_tls_letter {
+    void *room[4];
+    void (*run)(struct bst_tls_letter *letter);
+};
+/** Let steps of the handshake that a slow secure environment (bst_se_slow()) takes part in run on
+ * its worker threads; without this they keep the caller waiting.
+ *
+ * @param post  carries a letter to the endpoint's thread, which calls `run`; from any thread, but
+ *              never after bst_tls_free() has returned. Letters on the way then still arrive. */
+void bst_tls_may_wait(struct bst_tls *t, void (*post)(void *user, struct bst_tls_letter *letter),
+                      void *user);
+/** Cancels a pending look-up, wipes, frees; a step that runs on a worker is not waited for. NULL is
+ * fine. */
 void bst_tls_free(struct bst_tls **t);
 
 enum bst_tls_state bst_tls_state(const struct bst_tls *t);

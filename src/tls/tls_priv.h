@@ -35,6 +35,7 @@ struct bst_tls_epoch {
     } * authorities;
     size_t n_authorities; /* at least one */
     struct bst_se *se;
+    struct bst_se *slow; /* held: where its slow keys are; NULL: all keys are quick */
     struct bst_tls_identity_source psk;
     bool has_psk, tls13, refuse_unknown_name, anonymous_clients;
     struct bst_tls_verifier verifier;
@@ -51,7 +52,8 @@ struct bst_tls_client {
     atomic_int holds;
     SSL_CTX *ctx;
     struct bst_se *se;
-    char *identity; /* NULL: no PSK */
+    struct bst_se *slow; /* as of the server */
+    char *identity;      /* NULL: no PSK */
     bst_key psk_key;
     char *server_name;
     struct bst_tls_name *expect; /* values owned */
@@ -71,9 +73,11 @@ struct bst_tls_hs {
     struct bst_tls_scan scan;
     struct bst_buf hold; /* bytes not yet given to OpenSSL */
     size_t scanned;      /* of hold */
+    bool overrun;        /* more came than hold takes */
     int authority;
     bool hello_seen;
-    bool asked, answered, asking;            /* asking: inside the source's start() */
+    bool key_needed;              /* server: a whole ClientHello is next; its answer is signed */
+    bool asked, answered, asking; /* asking: inside the source's start() */
     char identity[BST_TLS_IDENTITY_MAX + 1]; /* presented by the client */
     size_t identity_len;
     char note[160];        /* why the identity has no key, for the log */
@@ -101,6 +105,9 @@ struct bst_tls {
     struct bst_tls_failure *failure;
     void (*progress)(void *user);
     void *progress_user;
+    void (*post)(void *user, struct bst_tls_letter *letter);
+    void *post_user;
+    struct bst_tls_away *away; /* a step runs on a worker, which has all of this but the hold */
     void (*trace)(void *ctx, bool sent, int content_type, struct bst_view message);
     void *trace_ctx;
 };
@@ -112,12 +119,34 @@ bst_result bst_tls_connect_traced(struct bst_tls_client *client,
                                   void (*trace)(void *, bool, int, struct bst_view), void *ctx,
                                   struct bst_tls **ret);
 
+/** The end, when nothing runs elsewhere. */
+void bst_tls_destroy(struct bst_tls *t);
+/** Let OpenSSL work on wire.in. On any thread. */
+bst_result bst_tls_step(struct bst_tls *t, bool *ret_done);
+/** Go on after a step that ran elsewhere. */
+void bst_tls_returned(struct bst_tls *t, bst_result outcome, bool done);
+
+/* away.c: steps of the handshake on a worker thread of a slow secure environment */
+
+/** Of the credentials, or of the environment of the PSKs, the first slow one; held. */
+bst_result bst_tls_slow_of(struct bst_se *se, bool psk,
+                           const struct bst_tls_credential *credentials, size_t n,
+                           struct bst_se **ret);
+/** Where the endpoint's steps have to run; NULL: here. */
+struct bst_se *bst_tls_slow(const struct bst_tls *t);
+/** Work on these bytes, or release the key, elsewhere. @error BST_E_BUSY */
+bst_result bst_tls_leave(struct bst_tls *t, struct bst_view in, bst_key release);
+/** True: the worker, or the letter on its way, will destroy the endpoint. */
+bool bst_tls_abandon(struct bst_tls *t);
+
 /* psk.c: callbacks, and the question to the identity source */
 void bst_tls_psk_server(SSL_CTX *ctx);
 void bst_tls_psk_client(SSL_CTX *ctx);
 /** Ask, unless asked before; the state is BST_TLS_WAIT_KEY while the answer is out. */
 void bst_tls_psk_ask(struct bst_tls *t, struct bst_view identity);
 void bst_tls_psk_cancel(struct bst_tls *t);
+/** Release the key of an answer. On any thread. */
+void bst_tls_psk_take(struct bst_tls *t, bst_result result, bst_key key);
 
 /* verify.c */
 int bst_tls_verify_cb(X509_STORE_CTX *store_ctx, void *arg);

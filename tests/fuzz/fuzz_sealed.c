@@ -25,13 +25,37 @@ static void open_blob(struct bst_view in)
 /* A record whose seal was good says whatever its writer wanted. */
 static void read_record(struct bst_view in)
 {
-    struct bst_soft_object *object = NULL;
-    struct bst_view label = {0};
-    if (!bst_failed(bst_soft_record_read(in, &object, &label)) && object) {
-        bst_auto(buf) back = {0};
-        bst_soft_record_put(object, &back);
-        bst_soft_object_free(object);
+    struct bst_soft_record record;
+    bst_auto(buf) back = {0};
+    if (bst_failed(bst_soft_record_read(in, &record))) {
+        return;
     }
+    if (record.kind == BST_SOFT_PUT) {
+        bst_soft_record_put(record.object, &back);
+        bst_soft_object_free(record.object);
+    } else {
+        bst_soft_record_note(&record, &back);
+    }
+}
+
+/* A wrapped key comes from outside; everything of it but its key may be anybody's. */
+static void unwrap(struct bst_view in)
+{
+    static const struct bst_key_attrs attrs = {.uses = BST_KEY_USE_KEK};
+    struct test_host host;
+    struct bst_se *se = NULL;
+    bst_key kek = 0, key = 0;
+    bst_auto(secret) value = {0};
+    test_host_init(&host);
+    if (bst_failed(bst_se_open(&host.host, "none:", &se))) {
+        return;
+    }
+    if (!bst_failed(bst_secret_copy(&value, key_bytes, sizeof key_bytes)) &&
+        !bst_failed(bst_se_key_import(se, &attrs, &value, &kek))) {
+        (void)bst_se_unwrap(se, kek, in, &(struct bst_key_attrs){0}, &key).code;
+    }
+    bst_se_close(&se);
+    test_host_clear(&host);
 }
 
 static void open_folder(const char *path, struct bst_view in)
@@ -60,7 +84,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     struct bst_view in = bst_view_of(data + 1, size - 1);
-    switch (data[0] % 5) {
+    switch (data[0] % 7) {
     case 0:
         open_blob(in);
         break;
@@ -73,8 +97,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     case 3:
         open_folder("d/params", in);
         break;
-    default:
+    case 4:
         read_record(in);
+        break;
+    case 5:
+        open_folder("d/tries", in);
+        break;
+    default:
+        unwrap(in);
     }
     return 0;
 }

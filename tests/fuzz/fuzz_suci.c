@@ -3,6 +3,7 @@
 #include "core5g/aka/keyfile.h"
 #include "core5g/kat/kat.h"
 #include "core5g/suci/sidf.h"
+#include "crypto/kem.h"
 #include "obs/log.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -25,10 +26,14 @@ static struct bst_sidf *sidf(void)
         struct bst_se_host host;
         const struct bst_hn_wish a = {.id = 1, .scheme = BST_SUCI_PROFILE_A, .temporary = true};
         const struct bst_hn_wish b = {.id = 2, .scheme = BST_SUCI_PROFILE_B, .temporary = true};
+        const struct bst_hn_wish c = {
+            .id = 3, .scheme = BST_SUCI_X25519_MLKEM768, .temporary = true};
         bst_log_configure(&(struct bst_log_setup){.level = BST_LOG_ERROR});
         bst_se_host_file(&host, se_one);
         if (bst_failed(bst_se_open(&host, "se:soft", &se)) || bst_failed(bst_hn_key_add(se, &a)) ||
-            bst_failed(bst_hn_key_add(se, &b)) || bst_failed(bst_sidf_init(&table, se, one))) {
+            bst_failed(bst_hn_key_add(se, &b)) ||
+            (bst_kem_provider() && bst_failed(bst_hn_key_add(se, &c))) ||
+            bst_failed(bst_sidf_init(&table, se, one))) {
             abort();
         }
         table.allow_null = true;

@@ -83,6 +83,7 @@ def a_self_test_says_what_a_token_can_and_leaves_nothing(site):
     eq(before, subprocess.run(["softhsm2-util", "--show-slots"], capture_output=True, text=True).stdout)
     report = key(site, "selftest", "--json").json
     eq((report["failed"], report["level"]), (0, 1))
+    assert "level 0 of 3 for keys made inside, 0 for all others" in key(site, "selftest", uri="none:", pin=None).out
 
 
 def a_key_signs_and_others_can_check_it(site):

@@ -1,17 +1,49 @@
 #include "support/faulty_p11.h"
 
 #include <dlfcn.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 __attribute__((visibility("default"))) struct faulty_p11 faulty_p11;
 
 static CK_FUNCTION_LIST *behind;
 static CK_SLOT_ID slot;
 
+static long end_at; /* 0: never */
+
+static void read_end(void)
+{
+    const char *path = getenv(FAULTY_P11_END);
+    FILE *file = path ? fopen(path, "r") : NULL;
+    char text[32] = "";
+    if (file) {
+        if (!fgets(text, sizeof text, file)) {
+            text[0] = '\0';
+        }
+        fclose(file);
+    }
+    end_at = strtol(text, NULL, 10);
+}
+
+static void end_or_hang(void)
+{
+    static long calls;
+    long n = __atomic_add_fetch(&calls, 1, __ATOMIC_RELAXED);
+    if (n == end_at) {
+        kill(getpid(), SIGKILL);
+    }
+    while (n == -end_at) {
+        pause();
+    }
+}
+
 static CK_RV fault(void)
 {
     struct faulty_p11 *f = &faulty_p11;
+    end_or_hang();
     if (f->away) {
         return CKR_TOKEN_NOT_PRESENT;
     }
@@ -49,6 +81,10 @@ PASS(C_Decrypt, (S s, B d, U n, B o, U *l), (s, d, n, o, l))
 PASS(C_DeriveKey, (S s, M m, O o, A a, U n, O *r), (s, m, o, a, n, r))
 PASS(C_GenerateKey, (S s, M m, A a, U n, O *r), (s, m, a, n, r))
 PASS(C_GenerateKeyPair, (S s, M m, A a, U n, A b, U k, O *p, O *q), (s, m, a, n, b, k, p, q))
+PASS(C_WrapKey, (S s, M m, O k, O o, B b, U *l), (s, m, k, o, b, l))
+PASS(C_UnwrapKey, (S s, M m, O k, B b, U l, A a, U n, O *r), (s, m, k, b, l, a, n, r))
+PASS(C_GenerateRandom, (S s, B b, U n), (s, b, n))
+PASS(C_SetAttributeValue, (S s, O o, A a, U n), (s, o, a, n))
 PASS(C_CreateObject, (S s, A a, U n, O *r), (s, a, n, r))
 PASS(C_DestroyObject, (S s, O o), (s, o))
 PASS(C_GetAttributeValue, (S s, O o, A a, U n), (s, o, a, n))
@@ -117,6 +153,7 @@ CK_RV C_GetFunctionList(CK_FUNCTION_LIST **list)
     if (!get || get(&behind) != CKR_OK) {
         return CKR_GENERAL_ERROR;
     }
+    read_end();
     own = *behind;
     own.C_GetFunctionList = C_GetFunctionList;
     own.C_SignInit = C_SignInit;
@@ -130,6 +167,10 @@ CK_RV C_GetFunctionList(CK_FUNCTION_LIST **list)
     own.C_DeriveKey = C_DeriveKey;
     own.C_GenerateKey = C_GenerateKey;
     own.C_GenerateKeyPair = C_GenerateKeyPair;
+    own.C_WrapKey = C_WrapKey;
+    own.C_UnwrapKey = C_UnwrapKey;
+    own.C_GenerateRandom = C_GenerateRandom;
+    own.C_SetAttributeValue = C_SetAttributeValue;
     own.C_CreateObject = C_CreateObject;
     own.C_DestroyObject = C_DestroyObject;
     own.C_GetAttributeValue = C_GetAttributeValue;

@@ -19,6 +19,9 @@ struct faulty_p11 {
     long logins;               /* calls of C_Login */
     CK_MECHANISM_TYPE hidden;  /* mechanism that the token seems not to have; 0: none */
 };
+/* In another process the struct is out of reach: a file says at which call that process ends by
+ * itself, or hangs when the number is negative. It is read when the module is loaded. */
+#define FAULTY_P11_END "FAULTY_P11_END"
 /* Name of the struct in the module, and of the environment variable with the module behind it. */
 #define FAULTY_P11_SYMBOL "faulty_p11"
 #define FAULTY_P11_BEHIND "FAULTY_P11_BEHIND"

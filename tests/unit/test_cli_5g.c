@@ -1,48 +1,14 @@
 /* cli: bastide selftest, suci and aka by their exit codes, outputs and messages. */
-#include "support/test.h"
-
-#include "cli/cli.h"
+#include "support/cli_run.h"
 #include "support/scratch.h"
 
+#include "core5g/aka/aka.h"
+#include "core5g/aka/keyfile.h"
+#include "crypto/kem.h"
+
+#include <signal.h>
 #include <sys/stat.h>
-
-struct said {
-    char *out, *err;
-    int code;
-};
-
-static struct said run_words(const char *const *words)
-{
-    char *argv[32];
-    int argc = 0;
-    size_t out_len, err_len;
-    struct said said = {0};
-    argv[argc++] = (char *)(uintptr_t) "bastide";
-    for (size_t i = 0; words[i]; i++) {
-        argv[argc++] = (char *)(uintptr_t)words[i];
-    }
-    argv[argc] = NULL;
-    FILE *out = open_memstream(&said.out, &out_len), *err = open_memstream(&said.err, &err_len);
-    said.code = cli_main(argc, argv, out, err);
-    fclose(out);
-    fclose(err);
-    return said;
-}
-#define RUN(...) run_words((const char *const[]){__VA_ARGS__, NULL})
-
-static void said_clear(struct said *said)
-{
-    free(said->out);
-    free(said->err);
-}
-
-static void expect(struct said said, int code, const char *out, const char *err)
-{
-    if (said.code != code || !strstr(said.out, out) || !strstr(said.err, err)) {
-        fail_msg("code %d, out '%s', err '%s'", said.code, said.out, said.err);
-    }
-    said_clear(&said);
-}
+#include <sys/wait.h>
 
 /* One word of an answer: what follows `name` up to blank, quote or line end. */
 static void word_after(const char *text, const char *name, char *out, size_t cap)
@@ -185,9 +151,181 @@ static void a_challenge_goes_round_by_command(void **state)
     remove_profile(&s);
 }
 
+/* ---- a machine that stops ---- */
+
+#define KEY_TEXT                                                                                   \
+    "{\"algorithm\":\"milenage\",\"k\":\"465b5ce8b199b49faa5f0a2ee238a6bc\","                      \
+    "\"opc\":\"cd63cb71954a9f4e48a5994e37a02baf\"}"
+
+/* The number inside AUTN, as the device takes it out. */
+static uint64_t seq_of(const char *rand_hex, const char *autn_hex)
+{
+    struct bst_aka_keys keys;
+    struct bst_aka_in in = {0};
+    struct bst_aka_out out;
+    uint8_t autn[16], sqn[6];
+    uint64_t seq;
+    unsigned ind;
+    assert_ok(bst_aka_keyfile_parse(BST_VIEW(KEY_TEXT), &keys));
+    assert_ok(bst_hex_decode(bst_view_of(rand_hex, 32), in.rand, sizeof in.rand));
+    assert_ok(bst_hex_decode(bst_view_of(autn_hex, 32), autn, sizeof autn));
+    assert_ok(bst_aka_run(&keys, &in, BST_AKA_F5, &out));
+    for (int i = 0; i < 6; i++) {
+        sqn[i] = autn[i] ^ out.ak[i];
+    }
+    bst_sqn_read(sqn, &seq, &ind);
+    return seq;
+}
+
+/* A process that makes vectors into a pipe until it is killed. */
+static pid_t vectors_into(const char *profile, int *ret_read)
+{
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        static const char *const words[] = {"bastide", "aka", "vector",  "--supi", SUPI,
+                                            "--sn",    SN,    "--count", "300",    "--profile"};
+        char *argv[12] = {0};
+        for (size_t i = 0; i < 10; i++) {
+            argv[i] = (char *)(uintptr_t)words[i];
+        }
+        argv[10] = (char *)(uintptr_t)profile;
+        FILE *out = fdopen(ends[1], "w");
+        setvbuf(out, NULL, _IOLBF, 0);
+        _exit(cli_main(11, argv, out, stderr));
+    }
+    close(ends[1]);
+    *ret_read = ends[0];
+    return child;
+}
+
+/* Reads some vectors, then stops the process without a warning; what is still in the pipe was shown
+ * too. */
+static void take_and_kill(const char *profile, unsigned wanted, uint64_t *last, unsigned *seen)
+{
+    int fd;
+    char line[256], rand_hex[33] = "";
+    unsigned got = 0;
+    pid_t child = vectors_into(profile, &fd);
+    FILE *in = fdopen(fd, "r");
+    while (fgets(line, sizeof line, in)) {
+        if (strncmp(line, "rand ", 5) == 0) {
+            memcpy(rand_hex, line + 11, 32);
+        }
+        if (strncmp(line, "autn ", 5) == 0) {
+            uint64_t seq = seq_of(rand_hex, line + 11);
+            assert_true(seq > *last);
+            *last = seq;
+            ++*seen;
+            if (++got == wanted) {
+                kill(child, SIGKILL);
+            }
+        }
+    }
+    fclose(in);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+}
+
+static void no_sequence_number_comes_twice_whenever_the_machine_stops(void **state)
+{
+    struct scratch s;
+    uint64_t last = 0;
+    unsigned seen = 0;
+    assert_true(scratch_make(&s));
+    write_file(scratch_path(&s, "k.json"), KEY_TEXT);
+    expect(RUN("aka", "add", s.path, "--profile", s.dir, "--supi", SUPI), CLI_OK, SUPI, "");
+    for (unsigned round = 0; round < 12; round++) {
+        take_and_kill(s.dir, 1 + 7 * round % 40, &last, &seen);
+    }
+    assert_true(seen >= 12 && last >= seen);
+    remove_profile(&s);
+}
+
+/* ---- malformed values ---- */
+
+static void malformed_values_are_refused_by_name(void **state)
+{
+    struct scratch s;
+    static char digits[10241];
+    assert_true(scratch_make(&s));
+    memset(digits, '1', sizeof digits - 1);
+    write_file(scratch_path(&s, "k.json"), KEY_TEXT);
+    expect(RUN("aka", "add", s.path, "--profile", s.dir, "--supi", SUPI), CLI_OK, SUPI, "");
+    static const char *const rands[] = {
+        "",    "0", "zz", "23553cbe9637a89d218ae64dae47bf3", "23553cbe9637a89d218ae64dae47bf3500",
+        digits};
+    for (size_t i = 0; i < sizeof rands / sizeof rands[0]; i++) {
+        expect(RUN("aka", "usim", "--profile", s.dir, "--supi", SUPI, "--sn", SN, "--rand",
+                   rands[i], "--autn", "00112233445566778899aabbccddeeff"),
+               CLI_USAGE, "", "--rand wants 32");
+        expect(RUN("aka", "resync", "--profile", s.dir, "--supi", SUPI, "--rand",
+                   "23553cbe9637a89d218ae64dae47bf35", "--auts", rands[i]),
+               CLI_USAGE, "", "--auts wants 28");
+    }
+    static const char *const supis[] = {"", "imsi-", "imsi-0-1", "nai-@", digits};
+    for (size_t i = 0; i < sizeof supis / sizeof supis[0]; i++) {
+        struct said said = RUN("aka", "vector", "--profile", s.dir, "--supi", supis[i], "--sn", SN);
+        assert_true(said.code == CLI_INPUT || said.code == CLI_USAGE);
+        said_clear(&said);
+        said = RUN("suci", "conceal", supis[i], "--scheme", "null");
+        assert_true(said.code == CLI_INPUT || said.code == CLI_USAGE);
+        said_clear(&said);
+        said = RUN("suci", "reveal", supis[i], "--allow-null");
+        assert_true(said.code == CLI_INPUT || said.code == CLI_USAGE);
+        said_clear(&said);
+    }
+    expect(RUN("aka", "vector", "--profile", s.dir, "--supi", SUPI, "--sn", digits), CLI_INPUT, "",
+           "serving network name");
+    write_file(scratch_path(&s, "point"),
+               "020000000000000000000000000000000000000000000000000000000"
+               "000000001");
+    expect(RUN("suci", "conceal", SUPI, "--public", s.path, "--id", "1", "--scheme", "B"),
+           CLI_INPUT, "", "P-256");
+    write_file(s.path, digits);
+    expect(RUN("suci", "conceal", SUPI, "--public", s.path, "--id", "1"), CLI_INPUT, "", "public");
+    expect(RUN("suci", "keygen", "--profile", s.dir, "--id", "1", "--private", s.path), CLI_INPUT,
+           "", "private");
+    expect(RUN("suci", "conceal", SUPI, "--profile", s.dir, "--scheme", "mlkem"), CLI_USAGE, "",
+           "x25519-mlkem768");
+    remove_profile(&s);
+}
+
+/* ---- post-quantum by command ---- */
+
+static void a_post_quantum_suci_goes_round_by_command(void **state)
+{
+    static const char *const schemes[] = {"mlkem768", "x25519-mlkem768"};
+    static char suci[4096];
+    struct scratch s;
+    assert_true(scratch_make(&s));
+    for (size_t i = 0; i < 2; i++) {
+        const char *id = i ? "2" : "1";
+        struct said said =
+            RUN("suci", "keygen", "--profile", s.dir, "--id", id, "--scheme", schemes[i]);
+        if (!bst_kem_provider()) {
+            expect(said, CLI_USAGE, "", "this build has no ML-KEM-768");
+            continue;
+        }
+        expect(said, CLI_OK, "active", "");
+        said = RUN("suci", "conceal", SUPI, "--profile", s.dir, "--scheme", schemes[i]);
+        assert_int_equal(said.code, CLI_OK);
+        word_after(said.out, "", suci, sizeof suci);
+        said_clear(&said);
+        expect(RUN("suci", "reveal", suci, "--profile", s.dir), CLI_OK, SUPI, "");
+        change_digit(&suci[100]);
+        expect(RUN("suci", "reveal", suci, "--profile", s.dir), CLI_DENIED, "", "does not open");
+    }
+    remove_profile(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_sequence_number_comes_twice_whenever_the_machine_stops),
+        cmocka_unit_test(malformed_values_are_refused_by_name),
+        cmocka_unit_test(a_post_quantum_suci_goes_round_by_command),
         cmocka_unit_test(selftest_counts_and_its_exit_code_tells),
         cmocka_unit_test(a_suci_goes_round_by_command),
         cmocka_unit_test(a_challenge_goes_round_by_command),

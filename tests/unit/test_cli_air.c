@@ -1,7 +1,9 @@
 /* cli: bastide air on files in hexadecimal, and how it refuses. */
 #include "cli/cli.h"
+#include "core5g/pcap/pcap.h"
 #include "support/scratch.h"
 #include "support/test.h"
+#include "sys/file.h"
 
 #define KEY16 "d3c5d592327fb11c4035c6680af8c6d1"
 #define MESSAGE "981ba6824c1bfb1ab485472029b71d808ce33e2cc3c0b5fc1f3de8a6dc66b1f0"
@@ -117,6 +119,41 @@ static void a_changed_message_does_not_open_and_prints_nothing(void **state)
     round_trip("NCA6", key32, "128");
 }
 
+/* What scenario 40 does with captures, as far as it needs no tshark. */
+static void a_capture_is_protected_and_opened(void **state)
+{
+    char clear[256], keys[256], bad[256], out[256], back[256];
+    bst_auto(buf) file = {0}, packet = {0}, opened = {0};
+    static const uint8_t host[4] = {127, 0, 0, 1};
+    write_file(keys, "keys.json",
+               "{\"ues\":[{\"ueid\":1,\"ciphering\":\"NEA2\",\"integrity\":\"NIA2\","
+               "\"kupenc\":\"" KEY16 "\",\"kupint\":\"" KEY16 "\"}]}");
+    write_file(bad, "bad.json", "{\"ues\":[{\"ueid\":1}]}");
+    snprintf(clear, sizeof clear, "%s", scratch_path(&scratch, "clear.pcap"));
+    snprintf(out, sizeof out, "%s", scratch_path(&scratch, "out.pcap"));
+    snprintf(back, sizeof back, "%s", scratch_path(&scratch, "back.pcap"));
+    bst_pcap_begin(&file, BST_LINK_IPV4);
+    assert_ok(bst_udp_make(host, host, 9999,
+                           BST_VIEW("pdcp-nr\x02\x02\x0c\x03\0\x04\x01\x05\x01\x06\0\x01\x11\x01"
+                                    "\x80\0text"),
+                           &packet));
+    bst_pcap_add(&file, 1, bst_buf_view(&packet));
+    assert_ok(bst_file_write_atomic(clear, bst_buf_view(&file), 0600));
+    expect(RUN("protect", "--pcap", clear, "--out", out, "--keys", keys), CLI_OK, "protected  1",
+           "");
+    expect(RUN("open", "--pcap", out, "--out", back, "--keys", keys, "--json"), CLI_OK,
+           "{\"opened\":1,\"unprotected\":0,\"copied\":0,\"refused\":0}", "");
+    assert_ok(bst_file_read(back, 4096, &opened));
+    assert_true(bst_view_eq(bst_buf_view(&opened), bst_buf_view(&file)));
+    expect(RUN("open", "--pcap", clear, "--out", back, "--keys", keys), CLI_FAILED, "refused    1",
+           "packet 1 refused");
+    expect(RUN("open", "--pcap", clear, "--out", back, "--keys", bad), CLI_INPUT, "", "ciphering");
+    expect(RUN("open", "--pcap", clear, "--keys", keys), CLI_USAGE, "", "--out is missing");
+    expect(RUN("open", "--pcap", clear, "--out", back), CLI_USAGE, "", "--keys is missing");
+    expect(RUN("open", "--pcap", clear, "--out", back, "--keys", keys, message), CLI_USAGE, "",
+           "--pcap stands in place");
+}
+
 static void what_is_wrong_is_named(void **state)
 {
     char odd[256], text[256];
@@ -173,6 +210,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_published_message_is_ciphered_and_back),
         cmocka_unit_test(a_changed_message_does_not_open_and_prints_nothing),
+        cmocka_unit_test(a_capture_is_protected_and_opened),
         cmocka_unit_test(what_is_wrong_is_named),
         cmocka_unit_test(the_algorithms_are_listed),
     };

@@ -1,45 +1,5 @@
 /* cli: the command table gives parsing, help, man page and completion. */
-#include "support/test.h"
-
-#include "cli/cli.h"
-
-struct said {
-    char *out, *err;
-    int code;
-};
-
-static struct said run_words(const char *const *words)
-{
-    char *argv[32];
-    int argc = 0;
-    size_t out_len, err_len;
-    struct said said = {0};
-    argv[argc++] = (char *)(uintptr_t) "bastide";
-    for (size_t i = 0; words[i]; i++) {
-        argv[argc++] = (char *)(uintptr_t)words[i];
-    }
-    argv[argc] = NULL;
-    FILE *out = open_memstream(&said.out, &out_len), *err = open_memstream(&said.err, &err_len);
-    said.code = cli_main(argc, argv, out, err);
-    fclose(out);
-    fclose(err);
-    return said;
-}
-#define RUN(...) run_words((const char *const[]){__VA_ARGS__, NULL})
-
-static void said_clear(struct said *said)
-{
-    free(said->out);
-    free(said->err);
-}
-
-static void expect(struct said said, int code, const char *out, const char *err)
-{
-    if (said.code != code || !strstr(said.out, out) || !strstr(said.err, err)) {
-        fail_msg("code %d, out '%s', err '%s'", said.code, said.out, said.err);
-    }
-    said_clear(&said);
-}
+#include "support/cli_run.h"
 
 static void wrong_words_are_told_with_the_nearest(void **state)
 {

@@ -332,6 +332,11 @@ static void both_sides_agree_with_every_algorithm(void **state)
             assert_memory_equal(a.kausf, v.kausf, 32);
             assert_ok(bst_5g_hres_star(v.rand, a.res_star, hres));
             assert_memory_equal(hres, v.hxres_star, 16);
+            assert_ok(bst_aka_check_hres_star(v.rand, v.hxres_star, a.res_star));
+            assert_ok(bst_aka_check_res_star(v.xres_star, a.res_star));
+            a.res_star[n % 16] ^= 1;
+            assert_err(bst_aka_check_hres_star(v.rand, v.hxres_star, a.res_star), BST_E_BAD_MAC);
+            assert_err(bst_aka_check_res_star(v.xres_star, a.res_star), BST_E_BAD_MAC);
             assert_int_equal(a.res_bytes, e.xres_bytes);
             assert_memory_equal(a.res, e.xres, e.xres_bytes);
             assert_memory_equal(a.ck_prime, e.ck_prime, 16);
@@ -339,6 +344,88 @@ static void both_sides_agree_with_every_algorithm(void **state)
         }
         world_free(w);
     }
+}
+
+static void many_vectors_at_once_are_those_made_one_by_one(void **state)
+{
+    static const struct bst_aka_algorithm *const all[] = {&bst_aka_milenage, &bst_aka_tuak,
+                                                          &bst_aka_milenage256};
+    static struct bst_aka_challenge challenges[70];
+    static struct bst_aka_vector many[70], open[70], one;
+    for (size_t i = 0; i < 3; i++) {
+        struct world *w = world_new(all[i]);
+        struct bst_aka_keys keys = all[i]->usual;
+        bst_auto(aka_ready) ready = {0};
+        memset(keys.k, 0x4b, keys.k_bytes);
+        memset(keys.opc, 0x0c, all[i]->op_bytes);
+        challenges[0] = (struct bst_aka_challenge){.amf = {0x80, 1}, .sn_name = SN};
+        assert_ok(bst_aka_challenges(&w->counter, challenges, 70));
+        assert_ok(bst_aka_vectors_5g(w->se, w->key, challenges, 70, many));
+        assert_ok(bst_aka_ready_init(&ready, &keys));
+        assert_ok(bst_aka_ready_vectors(&ready, challenges, 70, open));
+        assert_memory_equal(many, open, sizeof many);
+        for (size_t n = 0; n < 70; n++) {
+            struct bst_usim_answer a;
+            assert_ok(bst_aka_vector_5g(w->se, w->key, &challenges[n], &one));
+            assert_memory_equal(&one, &many[n], sizeof one);
+            assert_ok(bst_usim_answer(&w->usim, one.rand, one.autn, SN, &a));
+            assert_int_equal(a.verdict, BST_USIM_OK);
+            for (size_t other = 0; other < n; other++) {
+                assert_memory_not_equal(challenges[other].rand, challenges[n].rand, 16);
+            }
+        }
+        world_free(w);
+    }
+}
+
+static void one_bad_challenge_spoils_the_batch(void **state)
+{
+    struct world *w = *state;
+    static const struct bst_aka_vector none[40];
+    struct bst_aka_challenge challenges[40];
+    struct bst_aka_vector v[40];
+    challenges[0] = (struct bst_aka_challenge){.amf = {0x80}, .sn_name = SN};
+    assert_ok(bst_aka_challenges(&w->counter, challenges, 40));
+    challenges[33].amf[0] = 0;
+    memset(v, 0x55, sizeof v);
+    assert_err(bst_aka_vectors_5g(w->se, w->key, challenges, 40, v), BST_E_VALUE);
+    assert_memory_equal(v, none, sizeof v);
+    challenges[33].amf[0] = 0x80;
+    challenges[5].sn_name = BST_VIEW("5G:mnc01.mcc001.3gppnetwork.org");
+    assert_err(bst_aka_vectors_5g(w->se, w->key, challenges, 40, v), BST_E_VALUE);
+    w->shelf.broken = true; /* no numbers, no challenges */
+    w->counter.reserved = w->counter.next;
+    assert_err(bst_aka_challenges(&w->counter, challenges, 40), BST_E_DISK_FULL);
+    assert_ok(bst_aka_vectors_5g(w->se, w->key, challenges, 0, v));
+}
+
+static void without_memory_no_vector_comes_out(void **state)
+{
+    struct world *w = *state;
+    static const struct bst_aka_vector none[3];
+    struct bst_aka_challenge challenges[3] = {{.amf = {0x80}, .sn_name = SN}};
+    struct bst_aka_vector v[3];
+    assert_ok(bst_aka_challenges(&w->counter, challenges, 3));
+    bst_result r = {BST_E_NOMEM};
+    for (long n = 1; bst_failed(r); n++) {
+        bst_alloc_fail_at(n);
+        r = bst_aka_vectors_5g(w->se, w->key, challenges, 3, v);
+        bst_alloc_fail_at(0);
+        assert_true(!bst_failed(r) || memcmp(v, none, sizeof v) == 0);
+        assert_true(n < 1000);
+    }
+}
+
+static void lengths_that_the_tokens_have_no_room_for_are_refused(void **state)
+{
+    struct bst_aka_keys keys = bst_aka_tuak.usual;
+    struct bst_aka_ready ready = {0};
+    keys.mac_bytes = 16;
+    assert_err(bst_aka_ready_init(&ready, &keys), BST_E_VALUE);
+    keys = bst_aka_tuak.usual;
+    keys.k_bytes = 24;
+    assert_err(bst_aka_ready_init(&ready, &keys), BST_E_VALUE);
+    assert_null(ready.kdf.inner);
 }
 
 static void another_serving_network_gives_other_keys(void **state)
@@ -521,6 +608,10 @@ int main(void)
         cmocka_unit_test(resynchronisation_moves_only_when_needed),
         cmocka_unit_test(a_device_takes_each_number_once_in_each_slot),
         cmocka_unit_test(both_sides_agree_with_every_algorithm),
+        cmocka_unit_test(many_vectors_at_once_are_those_made_one_by_one),
+        CASE(one_bad_challenge_spoils_the_batch),
+        CASE(without_memory_no_vector_comes_out),
+        cmocka_unit_test(lengths_that_the_tokens_have_no_room_for_are_refused),
         CASE(another_serving_network_gives_other_keys),
         CASE(a_changed_challenge_gives_no_answer),
         CASE(a_vector_for_another_system_is_refused),

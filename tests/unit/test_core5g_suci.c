@@ -3,7 +3,10 @@
 
 #include "base/time.h"
 #include "core5g/suci/sidf.h"
+#include "crypto/aes_ctx.h"
 #include "crypto/cipher.h"
+#include "crypto/kem.h"
+#include "crypto/sha3.h"
 #include "obs/log.h"
 #include "support/hex.h"
 #include "support/se_host.h"
@@ -13,6 +16,16 @@ static int64_t now_us = TEST_HOST_WALL_US;
 static int64_t test_now(void)
 {
     return now_us;
+}
+
+/* Schemes with keys; the post-quantum ones only where the build has ML-KEM. */
+static const uint8_t keyed[] = {BST_SUCI_PROFILE_A, BST_SUCI_PROFILE_B, BST_SUCI_MLKEM768,
+                                BST_SUCI_X25519_MLKEM768};
+#define FIRST_PQ 2
+
+static size_t keyed_schemes(void)
+{
+    return bst_kem_provider() ? sizeof keyed : FIRST_PQ;
 }
 
 struct world {
@@ -43,6 +56,9 @@ static int setup(void **state)
     assert_ok(bst_se_open(&w->host.host, "se:soft?dir=home", &w->se));
     world_add(w, 1, BST_SUCI_PROFILE_A, now_us, 0);
     world_add(w, 2, BST_SUCI_PROFILE_B, now_us, 0);
+    for (size_t i = FIRST_PQ; i < keyed_schemes(); i++) {
+        world_add(w, (uint8_t)(20 + i), keyed[i], now_us, 0);
+    }
     world_read(w);
     *state = w;
     return 0;
@@ -70,7 +86,7 @@ static struct bst_suci_home home_of(const struct world *w, uint8_t scheme)
     struct bst_suci_home home = {.scheme = scheme, .routing = "17"};
     assert_non_null(key);
     home.key_id = key->id;
-    memcpy(home.point, key->point, sizeof home.point);
+    memcpy(home.public_key, key->public_key, sizeof home.public_key);
     return home;
 }
 
@@ -100,9 +116,9 @@ static void what_is_concealed_is_revealed_in_every_form(void **state)
 {
     struct world *w = *state;
     for (size_t i = 0; i < sizeof some_supis / sizeof some_supis[0]; i++) {
-        for (uint8_t scheme = BST_SUCI_PROFILE_A; scheme <= BST_SUCI_PROFILE_B; scheme++) {
+        for (size_t k = 0; k < keyed_schemes(); k++) {
             struct bst_supi supi = supi_of(some_supis[i]);
-            struct bst_suci_home home = home_of(w, scheme);
+            struct bst_suci_home home = home_of(w, keyed[k]);
             bst_auto(suci) suci = {0}, from_text = {0}, from_nas = {0};
             bst_auto(buf) text = {0}, nas = {0};
             assert_ok(bst_suci_conceal(&supi, &home, &suci));
@@ -133,13 +149,13 @@ static void two_concealments_of_one_identity_differ(void **state)
 static void every_changed_bit_and_every_other_length_is_refused(void **state)
 {
     struct world *w = *state;
-    for (uint8_t scheme = BST_SUCI_PROFILE_A; scheme <= BST_SUCI_PROFILE_B; scheme++) {
+    for (size_t k = 0; k < keyed_schemes(); k++) {
         struct bst_supi supi = supi_of(some_supis[0]);
-        struct bst_suci_home home = home_of(w, scheme);
+        struct bst_suci_home home = home_of(w, keyed[k]);
         bst_auto(suci) suci = {0};
         assert_ok(bst_suci_conceal(&supi, &home, &suci));
         size_t len = suci.output.len;
-        for (size_t bit = 0; bit < 8 * len; bit += 3) {
+        for (size_t bit = 0; bit < 8 * len; bit += k < FIRST_PQ ? 3 : 37) {
             suci.output.ptr[bit / 8] ^= (char)(1 << bit % 8);
             /* X25519 ignores the top bit of a point, but SharedInfo1 does not. */
             expect_refusal(w, &suci);
@@ -168,7 +184,9 @@ static void another_key_or_scheme_does_not_open_it(void **state)
     expect_refusal(w, &suci);
     suci.scheme = BST_SUCI_PROFILE_B;
     expect_refusal(w, &suci);
-    suci.scheme = 12;
+    suci.scheme = BST_SUCI_MLKEM768; /* one of another length, and one that is not there */
+    expect_refusal(w, &suci);
+    suci.scheme = 15;
     expect_refusal(w, &suci);
 }
 
@@ -207,15 +225,167 @@ static void digits_that_are_no_bcd_are_refused_although_the_tag_is_right(void **
                                          "f1f1", "ff", "012345678901", "1f21"};
     for (size_t i = 0; i < sizeof inputs / sizeof inputs[0]; i++) {
         bst_auto(buf) input = test_hex(inputs[i]);
-        for (uint8_t scheme = BST_SUCI_PROFILE_A; scheme <= BST_SUCI_PROFILE_B; scheme++) {
-            const struct bst_suci_scheme *row = bst_suci_scheme(scheme);
-            struct bst_suci_home home = home_of(w, scheme);
-            bst_auto(suci) suci = {
-                .mcc = "001", .mnc = "01", .routing = "0", .scheme = scheme, .key_id = home.key_id};
-            assert_ok(row->conceal(row, bst_view_of(home.point, bst_curve_point_bytes(row->curve)),
-                                   NULL, bst_buf_view(&input), &suci.output));
+        for (size_t k = 0; k < keyed_schemes(); k++) {
+            const struct bst_suci_scheme *row = bst_suci_scheme(keyed[k]);
+            struct bst_suci_home home = home_of(w, keyed[k]);
+            bst_auto(suci) suci = {.mcc = "001",
+                                   .mnc = "01",
+                                   .routing = "0",
+                                   .scheme = keyed[k],
+                                   .key_id = home.key_id};
+            assert_ok(row->conceal(row, bst_view_of(home.public_key, row->public_bytes), NULL,
+                                   bst_buf_view(&input), &suci.output));
             expect_refusal(w, &suci);
         }
+    }
+}
+
+/* ---- post-quantum ---- */
+
+#define NEED_ML_KEM()                                                                              \
+    do {                                                                                           \
+        if (!bst_kem_provider()) {                                                                 \
+            print_message("SKIP no ML-KEM in this build\n");                                       \
+            skip();                                                                                \
+        }                                                                                          \
+    } while (0)
+
+static void post_quantum_outputs_are_laid_out_as_studied(void **state)
+{
+    struct world *w = *state;
+    NEED_ML_KEM();
+    struct bst_supi supi = supi_of(some_supis[0]);
+    bst_auto(suci) alone = {0}, hybrid = {0};
+    bst_auto(buf) text = {0};
+    struct bst_suci_home home = home_of(w, BST_SUCI_MLKEM768);
+    assert_ok(bst_suci_conceal(&supi, &home, &alone));
+    assert_int_equal(alone.output.len, 1088 + 5 + 8);
+    home = home_of(w, BST_SUCI_X25519_MLKEM768);
+    assert_ok(bst_suci_conceal(&supi, &home, &hybrid));
+    assert_int_equal(hybrid.output.len, 1088 + 32 + 5 + 8);
+    assert_ok(bst_suci_format(&hybrid, &text));
+    assert_true(bst_view_starts(bst_buf_view(&text), BST_VIEW("suci-0-001-01-17-d-23-")));
+}
+
+/* Everything computed anew from the parts, as another implementation would. */
+static void the_hybrid_takes_both_secrets_and_binds_what_was_sent(void **state)
+{
+    NEED_ML_KEM();
+    static const uint8_t seed[64] = {5}, scalar[32] = {9}, zero[16] = {0};
+    const struct bst_suci_scheme *row = bst_suci_scheme(BST_SUCI_X25519_MLKEM768);
+    uint8_t home[1216], point[BST_CURVE_POINT_MAX], kem[32], combined[32], data[64], tag[8],
+        plain[5];
+    bst_auto(secret) dk = {0}, z = {0};
+    bst_auto(buf) output = {0};
+    bst_auto(ctr) ctr = {0};
+    bst_auto_pkey *pair = NULL;
+    assert_ok(bst_kem_keygen(bst_view_of(seed, 64), home, &dk));
+    assert_ok(bst_agree_key_load(BST_CURVE_X25519, bst_view_of(scalar, 32), &pair));
+    assert_ok(bst_agree_key_point(BST_CURVE_X25519, pair, point));
+    memcpy(home + 1184, point, 32);
+    assert_ok(row->conceal(row, bst_view_of(home, sizeof home), NULL, BST_VIEW("hello"), &output));
+    const struct bst_view head = bst_view_of(output.ptr, 1120);
+    const struct bst_view text = bst_view_of(output.ptr + 1120, 5);
+    assert_ok(bst_kem_decapsulate(bst_view_of(dk.ptr, dk.len), bst_view_of(output.ptr, 1088), kem));
+    assert_ok(bst_agree(BST_CURVE_X25519, pair, bst_view_of(output.ptr + 1088, 32), &z));
+    const struct bst_view both[] = {bst_view_of(kem, 32), bst_view_of(z.ptr, 32)};
+    assert_ok(bst_sha3_256(both, 2, combined));
+    assert_ok(bst_x963_sha3_256(bst_view_of(combined, 32), head, data, sizeof data));
+    assert_ok(bst_kmac256(bst_view_of(data + 32, 32), BST_VIEW("SUCI-MAC"), text, tag, 8));
+    assert_memory_equal(tag, output.ptr + 1125, 8);
+    assert_ok(bst_ctr_init(&ctr, bst_view_of(data, 32)));
+    assert_ok(bst_ctr_start(&ctr, zero));
+    assert_ok(bst_ctr_apply(&ctr, (const uint8_t *)text.ptr, 5, plain));
+    assert_memory_equal(plain, "hello", 5);
+}
+
+static void post_quantum_keys_are_checked_when_they_come_in(void **state)
+{
+    struct world *w = *state;
+    NEED_ML_KEM();
+    bst_auto(secret) dk = {0};
+    static uint8_t ek[BST_KEM_EK_BYTES], out[BST_SUCI_PUBLIC_MAX];
+    static const uint8_t seed[96] = {1};
+    assert_ok(bst_kem_keygen(bst_view_of(seed, 64), ek, &dk));
+    struct bst_hn_wish wish = {.id = 90, .scheme = BST_SUCI_MLKEM768};
+    wish.private_key = bst_view_of(dk.ptr, dk.len);
+    dk.ptr[2340] ^= 1; /* the hash inside */
+    assert_err(bst_hn_key_add(w->se, &wish), BST_E_BAD_KEY);
+    dk.ptr[2340] ^= 1;
+    static const size_t lengths[] = {1, 63, 65, 95, 2399};
+    for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
+        wish.private_key = bst_view_of(dk.ptr, lengths[i]);
+        assert_err(bst_hn_key_add(w->se, &wish), BST_E_BAD_KEY);
+    }
+    wish.private_key = bst_view_of(dk.ptr, dk.len);
+    assert_ok(bst_hn_key_add(w->se, &wish));
+    wish = (struct bst_hn_wish){.id = 91, .scheme = BST_SUCI_X25519_MLKEM768};
+    wish.private_key = bst_view_of(seed, 64); /* no scalar */
+    assert_err(bst_hn_key_add(w->se, &wish), BST_E_BAD_KEY);
+    wish.private_key = bst_view_of(seed, 96);
+    assert_ok(bst_hn_key_add(w->se, &wish));
+
+    const struct bst_suci_scheme *alone = bst_suci_scheme(BST_SUCI_MLKEM768);
+    const struct bst_suci_scheme *hybrid = bst_suci_scheme(BST_SUCI_X25519_MLKEM768);
+    assert_ok(alone->read_public(alone, bst_view_of(ek, sizeof ek), out));
+    assert_err(hybrid->read_public(hybrid, bst_view_of(ek, sizeof ek), out), BST_E_BAD_KEY);
+    ek[0] = ek[1] = 0xff; /* above the modulus */
+    assert_err(alone->read_public(alone, bst_view_of(ek, sizeof ek), out), BST_E_BAD_KEY);
+}
+
+static void post_quantum_keys_stay_through_a_restart(void **state)
+{
+    struct world *w = *state;
+    NEED_ML_KEM();
+    struct bst_supi supi = supi_of(some_supis[3]);
+    struct bst_suci_home home = home_of(w, BST_SUCI_X25519_MLKEM768);
+    bst_auto(suci) suci = {0};
+    assert_ok(bst_suci_conceal(&supi, &home, &suci));
+    bst_se_close(&w->se);
+    assert_ok(bst_se_open(&w->host.host, "se:soft?dir=home", &w->se));
+    world_read(w);
+    expect_reveal(w, &suci, some_supis[3]);
+}
+
+static void a_low_order_point_in_a_hybrid_is_refused(void **state)
+{
+    struct world *w = *state;
+    NEED_ML_KEM();
+    struct bst_supi supi = supi_of(some_supis[0]);
+    struct bst_suci_home home = home_of(w, BST_SUCI_X25519_MLKEM768);
+    bst_auto(suci) suci = {0};
+    assert_ok(bst_suci_conceal(&supi, &home, &suci));
+    memset(suci.output.ptr + 1088, 0, 32);
+    expect_refusal(w, &suci);
+    memset(home.public_key + 1184, 0, 32);
+    bst_auto(suci) none = {0};
+    assert_err(bst_suci_conceal(&supi, &home, &none), BST_E_BAD_KEY);
+}
+
+static void without_memory_nothing_is_concealed_or_revealed(void **state)
+{
+    struct world *w = *state;
+    struct bst_supi supi = supi_of(some_supis[0]), revealed = {.mcc = "x"};
+    for (size_t k = 0; k < keyed_schemes(); k++) {
+        struct bst_suci_home home = home_of(w, keyed[k]);
+        bst_auto(suci) suci = {0};
+        bst_result r = {BST_E_NOMEM};
+        for (long n = 1; bst_failed(r); n++) {
+            bst_alloc_fail_at(n);
+            r = bst_suci_conceal(&supi, &home, &suci);
+            bst_alloc_fail_at(0);
+            assert_true(!bst_failed(r) || (r.code == BST_E_NOMEM && suci.output.len == 0));
+            assert_true(n < 1000);
+        }
+        r.code = BST_E_NOMEM;
+        for (long n = 1; bst_failed(r); n++) {
+            bst_alloc_fail_at(n);
+            r = bst_sidf_reveal(&w->sidf, &suci, &revealed);
+            bst_alloc_fail_at(0);
+            assert_true(!bst_failed(r) || revealed.mcc[0] == 'x');
+            assert_true(n < 1000);
+        }
+        revealed.mcc[0] = 'x';
     }
 }
 
@@ -349,6 +519,12 @@ static void malformed_texts_are_refused(void **state)
         "type1.rid0.schid1.useridx@a",
         "type1.rid0.schid1.hnkey1.ecckeyaa.cipaa.macaa@a",
         "type1.rid0.schid12.hnkey1.ecckeyaa@a",
+        "type1.rid0.schidc.hnkey1.ecckeyaa.cipaa.macaa@a",
+        "type1.rid0.schidc.hnkey1.out@a",
+        "type1.rid0.schidc.hnkey1.outa@a",
+        "type1.rid0.schidc.hnkey1.outzz@a",
+        "type1.rid0.schidc.outaa@a",
+        "type1.rid0.schid1.hnkey1.outaa@a",
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         bst_auto(suci) suci = {0};
@@ -362,7 +538,8 @@ static void very_long_texts_are_refused(void **state)
 {
     static const char *const begin[] = {"suci-0-001-01-0-1-1-",     "suci-0-001-01-0-0-0-",
                                         "suci-1-a-0-1-1-",          "suci-1-",
-                                        "type1.rid0.schid0.userid", "suci-0-"};
+                                        "type1.rid0.schid0.userid", "suci-0-",
+                                        "suci-0-001-01-0-c-1-",     "type1.rid0.schidd.hnkey1.out"};
     for (size_t i = 0; i < sizeof begin / sizeof begin[0]; i++) {
         for (int hyphens = 0; hyphens < 2; hyphens++) {
             bst_auto(buf) text = {0};
@@ -454,6 +631,12 @@ int main(void)
         CASE(another_key_or_scheme_does_not_open_it),
         CASE(a_low_order_point_is_refused_although_its_tag_is_right),
         CASE(digits_that_are_no_bcd_are_refused_although_the_tag_is_right),
+        CASE(post_quantum_outputs_are_laid_out_as_studied),
+        cmocka_unit_test(the_hybrid_takes_both_secrets_and_binds_what_was_sent),
+        CASE(post_quantum_keys_are_checked_when_they_come_in),
+        CASE(post_quantum_keys_stay_through_a_restart),
+        CASE(a_low_order_point_in_a_hybrid_is_refused),
+        CASE(without_memory_nothing_is_concealed_or_revealed),
         CASE(the_null_scheme_needs_a_policy),
         CASE(keys_rotate_by_validity),
         CASE(keys_stay_through_a_restart_and_ids_are_unique),

@@ -3,7 +3,10 @@
 
 #include "crypto/agree.h"
 #include "crypto/cipher.h"
+#include "crypto/sha3.h"
 #include "support/hex.h"
+
+#include <pthread.h>
 
 /* RFC 7748 6.1 */
 static const char alice[] = "77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a";
@@ -72,6 +75,57 @@ static void p256_points_off_the_curve_or_in_other_forms_are_refused(void **state
         bst_auto(buf) raw = test_hex(bad[i]);
         assert_err(bst_agree(BST_CURVE_P256, key, bst_buf_view(&raw), &none), BST_E_BAD_KEY);
     }
+}
+
+/* Both sides of exchanges with fresh keys, bad points between them. */
+static void *exchange(void *ctx)
+{
+    static const uint8_t bad[BST_CURVE_POINT_MAX] = {2, [BST_CURVE_POINT_MAX - 1] = 1};
+    bool *good = ctx;
+    for (int i = 0; *good && i < 60; i++) {
+        enum bst_curve curve = i % 2 ? BST_CURVE_X25519 : BST_CURVE_P256;
+        size_t len = bst_curve_point_bytes(curve);
+        uint8_t a_point[BST_CURVE_POINT_MAX], b_point[BST_CURVE_POINT_MAX];
+        bst_auto_pkey *a = NULL, *b = NULL;
+        bst_auto(secret) ab = {0}, ba = {0}, none = {0};
+        *good = !bst_failed(bst_agree_key_generate(curve, &a)) &&
+                !bst_failed(bst_agree_key_generate(curve, &b)) &&
+                !bst_failed(bst_agree_key_point(curve, a, a_point)) &&
+                !bst_failed(bst_agree_key_point(curve, b, b_point)) &&
+                bst_failed(bst_agree(BST_CURVE_P256, a, bst_view_of(bad, sizeof bad), &none)) &&
+                !bst_failed(bst_agree(curve, a, bst_view_of(b_point, len), &ab)) &&
+                !bst_failed(bst_agree(curve, b, bst_view_of(a_point, len), &ba)) &&
+                memcmp(ab.ptr, ba.ptr, ab.len) == 0;
+    }
+    return NULL;
+}
+
+static void threads_and_bad_points_do_not_disturb_each_other(void **state)
+{
+    pthread_t threads[4];
+    bool good[4];
+    for (size_t i = 0; i < 4; i++) {
+        good[i] = true;
+        assert_int_equal(pthread_create(&threads[i], NULL, exchange, &good[i]), 0);
+    }
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        assert_true(good[i]);
+    }
+}
+
+static void x963_with_sha3_is_its_definition(void **state)
+{
+    static const uint8_t z[32] = {7};
+    uint8_t out[40], block[32];
+    const struct bst_view one[] = {bst_view_of(z, 32), BST_VIEW("\0\0\0\1"), BST_VIEW("info")};
+    const struct bst_view two[] = {bst_view_of(z, 32), BST_VIEW("\0\0\0\2"), BST_VIEW("info")};
+    assert_ok(bst_x963_sha3_256(bst_view_of(z, 32), BST_VIEW("info"), out, sizeof out));
+    assert_ok(bst_sha3_256(one, 3, block));
+    assert_memory_equal(out, block, 32);
+    assert_ok(bst_sha3_256(two, 3, block));
+    assert_memory_equal(out + 32, block, 8);
+    assert_err(bst_x963_sha3_256(bst_view_of(z, 32), BST_VIEW(""), out, 255 * 32 + 1), BST_E_USAGE);
 }
 
 static void private_keys_outside_the_group_are_refused(void **state)
@@ -150,6 +204,8 @@ int main(void)
         cmocka_unit_test(x25519_gives_the_published_secret),
         cmocka_unit_test(x25519_points_of_low_order_are_refused),
         cmocka_unit_test(p256_points_off_the_curve_or_in_other_forms_are_refused),
+        cmocka_unit_test(threads_and_bad_points_do_not_disturb_each_other),
+        cmocka_unit_test(x963_with_sha3_is_its_definition),
         cmocka_unit_test(private_keys_outside_the_group_are_refused),
         cmocka_unit_test(keys_survive_der_and_belong_to_one_curve),
         cmocka_unit_test(aes_encrypts_the_published_block),

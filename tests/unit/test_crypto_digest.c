@@ -124,6 +124,38 @@ static const struct hkdf_case rfc5869[] = {
      "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c8"},
 };
 
+static void a_key_that_stays_gives_the_same_codes(void **state)
+{
+    static const uint8_t bytes[200] = {3, 1, 4, 1, 5, 9, 2, 6};
+    bst_auto(hmac) hmac = {0};
+    assert_ok(bst_hmac_init(&hmac));
+    for (size_t key_len = 0; key_len <= 130; key_len++) {
+        struct bst_view key = bst_view_of(bytes, key_len);
+        assert_ok(bst_hmac_key(&hmac, key));
+        for (size_t len = 0; len < 140; len += 35) {
+            const struct bst_view parts[] = {bst_view_of(bytes, len), BST_VIEW(""),
+                                             bst_view_of(bytes + 7, 3)};
+            uint8_t once[BST_SHA256_BYTES], again[BST_SHA256_BYTES];
+            assert_ok(bst_hmac_sha256(key, parts, 3, once));
+            assert_ok(bst_hmac_run(&hmac, parts, 3, again));
+            assert_memory_equal(once, again, sizeof once);
+        }
+    }
+}
+
+static void a_hash_can_be_begun_again(void **state)
+{
+    bst_auto(hasher) hasher = {0};
+    assert_ok(bst_hasher_init(&hasher, BST_MD_SHA256));
+    for (int i = 0; i < 3; i++) {
+        const struct bst_view parts[] = {BST_VIEW("some"), BST_VIEW(""), BST_VIEW(" text")};
+        uint8_t once[BST_SHA256_BYTES], again[BST_SHA256_BYTES];
+        assert_ok(bst_digest(BST_MD_SHA256, parts, 3, once));
+        assert_ok(bst_hasher_again(&hasher, parts, 3, again));
+        assert_memory_equal(once, again, sizeof once);
+    }
+}
+
 static void hkdf_gives_the_values_of_rfc_5869(void **state)
 {
     for (size_t i = 0; i < sizeof rfc5869 / sizeof rfc5869[0]; i++) {
@@ -163,6 +195,8 @@ int main(void)
         cmocka_unit_test(hmac_hashes_a_key_longer_than_a_block),
         cmocka_unit_test(hmac_over_parts_is_hmac_over_the_whole),
         cmocka_unit_test(hmac_takes_an_empty_key_and_remembers_none),
+        cmocka_unit_test(a_key_that_stays_gives_the_same_codes),
+        cmocka_unit_test(a_hash_can_be_begun_again),
         cmocka_unit_test(hkdf_gives_the_values_of_rfc_5869),
         cmocka_unit_test(hkdf_refuses_more_than_255_blocks),
         cmocka_unit_test(random_bytes_differ_each_time),

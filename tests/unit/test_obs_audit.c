@@ -445,12 +445,43 @@ static void every_failed_allocation_leaves_a_trail_that_verifies(void **state)
     assert_string_equal(verify(d).reason, "");
 }
 
+/* A key that takes its time: meanwhile others write. */
+static struct bst_audit *signing_trail;
+
+static bst_result slow_sign(void *ctx, struct bst_view message, struct bst_buf *ret)
+{
+    if (signing_trail) {
+        write_events(signing_trail, 3); /* would never come back if they had to wait */
+    }
+    return toy_sign(ctx, message, ret);
+}
+
+static void nobody_waits_for_the_signature_of_a_checkpoint(void **state)
+{
+    struct disk *d = *state;
+    d->host.sign = slow_sign;
+    struct bst_audit *audit = NULL;
+    assert_ok(bst_audit_open(&(struct bst_audit_config){.host = &d->host, .checkpoint_entries = 2},
+                             &audit));
+    write_events(audit, 2);
+    d->now_us += 20 * BST_US_PER_S; /* nothing is merged any more */
+    signing_trail = audit;
+    assert_ok(bst_audit_flush(audit));
+    signing_trail = NULL;
+    bst_audit_close(&audit);
+    struct bst_audit_report report = verify(d);
+    assert_string_equal(report.reason, "");
+    assert_true(report.checkpoints >= 2);
+    assert_true(report.last >= 2 + 2 + 1 + 3);
+}
+
 #define TRAIL_TEST(name) cmocka_unit_test_setup_teardown(name, disk_setup, disk_teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TRAIL_TEST(a_whole_trail_verifies),
+        TRAIL_TEST(nobody_waits_for_the_signature_of_a_checkpoint),
         TRAIL_TEST(a_trail_goes_on_after_a_restart),
         TRAIL_TEST(a_changed_byte_is_named),
         TRAIL_TEST(a_removed_record_is_named),

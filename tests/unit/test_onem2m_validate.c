@@ -82,6 +82,8 @@ static void good_representations_pass(void **state)
 static void a_bad_create_is_refused_and_says_why(void **state)
 {
     static const struct refusal cases[] = {
+        {"m2m:cnt", "{\"lbl\":[{\"a\":\"b\"}]}", BST_E_VALUE, "lbl[0]: must be"},
+        {"m2m:cnt", "{\"lbl\":[[1]]}", BST_E_VALUE, "lbl[0]: must be"},
         {"m2m:cnt", "[]", BST_E_SYNTAX, "m2m:cnt: must be an object, found array"},
         {"m2m:cnt", "null", BST_E_SYNTAX, "found null"},
         {"m2m:cnt", "{\"mnii\":1}", BST_E_SYNTAX,

@@ -5,6 +5,7 @@
 #include "support/faulty_p11.h"
 #include "support/softhsm.h"
 #include "support/tls_world.h"
+#include "support/tpm2_pkcs11.h"
 
 #include <dlfcn.h>
 #include <pthread.h>
@@ -14,6 +15,12 @@
 
 static struct softhsm hsm;
 static const char *no_softhsm; /* why, or NULL */
+static struct swtpm tpm;
+static const char *no_swtpm;
+static struct tpm2_pkcs11 behind_pkcs11;
+static const char *no_tpm2_pkcs11;
+static struct scratch tpm_folder;
+static const char *always;
 static struct bst_se_host host;
 static int64_t now_us = WORLD_NOW_US;
 static struct scratch soft_folder;
@@ -39,6 +46,11 @@ const char *__lsan_default_suppressions(void)
 
 /* ---- backends ---- */
 
+static const char *none_uri(void)
+{
+    return "none:";
+}
+
 static const char *soft_uri(void)
 {
     static char uri[300];
@@ -59,27 +71,68 @@ static const char *token_uri(void)
     return token_uri_of(hsm.module, hsm.pin, "");
 }
 
+static const char *token_here_uri(void)
+{
+    return token_uri_of(hsm.module, hsm.pin, "&in-process=yes");
+}
+
 /* The same token behind the module that can be made to fail. */
 static const char *faulty_uri(void)
 {
-    return token_uri_of(getenv("BST_FAULTY_P11"), hsm.pin, "");
+    return token_uri_of(getenv("BST_FAULTY_P11"), hsm.pin, "&in-process=yes");
+}
+
+static const char *tpm_uri_of(const char *more)
+{
+    static char uri[400];
+    snprintf(uri, sizeof uri, "tpm2:swtpm:port=%u?dir=%s%s", tpm.port, tpm_folder.dir, more);
+    return uri;
+}
+
+static const char *tpm_uri(void)
+{
+    return tpm_uri_of("");
+}
+
+/* What a program left in the TPM stays there without a resource manager in front: a restart ends
+ * it.
+ */
+static const char *tpm2_pkcs11_uri(void)
+{
+    swtpm_notice(&behind_pkcs11.tpm);
+    swtpm_stop(&behind_pkcs11.tpm);
+    assert_true(swtpm_start(&behind_pkcs11.tpm));
+    return token_uri_of(behind_pkcs11.module, behind_pkcs11.pin, "");
+}
+
+static const char *tpm_soft_uri(void)
+{
+    return tpm_uri_of("&fallback=soft");
 }
 
 static const struct {
     const char *name;
     const char *(*uri)(void);
-    bool token;
+    const char **missing;
     unsigned cannot; /* checks that the backend has no mechanism for */
+    bool seals;      /* AES-256-GCM, with keys that are kept */
+    bool kept_only;  /* it has no keys that are not kept, and few checks can pass */
 } backends[] = {
-    {"soft", soft_uri, false, 0},
-    {"SoftHSM2", token_uri, true, 1 /* HKDF */},
+    {"none", none_uri, &always, 3 /* it keeps neither keys nor counters */},
+    {"soft", soft_uri, &always, 0, .seals = true},
+    {"SoftHSM2", token_uri, &no_softhsm, 5 /* HKDF, X25519, counters, wrap of odd lengths */,
+     .seals = true},
+    {"SoftHSM2 in process", token_here_uri, &no_softhsm, 5, .seals = true},
+    {"swtpm", tpm_uri, &no_swtpm, 8},
+    {"swtpm with software", tpm_soft_uri, &no_swtpm, 1 /* HKDF */, .seals = true},
+    {"tpm2-pkcs11", tpm2_pkcs11_uri, &no_tpm2_pkcs11, .kept_only = true},
 };
 #define BACKENDS (sizeof backends / sizeof backends[0])
 
 static bool is_here(size_t i)
 {
-    if (backends[i].token && no_softhsm) {
-        print_message("[  SKIP    ] %s: %s\n", backends[i].name, no_softhsm);
+    if (*backends[i].missing) {
+        print_message("[  SKIP    ] %s: %s\n", backends[i].name, *backends[i].missing);
         return false;
     }
     return true;
@@ -136,9 +189,12 @@ static void every_backend_does_what_the_interface_says(void **state)
             .host = &host, .uri = backends[i].uri(), .each = print_check, .ctx = name.out};
         assert_ok(bst_se_selftest(&test));
         assert_int_equal(test.failed, 0);
+        if (backends[i].kept_only) {
+            continue;
+        }
         assert_int_equal(test.cannot, backends[i].cannot);
         assert_true(test.passed > 15);
-        assert_int_equal(test.about.level, 1);
+        assert_int_equal(test.about.level, i > 0); /* the first is none: */
         assert_true(strlen(test.about.evidence) > 10);
         AUTO_SE *se = open_uri(backends[i].uri());
         assert_int_equal(bst_se_key_count(se), 0);
@@ -191,7 +247,7 @@ static bst_result whole_life(struct bst_se *se)
 static void any_call_may_be_refused_by_a_filter_and_nothing_stays(void **state)
 {
     for (size_t i = 0; i < BACKENDS; i++) {
-        if (!is_here(i)) {
+        if (!backends[i].seals || !is_here(i)) {
             continue;
         }
         AUTO_SE *se = open_uri(backends[i].uri());
@@ -213,7 +269,7 @@ static void any_call_may_be_refused_by_a_filter_and_nothing_stays(void **state)
 static void tls_handshakes_use_inside_keys_on_both_ends(void **state)
 {
     for (size_t i = 0; i < BACKENDS; i++) {
-        if (!is_here(i)) {
+        if (backends[i].kept_only || !is_here(i)) {
             continue;
         }
         struct world w;
@@ -273,6 +329,40 @@ static void several_threads_use_one_token(void **state)
         pthread_join(threads[i], NULL);
     }
     assert_int_equal(crowd.failed, 0);
+}
+
+/* tpm2-pkcs11 makes no session objects; its pairs are all kept. */
+static void a_token_of_tpm2_pkcs11_makes_pairs_and_signs(void **state)
+{
+    if (no_tpm2_pkcs11) {
+        print_message("[  SKIP    ] %s\n", no_tpm2_pkcs11);
+        skip();
+    }
+    static const enum bst_key_type types[] = {BST_KEY_EC_P256, BST_KEY_EC_P384};
+    for (size_t i = 0; i < 2; i++) {
+        AUTO_SE *se = open_uri(tpm2_pkcs11_uri());
+        struct bst_se_about about;
+        bst_se_about(se, &about);
+        assert_int_equal(about.level, 1);
+        struct bst_key_attrs attrs = {
+            .type = types[i], .uses = BST_KEY_USE_SIGN, .label = "pair", .persistent = true};
+        bst_key key = 0;
+        bst_auto(buf) signature = {0}, spki = {0};
+        bst_auto_pkey *pkey = NULL;
+        assert_ok(bst_se_key_generate(se, &attrs, &key));
+        assert_ok(bst_se_sign(se, key, BST_MD_SHA256, BST_VIEW("m"), &signature));
+        assert_ok(bst_se_key_public(se, key, &spki));
+        assert_ok(bst_pkey_load_public(bst_buf_view(&spki), &pkey));
+        assert_ok(bst_pkey_verify(pkey, BST_MD_SHA256, BST_VIEW("m"), bst_buf_view(&signature)));
+        assert_err(bst_pkey_verify(pkey, BST_MD_SHA256, BST_VIEW("n"), bst_buf_view(&signature)),
+                   BST_E_BAD_MAC);
+        attrs.persistent = false;
+        attrs.label = "fleeting";
+        bst_key none = 0;
+        assert_err(bst_se_key_generate(se, &attrs, &none), BST_E_SE_MECHANISM);
+        assert_ok(bst_se_key_delete(se, key));
+        assert_int_equal(bst_se_key_count(se), 0);
+    }
 }
 
 /* ---- faults of a token ---- */
@@ -370,7 +460,7 @@ static void a_wrong_pin_is_refused_in_words_and_not_tried_again(void **state)
     assert_null(strstr(bst_error_detail(), "00000000"));
     assert_null(se);
     /* A server whose PIN was changed meanwhile: one try, however often its keys are asked for. */
-    se = open_uri(token_uri_of(getenv("BST_FAULTY_P11"), hsm.pin, ""));
+    se = open_uri(token_uri_of(getenv("BST_FAULTY_P11"), hsm.pin, "&in-process=yes"));
     struct bst_key_attrs attrs = {
         .type = BST_KEY_EC_P256, .uses = BST_KEY_USE_SIGN, .label = "pin", .persistent = true};
     bst_key key = 0;
@@ -458,7 +548,8 @@ static void a_missing_mechanism_is_named_or_replaced_at_level_1(void **state)
     assert_non_null(strstr(bst_error_detail(), "CKM_AES_GCM"));
     bst_se_close(&se);
     for (int round = 0; round < 2; round++) { /* made, then found again */
-        se = open_uri(token_uri_of(getenv("BST_FAULTY_P11"), hsm.pin, "&fallback=soft"));
+        se = open_uri(
+            token_uri_of(getenv("BST_FAULTY_P11"), hsm.pin, "&fallback=soft&in-process=yes"));
         bst_auto(buf) blob = {0}, out = {0};
         struct bst_key_info info;
         uint8_t mac[32];
@@ -549,6 +640,13 @@ static int set_up(void **state)
 {
     bst_se_host_file(&host, wall);
     scratch_make(&soft_folder);
+    scratch_make(&tpm_folder);
+    if (swtpm_make(&tpm, &no_swtpm)) {
+        no_swtpm = NULL;
+    }
+    if (tpm2_pkcs11_make(&behind_pkcs11, "conformance", &no_tpm2_pkcs11)) {
+        no_tpm2_pkcs11 = NULL;
+    }
     if (!softhsm_make(&hsm, "conformance", &no_softhsm)) {
         return 0;
     }
@@ -559,6 +657,9 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     scratch_remove(&soft_folder);
+    scratch_remove(&tpm_folder);
+    swtpm_remove(&tpm);
+    tpm2_pkcs11_remove(&behind_pkcs11);
     softhsm_remove(&hsm);
     return 0;
 }
@@ -570,6 +671,7 @@ int main(void)
         cmocka_unit_test(any_call_may_be_refused_by_a_filter_and_nothing_stays),
         cmocka_unit_test(tls_handshakes_use_inside_keys_on_both_ends),
         cmocka_unit_test(several_threads_use_one_token),
+        cmocka_unit_test(a_token_of_tpm2_pkcs11_makes_pairs_and_signs),
         cmocka_unit_test(any_call_into_the_token_may_fail_and_nothing_stays),
         cmocka_unit_test(lost_sessions_are_replaced_without_the_caller_noticing),
         cmocka_unit_test(a_token_that_is_gone_means_busy_and_it_recovers_by_itself),

@@ -301,6 +301,9 @@ static void an_owner_sees_only_its_own_keys(void **state)
     assert_err(bst_se_key_info(bob, key, &info), BST_E_NOT_FOUND);
     assert_err(bst_se_release_psk(bob, key, "test", &psk), BST_E_NOT_FOUND);
     assert_err(bst_se_key_delete(bob, key), BST_E_NOT_FOUND);
+    assert_int_equal(bst_se_key_count(bob), 0);
+    assert_int_equal(bst_se_key_count(alice), 1);
+    assert_int_equal(bst_se_key_count(se), 1);
     struct bst_key_attrs attrs = {.uses = BST_KEY_USE_MAC, .owner = "alice"};
     assert_err(bst_se_key_generate(bob, &attrs, &found), BST_E_DENIED);
     AUTO_SE *more = NULL;

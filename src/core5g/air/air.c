@@ -62,18 +62,17 @@ static void iv_nca256(const struct bst_air_place *place, uint8_t tag_bytes, uint
 static bst_result aes_start(struct bst_air_stream *stream, struct bst_air_key *key,
                             const uint8_t *iv)
 {
-    stream->ctr = &key->ctr;
-    return bst_ctr_start(stream->ctr, iv);
+    stream->key = key;
+    return bst_ctr_start(&key->ctr, iv);
 }
 
 static bst_result aes_apply(struct bst_air_stream *stream, const uint8_t *in, size_t len,
                             uint8_t *out)
 {
-    return bst_ctr_apply(stream->ctr, in, len, out);
+    return bst_ctr_apply(&stream->key->ctr, in, len, out);
 }
 
-const struct bst_air_generator bst_air_aes = {
-    .start = aes_start, .apply = aes_apply, .subkeys_apart = true};
+const struct bst_air_generator bst_air_aes = {.start = aes_start, .apply = aes_apply};
 
 static bst_result null_cipher(struct bst_air_key *key, const uint8_t *iv, const uint8_t *in,
                               size_t len, uint8_t *out)
@@ -91,10 +90,37 @@ static bst_result null_mac(struct bst_air_key *key, const uint8_t *iv, const uin
     return BST_OK;
 }
 
+const struct bst_air_generator *bst_air_generator_of(const struct bst_air_key *key)
+{
+    return key->implementation->generators[key->algorithm->core];
+}
+
+bst_result bst_air_apply_words(bst_air_words *words, struct bst_air_stream *stream,
+                               const uint8_t *in, size_t len, uint8_t *out)
+{
+    uint32_t z[64] = {0}; /* some turns of a register at once */
+    while (len > 0) {
+        size_t n = len < sizeof z ? len : sizeof z;
+        words(stream, z, (n + 3) / 4);
+        bst_air_xor_be32(in, z, n, out);
+        in += n;
+        out += n;
+        len -= n;
+    }
+    bst_wipe(z, sizeof z);
+    return BST_OK;
+}
+
+bst_result bst_air_keystream(struct bst_air_stream *stream, size_t len, uint8_t *out)
+{
+    memset(out, 0, len);
+    return bst_air_generator_of(stream->key)->apply(stream, out, len, out);
+}
+
 static bst_result stream_cipher(struct bst_air_key *key, const uint8_t *iv, const uint8_t *in,
                                 size_t len, uint8_t *out)
 {
-    const struct bst_air_generator *generator = key->algorithm->generator;
+    const struct bst_air_generator *generator = bst_air_generator_of(key);
     struct bst_air_stream stream;
     BST_TRY(generator->start(&stream, key, iv));
     bst_result r = generator->apply(&stream, in, len, out);
@@ -109,41 +135,41 @@ static bst_result stream_cipher(struct bst_air_key *key, const uint8_t *iv, cons
 #define NIA .kind = BST_AIR_NIA
 #define NCA .kind = BST_AIR_NCA
 #define TAG(from, to) .tag_min = (from), .tag_max = (to)
-#define STREAM(which) .generator = &bst_air_##which
+#define CORE(which) .core = BST_AIR_##which
 
 static const struct bst_air_algorithm algorithms[] = {
     {"NEA0", NEA, .id = 0, .made_of = "null", .iv = iv_aes128, .cipher = null_cipher},
-    {"NEA1", NEA, .id = 1, .made_of = "SNOW 3G", .key_bytes = 16, STREAM(snow3g), .iv = iv_doubled,
+    {"NEA1", NEA, .id = 1, .made_of = "SNOW 3G", .key_bytes = 16, CORE(SNOW3G), .iv = iv_doubled,
      .cipher = stream_cipher},
-    {"NEA2", NEA, .id = 2, .made_of = "AES-128-CTR", .key_bytes = 16, STREAM(aes), .iv = iv_aes128,
+    {"NEA2", NEA, .id = 2, .made_of = "AES-128-CTR", .key_bytes = 16, CORE(AES), .iv = iv_aes128,
      .cipher = stream_cipher},
-    {"NEA3", NEA, .id = 3, .made_of = "ZUC-128", .key_bytes = 16, STREAM(zuc128), .iv = iv_doubled,
+    {"NEA3", NEA, .id = 3, .made_of = "ZUC-128", .key_bytes = 16, CORE(ZUC128), .iv = iv_doubled,
      .cipher = stream_cipher},
     {"NEA4", NEA, .id = 4, .made_of = "SNOW 5G", .key_bytes = 32, .experimental = true,
-     STREAM(snow5g), .iv = iv_nea256, .cipher = stream_cipher},
+     CORE(SNOW5G), .iv = iv_nea256, .cipher = stream_cipher},
     {"NEA5", NEA, .id = 5, .made_of = "AES-256-CTR", .key_bytes = 32, .experimental = true,
-     STREAM(aes), .iv = iv_nea256, .cipher = stream_cipher},
+     CORE(AES), .iv = iv_nea256, .cipher = stream_cipher},
     {"NEA6", NEA, .id = 6, .made_of = "ZUC-256", .key_bytes = 32, .experimental = true,
-     STREAM(zuc256), .iv = iv_nea256, .cipher = stream_cipher},
+     CORE(ZUC256), .iv = iv_nea256, .cipher = stream_cipher},
     {"NIA0", NIA, .id = 0, .made_of = "null", TAG(4, 4), .iv = iv_aes128, .mac = null_mac},
-    {"NIA1", NIA, .id = 1, .made_of = "SNOW 3G", .key_bytes = 16, TAG(4, 4), .iv = iv_integrity,
-     .mac = bst_air_nia1},
-    {"NIA2", NIA, .id = 2, .made_of = "AES-128-CMAC", .key_bytes = 16, TAG(4, 4), STREAM(aes),
+    {"NIA1", NIA, .id = 1, .made_of = "SNOW 3G", .key_bytes = 16, TAG(4, 4), CORE(SNOW3G),
+     .iv = iv_integrity, .mac = bst_air_nia1},
+    {"NIA2", NIA, .id = 2, .made_of = "AES-128-CMAC", .key_bytes = 16, TAG(4, 4), CORE(AES),
      .iv = iv_aes128, .mac = bst_air_nia2},
-    {"NIA3", NIA, .id = 3, .made_of = "ZUC-128", .key_bytes = 16, TAG(4, 4), .iv = iv_integrity,
-     .mac = bst_air_nia3},
+    {"NIA3", NIA, .id = 3, .made_of = "ZUC-128", .key_bytes = 16, TAG(4, 4), CORE(ZUC128),
+     .iv = iv_integrity, .mac = bst_air_nia3},
     {"NIA4", NIA, .id = 4, .made_of = "SNOW 5G", .key_bytes = 32, TAG(4, 16), .experimental = true,
-     STREAM(snow5g), .iv = iv_nia256, .mac = bst_air_sst_mac},
+     CORE(SNOW5G), .iv = iv_nia256, .mac = bst_air_sst_mac},
     {"NIA5", NIA, .id = 5, .made_of = "AES-256", .key_bytes = 32, TAG(4, 16), .experimental = true,
-     STREAM(aes), .iv = iv_nia256, .mac = bst_air_sst_mac},
+     CORE(AES), .iv = iv_nia256, .mac = bst_air_sst_mac},
     {"NIA6", NIA, .id = 6, .made_of = "ZUC-256", .key_bytes = 32, TAG(4, 16), .experimental = true,
-     STREAM(zuc256), .iv = iv_nia256, .mac = bst_air_sst_mac},
+     CORE(ZUC256), .iv = iv_nia256, .mac = bst_air_sst_mac},
     {"NCA4", NCA, .id = 4, .made_of = "SNOW 5G", .key_bytes = 32, TAG(4, 16), .experimental = true,
-     STREAM(snow5g), .iv = iv_nca256, .aead = bst_air_sst_aead},
+     CORE(SNOW5G), .iv = iv_nca256, .aead = bst_air_sst_aead},
     {"NCA5", NCA, .id = 5, .made_of = "AES-256", .key_bytes = 32, TAG(4, 16), .experimental = true,
-     STREAM(aes), .iv = iv_nca256, .aead = bst_air_sst_aead},
+     CORE(AES), .iv = iv_nca256, .aead = bst_air_sst_aead},
     {"NCA6", NCA, .id = 6, .made_of = "ZUC-256", .key_bytes = 32, TAG(4, 16), .experimental = true,
-     STREAM(zuc256), .iv = iv_nca256, .aead = bst_air_sst_aead},
+     CORE(ZUC256), .iv = iv_nca256, .aead = bst_air_sst_aead},
 };
 
 const struct bst_air_algorithm *bst_air_at(size_t n)
@@ -170,6 +196,19 @@ const struct bst_air_algorithm *bst_air_named(struct bst_view name)
 
 /* ---- keys ---- */
 
+static bst_result init_aes(struct bst_air_key *key, struct bst_view value)
+{
+    BST_TRY(bst_ctr_init(&key->ctr, value));
+    if (key->algorithm->mac == bst_air_nia2) {
+        BST_TRY(bst_cmac_init(&key->cmac, value));
+    }
+    if (key->implementation->aes_schedule) {
+        BST_TRY(bst_secret_init(&key->schedule, BST_AIR_SCHEDULE_BYTES));
+        key->implementation->aes_schedule((const uint8_t *)value.ptr, value.len, key->schedule.ptr);
+    }
+    return BST_OK;
+}
+
 bst_result bst_air_key_init(struct bst_air_key *key, const struct bst_air_algorithm *algorithm,
                             struct bst_view value, unsigned tag_bytes)
 {
@@ -182,13 +221,11 @@ bst_result bst_air_key_init(struct bst_air_key *key, const struct bst_air_algori
         BST_FAIL(BST_E_VALUE, "%s has no tag of %u octets", algorithm->name, tag_bytes);
     }
     made.tag_bytes = (uint8_t)(tag_bytes ? tag_bytes : algorithm->tag_min);
-    if (algorithm->generator == &bst_air_aes) {
-        BST_TRY(bst_ctr_init(&made.ctr, value));
+    made.implementation = bst_air_implementation();
+    if (algorithm->core == BST_AIR_AES) {
+        BST_TRY(init_aes(&made, value));
     } else if (algorithm->key_bytes) {
         BST_TRY(bst_secret_copy(&made.key, value.ptr, value.len));
-    }
-    if (algorithm->mac == bst_air_nia2) {
-        BST_TRY(bst_cmac_init(&made.cmac, value));
     }
     *key = made;
     made = (struct bst_air_key){0};
@@ -198,6 +235,7 @@ bst_result bst_air_key_init(struct bst_air_key *key, const struct bst_air_algori
 void bst_air_key_clear(struct bst_air_key *key)
 {
     bst_secret_clear(&key->key);
+    bst_secret_clear(&key->schedule);
     bst_ctr_clear(&key->ctr);
     bst_cmac_clear(&key->cmac);
     key->algorithm = NULL;
@@ -205,7 +243,7 @@ void bst_air_key_clear(struct bst_air_key *key)
 
 /* ---- operations ---- */
 
-static bst_result check(const struct bst_air_key *key, enum bst_air_kind kind, size_t bytes)
+bst_result bst_air_usable(const struct bst_air_key *key, enum bst_air_kind kind, size_t bytes)
 {
     if (!key->algorithm || key->algorithm->kind != kind) {
         BST_FAIL(BST_E_USAGE, "%s cannot do this",
@@ -215,11 +253,6 @@ static bst_result check(const struct bst_air_key *key, enum bst_air_kind kind, s
         BST_FAIL(BST_E_TOO_LONG, "a message of %zu octets", bytes);
     }
     return BST_OK;
-}
-
-static size_t octets_of(size_t bits)
-{
-    return bits / 8 + (bits % 8 ? 1 : 0);
 }
 
 bst_result bst_air_iv(const struct bst_air_key *key, const struct bst_air_place *place,
@@ -237,8 +270,8 @@ bst_result bst_air_iv(const struct bst_air_key *key, const struct bst_air_place 
 bst_result bst_air_cipher(struct bst_air_key *key, const uint8_t iv[BST_AIR_IV_BYTES],
                           const uint8_t *in, size_t bits, uint8_t *out)
 {
-    size_t len = octets_of(bits);
-    BST_TRY(check(key, BST_AIR_NEA, len));
+    size_t len = bst_air_octets(bits);
+    BST_TRY(bst_air_usable(key, BST_AIR_NEA, len));
     BST_TRY(key->algorithm->cipher(key, iv, in, len, out));
     if (bits % 8) {
         out[len - 1] &= (uint8_t) ~(0xff >> bits % 8);
@@ -250,7 +283,7 @@ bst_result bst_air_mac(struct bst_air_key *key, const uint8_t iv[BST_AIR_IV_BYTE
                        const uint8_t *in, size_t bits, uint8_t *tag)
 {
     uint8_t full[BST_AIR_TAG_MAX];
-    BST_TRY(check(key, BST_AIR_NIA, octets_of(bits)));
+    BST_TRY(bst_air_usable(key, BST_AIR_NIA, bst_air_octets(bits)));
     BST_TRY(key->algorithm->mac(key, iv, in, bits, full));
     memcpy(tag, full, key->tag_bytes);
     bst_wipe(full, sizeof full);
@@ -272,7 +305,7 @@ bst_result bst_air_seal(struct bst_air_key *key, const uint8_t iv[BST_AIR_IV_BYT
                         struct bst_view aad, struct bst_view in, uint8_t *out, uint8_t *tag)
 {
     uint8_t full[BST_AIR_TAG_MAX];
-    BST_TRY(check(key, BST_AIR_NCA, in.len > aad.len ? in.len : aad.len));
+    BST_TRY(bst_air_usable(key, BST_AIR_NCA, in.len > aad.len ? in.len : aad.len));
     BST_TRY(key->algorithm->aead(key, iv, true, aad, in, out, full));
     memcpy(tag, full, key->tag_bytes);
     bst_wipe(full, sizeof full);
@@ -283,7 +316,7 @@ bst_result bst_air_open(struct bst_air_key *key, const uint8_t iv[BST_AIR_IV_BYT
                         struct bst_view aad, struct bst_view in, struct bst_view tag, uint8_t *out)
 {
     uint8_t given[BST_AIR_TAG_MAX] = {0};
-    BST_TRY(check(key, BST_AIR_NCA, in.len > aad.len ? in.len : aad.len));
+    BST_TRY(bst_air_usable(key, BST_AIR_NCA, in.len > aad.len ? in.len : aad.len));
     BST_ENSURE(tag.len == key->tag_bytes, BST_E_BAD_MAC);
     memcpy(given, tag.ptr, tag.len);
     return key->algorithm->aead(key, iv, false, aad, in, out, given);

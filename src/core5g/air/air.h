@@ -24,7 +24,17 @@ struct bst_air_place {
 };
 
 struct bst_air_key;
-struct bst_air_generator;
+
+/** What makes the keystream. */
+enum bst_air_core {
+    BST_AIR_NO_CORE,
+    BST_AIR_SNOW3G,
+    BST_AIR_ZUC128,
+    BST_AIR_ZUC256,
+    BST_AIR_SNOW5G,
+    BST_AIR_AES,
+    BST_AIR_CORES
+};
 
 /** One row of the table; of cipher, mac and aead one is there. */
 struct bst_air_algorithm {
@@ -35,7 +45,7 @@ struct bst_air_algorithm {
     uint8_t key_bytes;
     uint8_t tag_min, tag_max; /* octets; 0 for NEA */
     bool experimental;        /* its IV mapping is a reading, not read in a specification */
-    const struct bst_air_generator *generator;
+    enum bst_air_core core;
     void (*iv)(const struct bst_air_place *place, uint8_t tag_bytes, uint8_t out[BST_AIR_IV_BYTES]);
     bst_result (*cipher)(struct bst_air_key *key, const uint8_t *iv, const uint8_t *in, size_t len,
                          uint8_t *out);
@@ -57,10 +67,12 @@ const struct bst_air_algorithm *bst_air_named(struct bst_view name);
 /** A key for one algorithm and one tag length. One thread at a time; clear() is harmless. */
 struct bst_air_key {
     const struct bst_air_algorithm *algorithm;
+    const struct bst_air_implementation *implementation;
     uint8_t tag_bytes;
     struct bst_secret key;
-    struct bst_ctr ctr;   /* AES only */
-    struct bst_cmac cmac; /* NIA2 only */
+    struct bst_secret schedule; /* what the implementation made of the key */
+    struct bst_ctr ctr;         /* AES only */
+    struct bst_cmac cmac;       /* NIA2 only */
 };
 /** @param tag_bytes  0: the algorithm's usual length (its shortest)
  * @error BST_E_BAD_KEY  the key has another length  @error BST_E_VALUE  no tag of that length */
@@ -96,3 +108,38 @@ bst_result bst_air_seal(struct bst_air_key *key, const uint8_t iv[BST_AIR_IV_BYT
  * @error BST_E_BAD_MAC */
 bst_result bst_air_open(struct bst_air_key *key, const uint8_t iv[BST_AIR_IV_BYTES],
                         struct bst_view aad, struct bst_view in, struct bst_view tag, uint8_t *out);
+
+/* ---- many packets at once ---- */
+
+/** One packet. What is done with it follows from its key, as in the calls above; packets that
+ * stand together and have one algorithm are computed side by side, whatever their keys are. */
+struct bst_air_packet {
+    struct bst_air_key *key; /* packets may share one */
+    struct bst_air_place place;
+    const uint8_t *iv;   /* NULL: it is made of `place` */
+    struct bst_view aad; /* NCA: what is authenticated besides */
+    const uint8_t *in;
+    size_t bits;  /* of `in`; whole octets for the 256-bit NIA and for NCA */
+    uint8_t *out; /* NEA and NCA: as long as `in`, may be `in` itself; overlaps no other packet */
+    uint8_t *tag; /* NIA and NCA: key->tag_bytes octets, which protect writes and open reads */
+    bst_result result; /* of this packet; the others do not depend on it */
+};
+/** Encipher (NEA), make tags (NIA) or seal (NCA).
+ * @return packets that failed */
+size_t bst_air_protect_batch(struct bst_air_packet *packets, size_t n);
+/** Decipher (NEA), check tags (NIA) or open (NCA); of a packet whose tag is wrong nothing comes
+ * out.
+ * @return packets that failed */
+size_t bst_air_open_batch(struct bst_air_packet *packets, size_t n);
+
+/* ---- implementations ---- */
+
+/** Name of the n-th implementation that this machine can run, "portable" first; NULL after the
+ * last. All give the same octets. */
+const char *bst_air_implementation_at(size_t n);
+/** Let keys that are initialised from now on use one implementation where it has the algorithm and
+ * "portable" elsewhere; "auto" takes the fastest for each. For tests and comparisons.
+ * @error BST_E_NOT_FOUND  this machine cannot run it */
+bst_result bst_air_use(struct bst_view name);
+/** The implementation that computes a key's single packets, or its batches. */
+const char *bst_air_used(const struct bst_air_key *key, bool batch);

@@ -51,75 +51,75 @@ static struct element absorb(struct element sum, struct element h, struct bst_vi
     return sum;
 }
 
-struct subkeys {
-    struct element h, q, mask;
-};
-
-/* The first three blocks of keystream; afterwards the stream stands at the payload's first octet.
- */
-static bst_result begin(struct bst_air_stream *stream, struct bst_air_key *key, const uint8_t *iv,
-                        struct subkeys *ret)
+void bst_air_sst_tag(const uint8_t subkeys[BST_AIR_SUBKEYS], struct bst_view aad,
+                     struct bst_view ciphertext, uint8_t tag[BST_AIR_TAG_MAX])
 {
-    const struct bst_air_generator *generator = key->algorithm->generator;
-    uint8_t first[BST_AIR_IV_BYTES], z[3 * BLOCK] = {0};
-    memcpy(first, iv, sizeof first);
-    if (generator->subkeys_apart) {
-        if (first[0] & 0x01) {
-            BST_FAIL(BST_E_VALUE, "this IV would cipher the payload with the subkeys");
-        }
-        first[0] |= 0x01;
-    }
-    BST_TRY(generator->start(stream, key, first));
-    BST_TRY(generator->apply(stream, z, sizeof z, z));
-    *ret = (struct subkeys){from_octets(z), from_octets(z + BLOCK), from_octets(z + 2 * BLOCK)};
-    bst_wipe(z, sizeof z);
-    /* Then the payload's counter begins at 0 too: the flag keeps the two apart. */
-    return generator->subkeys_apart ? generator->start(stream, key, iv) : BST_OK;
-}
-
-static void make_tag(const struct subkeys *keys, struct bst_view aad, struct bst_view ciphertext,
-                     uint8_t tag[BST_AIR_TAG_MAX])
-{
-    struct element sum = absorb((struct element){0}, keys->h, aad);
-    sum = absorb(sum, keys->h, ciphertext);
+    struct element h = from_octets(subkeys), q = from_octets(subkeys + BLOCK);
+    struct element sum = absorb((struct element){0}, h, aad);
+    sum = absorb(sum, h, ciphertext);
     sum = add(sum, (struct element){(uint64_t)ciphertext.len * 8, (uint64_t)aad.len * 8});
-    sum = add(dot(sum, keys->q), keys->mask);
+    sum = add(dot(sum, q), from_octets(subkeys + 2 * BLOCK));
     bst_air_put_le64(tag, sum.low);
     bst_air_put_le64(tag + 8, sum.high);
+}
+
+/* The first three blocks of keystream; afterwards the stream stands at the payload's first octet.
+ * With AES the payload's counter begins at 0 too, and a flag in the IV keeps the two apart. */
+static bst_result begin(struct bst_air_stream *stream, struct bst_air_key *key, const uint8_t *iv,
+                        uint8_t subkeys[BST_AIR_SUBKEYS])
+{
+    const struct bst_air_generator *generator = bst_air_generator_of(key);
+    const bool apart = key->algorithm->core == BST_AIR_AES;
+    uint8_t first[BST_AIR_IV_BYTES];
+    memcpy(first, iv, sizeof first);
+    if (apart && first[0] & 0x01) {
+        BST_FAIL(BST_E_VALUE, "this IV would cipher the payload with the subkeys");
+    }
+    first[0] |= apart ? 0x01 : 0;
+    BST_TRY(generator->start(stream, key, first));
+    BST_TRY(bst_air_keystream(stream, BST_AIR_SUBKEYS, subkeys));
+    return apart ? generator->start(stream, key, iv) : BST_OK;
 }
 
 bst_result bst_air_sst_mac(struct bst_air_key *key, const uint8_t *iv, const uint8_t *in,
                            size_t bits, uint8_t tag[BST_AIR_TAG_MAX])
 {
     struct bst_air_stream stream;
-    struct subkeys keys;
-    if (bits % 8) {
-        BST_FAIL(BST_E_VALUE, "%s takes whole octets, not %zu bits", key->algorithm->name, bits);
-    }
-    bst_result r = begin(&stream, key, iv, &keys);
+    uint8_t subkeys[BST_AIR_SUBKEYS];
+    BST_TRY(bst_air_sst_whole(key, bits));
+    bst_result r = begin(&stream, key, iv, subkeys);
     if (!bst_failed(r)) {
-        make_tag(&keys, bst_view_of(in, bits / 8), (struct bst_view){0}, tag); /* no ciphertext */
+        /* The message is what is authenticated; there is no ciphertext. */
+        key->implementation->sst_tag(subkeys, bst_view_of(in, bits / 8), (struct bst_view){0}, tag);
     }
-    bst_wipe(&keys, sizeof keys);
+    bst_wipe(subkeys, sizeof subkeys);
     bst_wipe(&stream, sizeof stream);
     return r;
 }
 
+bst_result bst_air_sst_whole(const struct bst_air_key *key, size_t bits)
+{
+    if (bits % 8) {
+        BST_FAIL(BST_E_VALUE, "%s takes whole octets, not %zu bits", key->algorithm->name, bits);
+    }
+    return BST_OK;
+}
+
 static bst_result run(struct bst_air_key *key, struct bst_air_stream *stream,
-                      const struct subkeys *keys, bool seal, struct bst_view aad,
+                      const uint8_t subkeys[BST_AIR_SUBKEYS], bool seal, struct bst_view aad,
                       struct bst_view in, uint8_t *out, uint8_t tag[BST_AIR_TAG_MAX])
 {
-    const struct bst_air_generator *generator = key->algorithm->generator;
+    const struct bst_air_implementation *with = key->implementation;
     if (!seal) {
         uint8_t right[BST_AIR_TAG_MAX];
-        make_tag(keys, aad, in, right);
+        with->sst_tag(subkeys, aad, in, right);
         bool good = bst_equal_ct(right, tag, key->tag_bytes);
         bst_wipe(right, sizeof right);
         BST_ENSURE(good, BST_E_BAD_MAC);
     }
-    BST_TRY(generator->apply(stream, (const uint8_t *)in.ptr, in.len, out));
+    BST_TRY(bst_air_generator_of(key)->apply(stream, (const uint8_t *)in.ptr, in.len, out));
     if (seal) {
-        make_tag(keys, aad, bst_view_of(out, in.len), tag);
+        with->sst_tag(subkeys, aad, bst_view_of(out, in.len), tag);
     }
     return BST_OK;
 }
@@ -129,12 +129,12 @@ bst_result bst_air_sst_aead(struct bst_air_key *key, const uint8_t *iv, bool sea
                             uint8_t tag[BST_AIR_TAG_MAX])
 {
     struct bst_air_stream stream;
-    struct subkeys keys;
-    bst_result r = begin(&stream, key, iv, &keys);
+    uint8_t subkeys[BST_AIR_SUBKEYS];
+    bst_result r = begin(&stream, key, iv, subkeys);
     if (!bst_failed(r)) {
-        r = run(key, &stream, &keys, seal, aad, in, out, tag);
+        r = run(key, &stream, subkeys, seal, aad, in, out, tag);
     }
-    bst_wipe(&keys, sizeof keys);
+    bst_wipe(subkeys, sizeof subkeys);
     bst_wipe(&stream, sizeof stream);
     return r;
 }

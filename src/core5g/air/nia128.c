@@ -2,15 +2,7 @@
 #include "core5g/air/air_priv.h"
 
 #define HEADER_BYTES 8
-#define ZUC_BATCH 16
-
-/* The last octets of a message as a big-endian number of 64 bits, bits behind the end cleared. */
-static uint64_t tail_of(const uint8_t *in, size_t bits)
-{
-    uint8_t last[8] = {0};
-    memcpy(last, in, (bits + 7) / 8);
-    return bst_air_be64(last) & ~(UINT64_MAX >> bits);
-}
+#define KEPT 16 /* octets of keystream that the next round begins with */
 
 /* In the field of x^64 + x^4 + x^3 + x + 1. */
 static uint64_t multiply64(uint64_t a, uint64_t b)
@@ -22,30 +14,42 @@ static uint64_t multiply64(uint64_t a, uint64_t b)
     return low ^ high ^ high << 1 ^ high << 3 ^ high << 4;
 }
 
-bst_result bst_air_nia1(struct bst_air_key *key, const uint8_t *iv, const uint8_t *in, size_t bits,
-                        uint8_t tag[BST_AIR_TAG_MAX])
+uint32_t bst_air_nia1_value(uint64_t p, uint64_t q, const uint8_t *in, size_t bits)
 {
-    struct bst_snow3g g;
-    uint32_t z[5];
-    bst_snow3g_init(&g, key->key.ptr, iv);
-    bst_snow3g_words(&g, z, 5);
-    uint64_t p = (uint64_t)z[0] << 32 | z[1], q = (uint64_t)z[2] << 32 | z[3], eval = 0;
+    uint64_t eval = 0;
     size_t left = bits;
     for (; left >= 64; left -= 64, in += 8) {
         eval = multiply64(eval ^ bst_air_be64(in), p);
     }
     if (left > 0) {
-        eval = multiply64(eval ^ tail_of(in, left), p);
+        eval = multiply64(eval ^ bst_air_tail(in, left), p);
     }
-    eval = multiply64(eval ^ bits, q);
-    bst_air_put_be32(tag, (uint32_t)(eval >> 32) ^ z[4]);
-    bst_wipe(&g, sizeof g);
+    return (uint32_t)(multiply64(eval ^ bits, q) >> 32);
+}
+
+void bst_air_nia1_tag(const struct bst_air_key *key, const uint8_t z[BST_AIR_NIA1_WORDS * 4],
+                      const uint8_t *in, size_t bits, uint8_t tag[BST_AIR_TAG_MAX])
+{
+    uint32_t value =
+        key->implementation->nia1_value(bst_air_be64(z), bst_air_be64(z + 8), in, bits);
+    bst_air_put_be32(tag, value ^ bst_air_be32(z + 16));
+}
+
+bst_result bst_air_nia1(struct bst_air_key *key, const uint8_t *iv, const uint8_t *in, size_t bits,
+                        uint8_t tag[BST_AIR_TAG_MAX])
+{
+    struct bst_air_stream stream;
+    uint8_t z[BST_AIR_NIA1_WORDS * 4];
+    BST_TRY(bst_air_generator_of(key)->start(&stream, key, iv));
+    BST_TRY(bst_air_keystream(&stream, sizeof z, z));
+    bst_air_nia1_tag(key, z, in, bits, tag);
+    bst_wipe(&stream, sizeof stream);
     bst_wipe(z, sizeof z);
     return BST_OK;
 }
 
 /* Doubling in CMAC's field (RFC 4493 2.3). */
-static void twice(uint8_t v[16])
+void bst_air_twice(uint8_t v[16])
 {
     uint8_t carry = (uint8_t) - (v[0] >> 7);
     for (int i = 0; i < 15; i++) {
@@ -63,9 +67,9 @@ static bst_result pad_bits(struct bst_air_key *key, uint8_t block[16], const uin
     uint8_t k1[16] = {0}, k2[16];
     BST_TRY(bst_ctr_start(&key->ctr, k1));
     BST_TRY(bst_ctr_apply(&key->ctr, k1, 16, k1));
-    twice(k1);
+    bst_air_twice(k1);
     memcpy(k2, k1, 16);
-    twice(k2);
+    bst_air_twice(k2);
     memcpy(block + used, in, (bits + 7) / 8);
     size_t last = used + bits / 8;
     block[last] = (uint8_t)((block[last] & ~(0xff >> bits % 8)) | 0x80 >> bits % 8);
@@ -107,33 +111,82 @@ static uint32_t windows(uint32_t message, uint32_t z0, uint32_t z1)
     return (uint32_t)(bst_air_clmul_low(reversed, (uint64_t)z0 << 32 | z1) >> 32);
 }
 
+uint32_t bst_air_nia3_sum(const uint8_t *in, const uint8_t *z, size_t words)
+{
+    uint32_t sum = 0, before = words ? bst_air_be32(z) : 0;
+    for (size_t i = 0; i < words; i++) {
+        uint32_t next = bst_air_be32(z + 4 * i + 4);
+        sum ^= windows(bst_air_be32(in + 4 * i), before, next);
+        before = next;
+    }
+    return sum;
+}
+
+void bst_air_nia3_begin(struct bst_air_nia3 *run, const uint8_t *in, size_t bits)
+{
+    run->in = in;
+    run->bits = bits;
+    run->made = run->have = 0;
+    run->total = 4 * ((bits + 31) / 32 + 2);
+    run->sum = 0;
+}
+
+size_t bst_air_nia3_wants(const struct bst_air_nia3 *run)
+{
+    size_t room = sizeof run->z - run->have, left = run->total - run->made;
+    return left < room ? left : room;
+}
+
+/* The rest of the message, then what begins at LENGTH, then the last word. */
+static void finish(struct bst_air_nia3 *run, const struct bst_air_implementation *with)
+{
+    size_t n = run->bits / 32, tail = run->bits % 32;
+    const uint8_t *z = run->z + 4 * n;
+    run->sum ^= with->nia3_sum(run->in, run->z, n);
+    uint64_t two = bst_air_be64(z);
+    if (tail) {
+        uint32_t last = (uint32_t)(bst_air_tail(run->in + 4 * n, tail) >> 32);
+        run->sum ^= windows(last, (uint32_t)(two >> 32), (uint32_t)two);
+    }
+    run->sum ^= (uint32_t)(two >> (32 - tail)) ^ bst_air_be32(z + (tail ? 8 : 4));
+}
+
+void bst_air_nia3_go_on(struct bst_air_nia3 *run, const struct bst_air_implementation *with,
+                        size_t len)
+{
+    run->made += len;
+    run->have += len;
+    if (run->made == run->total) {
+        finish(run, with);
+        return;
+    }
+    size_t used = run->have - KEPT;
+    run->sum ^= with->nia3_sum(run->in, run->z, used / 4);
+    run->in += used;
+    run->bits -= used * 8;
+    memcpy(run->z, run->z + used, KEPT);
+    run->have = KEPT;
+}
+
+void bst_air_nia3_tag(const struct bst_air_nia3 *run, uint8_t tag[BST_AIR_TAG_MAX])
+{
+    bst_air_put_be32(tag, run->sum);
+}
+
 bst_result bst_air_nia3(struct bst_air_key *key, const uint8_t *iv, const uint8_t *in, size_t bits,
                         uint8_t tag[BST_AIR_TAG_MAX])
 {
-    struct bst_zuc g;
-    uint32_t z[ZUC_BATCH + 2], sum = 0;
-    bst_zuc128_init(&g, key->key.ptr, iv);
-    bst_zuc_words(&g, z, 1);
-    size_t left = bits;
-    for (; left >= ZUC_BATCH * 32; left -= ZUC_BATCH * 32, in += ZUC_BATCH * 4) {
-        bst_zuc_words(&g, z + 1, ZUC_BATCH);
-        for (unsigned i = 0; i < ZUC_BATCH; i++) {
-            sum ^= windows(bst_air_be32(in + 4 * (size_t)i), z[i], z[i + 1]);
-        }
-        z[0] = z[ZUC_BATCH];
+    struct bst_air_stream stream;
+    struct bst_air_nia3 run;
+    BST_TRY(bst_air_generator_of(key)->start(&stream, key, iv));
+    bst_air_nia3_begin(&run, in, bits);
+    while (run.made < run.total) {
+        size_t n = bst_air_nia3_wants(&run);
+        BST_TRY(bst_air_keystream(&stream, n, run.z + run.have));
+        bst_air_nia3_go_on(&run, key->implementation, n);
     }
-    size_t n = left / 32, tail = left % 32, more = tail ? 1 : 0;
-    bst_zuc_words(&g, z + 1, n + more + 1);
-    for (size_t i = 0; i < n; i++) {
-        sum ^= windows(bst_air_be32(in + 4 * i), z[i], z[i + 1]);
-    }
-    if (tail) {
-        sum ^= windows((uint32_t)(tail_of(in + 4 * n, tail) >> 32), z[n], z[n + 1]);
-    }
-    sum ^= (uint32_t)(((uint64_t)z[n] << 32 | z[n + 1]) >> (32 - tail)); /* at LENGTH */
-    sum ^= z[n + more + 1];                                              /* the last word */
-    bst_air_put_be32(tag, sum);
-    bst_wipe(&g, sizeof g);
-    bst_wipe(z, sizeof z);
+    bst_air_nia3_tag(&run, tag);
+    bst_wipe(&stream, sizeof stream);
+    bst_wipe(&run, sizeof run);
     return BST_OK;
 }

@@ -39,14 +39,17 @@ static inline uint32_t next_word(struct bst_snow3g *g, unsigned t)
     return z;
 }
 
-static void rotate(uint32_t s[16])
+/* After `n` steps the oldest cell is again the first. */
+static void rotate(uint32_t s[16], unsigned n)
 {
-    uint32_t first = s[0];
-    memmove(s, s + 1, 15 * sizeof s[0]);
-    s[15] = first;
+    uint32_t old[16];
+    memcpy(old, s, sizeof old);
+    for (unsigned i = 0; i < 16; i++) {
+        s[i] = old[(i + n) & 15];
+    }
 }
 
-void bst_snow3g_init(struct bst_snow3g *g, const uint8_t key[16], const uint8_t iv[16])
+void bst_snow3g_load(struct bst_snow3g *g, const uint8_t key[16], const uint8_t iv[16])
 {
     uint32_t k[4], v[4];
     for (unsigned i = 0; i < 4; i++) {
@@ -62,13 +65,18 @@ void bst_snow3g_init(struct bst_snow3g *g, const uint8_t key[16], const uint8_t 
     g->s[10] ^= v[2];
     g->s[9] ^= v[3];
     g->r1 = g->r2 = g->r3 = 0;
+    bst_wipe(k, sizeof k);
+}
+
+void bst_snow3g_init(struct bst_snow3g *g, const uint8_t key[16], const uint8_t iv[16])
+{
+    bst_snow3g_load(g, key, iv);
     for (unsigned t = 0; t < ROUNDS; t++) {
         clock_register(g, t, clock_machine(g, t));
     }
     /* The first word of the running generator is thrown away. */
     (void)next_word(g, 0);
-    rotate(g->s);
-    bst_wipe(k, sizeof k);
+    rotate(g->s, 1);
 }
 
 /* A whole turn of the register: the places are constants and nothing rotates. */
@@ -87,31 +95,27 @@ void bst_snow3g_words(struct bst_snow3g *g, uint32_t *out, size_t n)
     for (; n >= 16; n -= 16, out += 16) {
         turn(g, out);
     }
-    for (; n > 0; n--) {
-        *out++ = next_word(g, 0);
-        rotate(g->s);
+    for (unsigned t = 0; t < n; t++) {
+        out[t] = next_word(g, t);
     }
+    rotate(g->s, (unsigned)n);
 }
 
 static bst_result start(struct bst_air_stream *stream, struct bst_air_key *key, const uint8_t *iv)
 {
+    stream->key = key;
     bst_snow3g_init(&stream->of.snow3g, key->key.ptr, iv);
     return BST_OK;
 }
 
+static void words(struct bst_air_stream *stream, uint32_t *out, size_t n)
+{
+    bst_snow3g_words(&stream->of.snow3g, out, n);
+}
+
 static bst_result apply(struct bst_air_stream *stream, const uint8_t *in, size_t len, uint8_t *out)
 {
-    uint32_t z[16] = {0};
-    while (len > 0) {
-        size_t n = len < sizeof z ? len : sizeof z;
-        bst_snow3g_words(&stream->of.snow3g, z, (n + 3) / 4);
-        bst_air_xor_be32(in, z, n, out);
-        in += n;
-        out += n;
-        len -= n;
-    }
-    bst_wipe(z, sizeof z);
-    return BST_OK;
+    return bst_air_apply_words(words, stream, in, len, out);
 }
 
 const struct bst_air_generator bst_air_snow3g = {.start = start, .apply = apply};

@@ -115,6 +115,7 @@ static inline void put_le(uint8_t out[16], lanes z)
 
 static bst_result start(struct bst_air_stream *stream, struct bst_air_key *key, const uint8_t *iv)
 {
+    stream->key = key;
     bst_snow5g_init(&stream->of.snow5g, key->key.ptr, iv);
     return BST_OK;
 }

@@ -1,10 +1,10 @@
-/* Vectors, resynchronisation and the software USIM, as routines inside the secure environment. */
-#include "core5g/aka/aka.h"
+/* Subscribers, vectors for EAP-AKA', resynchronisation and the software USIM, as routines inside
+ * the secure environment. */
+#include "core5g/aka/aka_priv.h"
 
 #include <stdio.h>
 
-#define MAC_BYTES 8
-#define KEYS_IN_VECTOR 64 /* CK || IK */
+#define MAC_BYTES BST_AKA_MAC_BYTES
 
 /* ---- subscribers ---- */
 
@@ -16,7 +16,7 @@ static bst_result label_of(const char *supi, char out[BST_KEY_LABEL_MAX + 1])
 }
 
 /* AUTN and AUTS have room for 64 bits of MAC, RES* is made of 4 to 16 octets. */
-static bst_result check_usable(const struct bst_aka_keys *keys)
+bst_result bst_aka_check_usable(const struct bst_aka_keys *keys)
 {
     if (keys->mac_bytes != MAC_BYTES || keys->res_bytes < 4 || keys->res_bytes > BST_AKA_RES_MAX) {
         BST_FAIL(BST_E_VALUE, "5G takes a MAC of 8 octets and a RES of 4 to 16, not of %u and %u",
@@ -30,7 +30,7 @@ bst_result bst_aka_subscribe(struct bst_se *se, const char *supi, const struct b
 {
     char label[BST_KEY_LABEL_MAX + 1];
     bst_auto(secret) packed = {0};
-    BST_TRY(check_usable(keys));
+    BST_TRY(bst_aka_check_usable(keys));
     BST_TRY(label_of(supi, label));
     BST_TRY(bst_aka_keys_pack(keys, &packed));
     return bst_se_key_import(se,
@@ -71,7 +71,7 @@ static inline void bst_work_clear(struct work *work)
 static bst_result work_open(struct work *work, struct bst_view key)
 {
     BST_TRY(bst_aka_keys_unpack(key, &work->keys));
-    return check_usable(&work->keys);
+    return bst_aka_check_usable(&work->keys);
 }
 
 static bst_result functions(struct work *work, unsigned want)
@@ -79,27 +79,13 @@ static bst_result functions(struct work *work, unsigned want)
     return bst_aka_run(&work->keys, &work->in, want, &work->out);
 }
 
-static void hide_sqn(const uint8_t sqn[6], const uint8_t ak[6], uint8_t out[6])
-{
-    for (int i = 0; i < 6; i++) {
-        out[i] = sqn[i] ^ ak[i];
-    }
-}
-
-static struct bst_view ck_ik(const struct work *work, uint8_t out[KEYS_IN_VECTOR])
-{
-    memcpy(out, work->out.ck, work->keys.ck_bytes);
-    memcpy(out + work->keys.ck_bytes, work->out.ik, work->keys.ik_bytes);
-    return bst_view_of(out, (size_t)work->keys.ck_bytes + work->keys.ik_bytes);
-}
-
 /* RES* and KAUSF, which both sides make in the same way. */
 static bst_result derive_5g(const struct work *work, struct bst_view sn_name,
                             const uint8_t hidden_sqn[6], uint8_t res_star[16],
                             uint8_t kausf[BST_5G_KEY_BYTES])
 {
-    uint8_t joined[KEYS_IN_VECTOR];
-    struct bst_view key = ck_ik(work, joined);
+    uint8_t joined[BST_AKA_CK_IK_MAX];
+    struct bst_view key = bst_aka_ck_ik(&work->keys, &work->out, joined);
     const struct bst_view res_params[] = {sn_name, bst_view_of(work->in.rand, 16),
                                           bst_view_of(work->out.res, work->keys.res_bytes)};
     const struct bst_view ausf_params[] = {sn_name, bst_view_of(hidden_sqn, 6)};
@@ -115,9 +101,10 @@ static bst_result derive_prime(const struct work *work, struct bst_view sn_name,
                                const uint8_t hidden_sqn[6], uint8_t ck_prime[16],
                                uint8_t ik_prime[16])
 {
-    uint8_t joined[KEYS_IN_VECTOR], both[32];
+    uint8_t joined[BST_AKA_CK_IK_MAX], both[32];
     const struct bst_view params[] = {sn_name, bst_view_of(hidden_sqn, 6)};
-    bst_result made = bst_5g_derive(BST_5G_CK_IK_PRIME, ck_ik(work, joined), params, 2, both);
+    bst_result made = bst_5g_derive(
+        BST_5G_CK_IK_PRIME, bst_aka_ck_ik(&work->keys, &work->out, joined), params, 2, both);
     memcpy(ck_prime, both, 16);
     memcpy(ik_prime, both + 16, 16);
     bst_wipe(joined, sizeof joined);
@@ -127,20 +114,26 @@ static bst_result derive_prime(const struct work *work, struct bst_view sn_name,
 
 /* ---- home network ---- */
 
+bst_result bst_aka_check_challenge(const struct bst_aka_challenge *challenge)
+{
+    BST_TRY(bst_5g_sn_name_check(challenge->sn_name));
+    if (!(challenge->amf[0] & BST_AKA_AMF_SEPARATION)) {
+        BST_FAIL(BST_E_VALUE, "the separation bit of the AMF field is 1 in vectors for 5G");
+    }
+    return BST_OK;
+}
+
 /* f1 to f5 of a challenge, and AUTN = (SQN xor AK) || AMF || MAC-A. */
 static bst_result challenge(struct work *work, struct bst_view key,
                             const struct bst_aka_challenge *from, uint8_t autn[BST_AKA_AUTN_BYTES])
 {
     BST_TRY(work_open(work, key));
-    BST_TRY(bst_5g_sn_name_check(from->sn_name));
-    if (!(from->amf[0] & BST_AKA_AMF_SEPARATION)) {
-        BST_FAIL(BST_E_VALUE, "the separation bit of the AMF field is 1 in vectors for 5G");
-    }
+    BST_TRY(bst_aka_check_challenge(from));
     memcpy(work->in.rand, from->rand, sizeof work->in.rand);
     memcpy(work->in.sqn, from->sqn, sizeof work->in.sqn);
     memcpy(work->in.amf, from->amf, sizeof work->in.amf);
     BST_TRY(functions(work, BST_AKA_F1 | BST_AKA_F2345));
-    hide_sqn(work->in.sqn, work->out.ak, autn);
+    bst_aka_hide_sqn(work->in.sqn, work->out.ak, autn);
     memcpy(autn + 6, work->in.amf, 2);
     memcpy(autn + 8, work->out.mac_a, MAC_BYTES);
     return BST_OK;
@@ -148,20 +141,8 @@ static bst_result challenge(struct work *work, struct bst_view key,
 
 struct vector_io {
     const struct bst_aka_challenge *challenge;
-    struct bst_aka_vector vector;
     struct bst_aka_vector_eap eap;
 };
-
-static bst_result run_vector(struct bst_view key, void *ctx)
-{
-    struct vector_io *io = ctx;
-    struct bst_aka_vector *v = &io->vector;
-    AUTO_WORK work = {0};
-    BST_TRY(challenge(&work, key, io->challenge, v->autn));
-    memcpy(v->rand, work.in.rand, sizeof v->rand);
-    BST_TRY(derive_5g(&work, io->challenge->sn_name, v->autn, v->xres_star, v->kausf));
-    return bst_5g_hres_star(v->rand, v->xres_star, v->hxres_star);
-}
 
 static bst_result run_vector_eap(struct bst_view key, void *ctx)
 {
@@ -173,19 +154,6 @@ static bst_result run_vector_eap(struct bst_view key, void *ctx)
     v->xres_bytes = work.keys.res_bytes;
     memcpy(v->xres, work.out.res, v->xres_bytes);
     return derive_prime(&work, io->challenge->sn_name, v->autn, v->ck_prime, v->ik_prime);
-}
-
-bst_result bst_aka_vector_5g(struct bst_se *se, bst_key key, const struct bst_aka_challenge *from,
-                             struct bst_aka_vector *ret)
-{
-    static const struct bst_se_routine routine = {"5G AKA vector", run_vector};
-    struct vector_io io = {.challenge = from};
-    bst_result made = bst_se_run(se, key, &routine, &io);
-    if (!bst_failed(made)) {
-        *ret = io.vector;
-    }
-    bst_wipe(&io, sizeof io);
-    return made;
 }
 
 bst_result bst_aka_vector_prime(struct bst_se *se, bst_key key,
@@ -218,7 +186,7 @@ static bst_result run_auts_verify(struct bst_view key, void *ctx)
     BST_TRY(work_open(&work, key));
     memcpy(work.in.rand, io->rand, sizeof work.in.rand);
     BST_TRY(functions(&work, BST_AKA_F5_STAR));
-    hide_sqn(io->auts, work.out.ak_star, work.in.sqn);
+    bst_aka_hide_sqn(io->auts, work.out.ak_star, work.in.sqn);
     BST_TRY(functions(&work, BST_AKA_F1_STAR));
     if (!bst_equal_ct(work.out.mac_s, io->auts + 6, MAC_BYTES)) {
         BST_FAIL(BST_E_BAD_MAC, "the AUTS is not an answer of this subscriber to this RAND");
@@ -235,7 +203,7 @@ static bst_result run_auts_make(struct bst_view key, void *ctx)
     memcpy(work.in.rand, io->rand, sizeof work.in.rand);
     memcpy(work.in.sqn, io->sqn, 6);
     BST_TRY(functions(&work, BST_AKA_F1_STAR | BST_AKA_F5_STAR));
-    hide_sqn(io->sqn, work.out.ak_star, io->auts);
+    bst_aka_hide_sqn(io->sqn, work.out.ak_star, io->auts);
     memcpy(io->auts + 6, work.out.mac_s, MAC_BYTES);
     return BST_OK;
 }
@@ -285,7 +253,7 @@ static bst_result run_usim(struct bst_view key, void *ctx)
     memcpy(work.in.rand, io->rand, sizeof work.in.rand);
     memcpy(work.in.amf, io->autn + 6, sizeof work.in.amf);
     BST_TRY(functions(&work, BST_AKA_F2345));
-    hide_sqn(io->autn, work.out.ak, work.in.sqn);
+    bst_aka_hide_sqn(io->autn, work.out.ak, work.in.sqn);
     BST_TRY(functions(&work, BST_AKA_F1));
     if (!bst_equal_ct(work.out.mac_a, io->autn + 8, MAC_BYTES)) {
         a->verdict = BST_USIM_MAC_FAILURE;

@@ -39,6 +39,37 @@ struct bst_aka_vector {
 bst_result bst_aka_vector_5g(struct bst_se *se, bst_key key,
                              const struct bst_aka_challenge *challenge, struct bst_aka_vector *ret);
 
+/** Vectors of one subscriber in one use of its key: the key schedules are made once.
+ * @param ret  `n` vectors; wiped when it fails */
+bst_result bst_aka_vectors_5g(struct bst_se *se, bst_key key, const struct bst_aka_challenge *from,
+                              size_t n, struct bst_aka_vector *ret);
+
+/** RAND by the generator and the next sequence number for each of `n` challenges; serving network
+ * and AMF are those of the first one. */
+bst_result bst_aka_challenges(struct bst_sqn_counter *counter, struct bst_aka_challenge *challenges,
+                              size_t n);
+
+/** A subscriber's keys in the open, ready for many vectors: a test lab's or a SIM maker's, and what
+ * the calls above work with inside the secure environment. One thread at a time; clear() wipes. */
+struct bst_aka_ready {
+    struct bst_aka_keys keys;
+    struct bst_aka_schedule schedule;
+    struct bst_hmac kdf; /* keyed by CK || IK of one vector after the other */
+    struct bst_hasher hash;
+};
+bst_result bst_aka_ready_init(struct bst_aka_ready *ready, const struct bst_aka_keys *keys);
+/** As bst_aka_vectors_5g(). */
+bst_result bst_aka_ready_vectors(struct bst_aka_ready *ready, const struct bst_aka_challenge *from,
+                                 size_t n, struct bst_aka_vector *ret);
+void bst_aka_ready_clear(struct bst_aka_ready *ready);
+
+/** The serving network's decision on a device's RES*, by its hash...
+ * @error BST_E_BAD_MAC  @clause TS 33.501 6.1.3.2.0, A.5 */
+bst_result bst_aka_check_hres_star(const uint8_t rand[BST_AKA_RAND_BYTES],
+                                   const uint8_t hxres_star[16], const uint8_t res_star[16]);
+/** ... and the home network's. */
+bst_result bst_aka_check_res_star(const uint8_t xres_star[16], const uint8_t res_star[16]);
+
 /** EAP-AKA': CK' and IK' in the place of KAUSF. */
 struct bst_aka_vector_eap {
     uint8_t rand[BST_AKA_RAND_BYTES], autn[BST_AKA_AUTN_BYTES];

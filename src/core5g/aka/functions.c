@@ -37,6 +37,34 @@ bst_result bst_aka_run(const struct bst_aka_keys *keys, const struct bst_aka_in 
     return algorithm->run(keys, in, want, ret);
 }
 
+bst_result bst_aka_prepare(const struct bst_aka_keys *keys, struct bst_aka_schedule *ret)
+{
+    const struct bst_aka_algorithm *algorithm = bst_aka_algorithm(keys->alg);
+    BST_ENSURE(algorithm, BST_E_VALUE);
+    BST_TRY(algorithm->check(keys));
+    return algorithm->prepare ? algorithm->prepare(keys, ret) : BST_OK;
+}
+
+bst_result bst_aka_run_many(const struct bst_aka_keys *keys, struct bst_aka_schedule *schedule,
+                            const struct bst_aka_in *in, size_t n, unsigned want,
+                            struct bst_aka_out *ret)
+{
+    const struct bst_aka_algorithm *algorithm = bst_aka_algorithm(keys->alg);
+    BST_ENSURE(algorithm, BST_E_VALUE);
+    if (algorithm->run_many) {
+        return algorithm->run_many(keys, schedule, in, n, want, ret);
+    }
+    for (size_t i = 0; i < n; i++) {
+        BST_TRY(algorithm->run(keys, &in[i], want, &ret[i]));
+    }
+    return BST_OK;
+}
+
+void bst_aka_schedule_clear(struct bst_aka_schedule *schedule)
+{
+    bst_aes_clear(&schedule->aes);
+}
+
 bst_result bst_aka_keys_pack(const struct bst_aka_keys *keys, struct bst_secret *ret)
 {
     const struct bst_aka_algorithm *algorithm = bst_aka_algorithm(keys->alg);

@@ -2,7 +2,7 @@
  * (TS 35.234..35.236), over one subscriber's key material. */
 #pragma once
 
-#include "base/text.h"
+#include "crypto/cipher.h"
 
 enum bst_aka_alg { BST_AKA_MILENAGE = 1, BST_AKA_TUAK = 2, BST_AKA_MILENAGE256 = 3 };
 
@@ -41,6 +41,13 @@ struct bst_aka_out {
     uint8_t ak[BST_AKA_SQN_BYTES], ak_star[BST_AKA_SQN_BYTES];
 };
 
+/** Key schedules made once for many calls. clear() is harmless at any time. One thread at a time.
+ */
+struct bst_aka_schedule {
+    struct bst_aes aes; /* MILENAGE */
+};
+void bst_aka_schedule_clear(struct bst_aka_schedule *schedule);
+
 /** One row per algorithm. */
 struct bst_aka_algorithm {
     enum bst_aka_alg id;
@@ -51,6 +58,11 @@ struct bst_aka_algorithm {
     bst_result (*opc)(const struct bst_aka_keys *keys, const uint8_t *op, uint8_t *out);
     bst_result (*run)(const struct bst_aka_keys *keys, const struct bst_aka_in *in, unsigned want,
                       struct bst_aka_out *ret);
+    /** Both NULL where there is nothing to win by running many at once. */
+    bst_result (*prepare)(const struct bst_aka_keys *keys, struct bst_aka_schedule *ret);
+    bst_result (*run_many)(const struct bst_aka_keys *keys, struct bst_aka_schedule *schedule,
+                           const struct bst_aka_in *in, size_t n, unsigned want,
+                           struct bst_aka_out *ret);
 };
 extern const struct bst_aka_algorithm bst_aka_milenage, bst_aka_tuak, bst_aka_milenage256;
 /** NULL when there is none. */
@@ -61,6 +73,13 @@ const struct bst_aka_algorithm *bst_aka_algorithm_named(struct bst_view name);
  * @error BST_E_VALUE  lengths that the algorithm does not have */
 bst_result bst_aka_run(const struct bst_aka_keys *keys, const struct bst_aka_in *in, unsigned want,
                        struct bst_aka_out *ret);
+
+/** Make the schedules of these keys, which bst_aka_run_many() is then given with. */
+bst_result bst_aka_prepare(const struct bst_aka_keys *keys, struct bst_aka_schedule *ret);
+/** As bst_aka_run() for each of `in`. */
+bst_result bst_aka_run_many(const struct bst_aka_keys *keys, struct bst_aka_schedule *schedule,
+                            const struct bst_aka_in *in, size_t n, unsigned want,
+                            struct bst_aka_out *ret);
 
 /** Key material as a secure environment keeps it.
  * @shape  version(1) || alg || iterations || mac || res || ck || ik || k length || k || opc */

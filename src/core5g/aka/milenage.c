@@ -3,11 +3,13 @@
 #include "crypto/cipher.h"
 
 #define BLOCK BST_AES_BLOCK_BYTES
+#define STEPS 5
+#define BATCH 16
 
 /* Rotation in octets to the left and last octet of the constant, for OUT1 to OUT5. */
 static const struct {
     uint8_t rotate, constant;
-} steps[5] = {{8, 0}, {0, 1}, {4, 2}, {8, 4}, {12, 8}};
+} steps[STEPS] = {{8, 0}, {0, 1}, {4, 2}, {8, 4}, {12, 8}};
 
 static bst_result check(const struct bst_aka_keys *keys)
 {
@@ -37,46 +39,65 @@ static bst_result milenage_opc(const struct bst_aka_keys *keys, const uint8_t *o
 }
 
 /* What goes into the second layer of step i: rot(x xor OPc, r) xor c. */
-static void layer(uint8_t *out, const uint8_t *x, const uint8_t *opc, int i)
+static void layer(uint8_t *out, const uint8_t *x, const uint8_t *opc, size_t i)
 {
     uint8_t sum[BLOCK];
     xor_block(sum, x, opc);
-    for (int j = 0; j < BLOCK; j++) {
-        out[j] = sum[(j + steps[i].rotate) % BLOCK];
-    }
+    memcpy(out, sum + steps[i].rotate, BLOCK - steps[i].rotate);
+    memcpy(out + BLOCK - steps[i].rotate, sum, steps[i].rotate);
     out[BLOCK - 1] ^= steps[i].constant;
 }
 
-/* All five blocks in one call of the cipher: it is faster than choosing. */
-static bst_result all_out(const struct bst_aka_keys *keys, const struct bst_aka_in *in,
-                          uint8_t out[5][BLOCK])
+/* What each of OUT1 to OUT5 gives. */
+static const unsigned outs[STEPS] = {BST_AKA_F1 | BST_AKA_F1_STAR, BST_AKA_F2 | BST_AKA_F5,
+                                     BST_AKA_F3, BST_AKA_F4, BST_AKA_F5_STAR};
+
+/* Blocks of one batch, wiped at its end. */
+struct batch {
+    uint8_t temp[BATCH][BLOCK];
+    uint8_t out[BATCH * STEPS][BLOCK];
+    size_t steps[STEPS], n_steps; /* those that are wanted */
+};
+
+static void begin(struct batch *b, const struct bst_aka_keys *keys, const struct bst_aka_in *in,
+                  size_t n, unsigned want)
 {
-    bst_auto(aes) aes = {0};
-    uint8_t temp[BLOCK], in1[BLOCK];
-    xor_block(temp, in->rand, keys->opc);
-    BST_TRY(bst_aes_init(&aes, bst_view_of(keys->k, keys->k_bytes)));
-    BST_TRY(bst_aes_blocks(&aes, temp, temp, 1));
-    for (int half = 0; half < BLOCK; half += 8) {
-        memcpy(in1 + half, in->sqn, 6);
-        memcpy(in1 + half + 6, in->amf, 2);
+    b->n_steps = 0;
+    for (size_t i = 0; i < STEPS; i++) {
+        if (outs[i] & want) {
+            b->steps[b->n_steps++] = i;
+        }
     }
-    layer(out[0], in1, keys->opc, 0);
-    xor_block(out[0], out[0], temp);
-    for (int i = 1; i < 5; i++) {
-        layer(out[i], temp, keys->opc, i);
+    for (size_t i = 0; i < n; i++) {
+        xor_block(b->temp[i], in[i].rand, keys->opc);
     }
-    BST_TRY(bst_aes_blocks(&aes, out[0], out[0], 5));
-    for (int i = 0; i < 5; i++) {
-        xor_block(out[i], out[i], keys->opc);
-    }
-    bst_wipe(temp, sizeof temp);
-    return BST_OK;
 }
 
-static bst_result milenage_run(const struct bst_aka_keys *keys, const struct bst_aka_in *in,
-                               unsigned want, struct bst_aka_out *ret)
+/* IN1 = SQN || AMF || SQN || AMF goes into OUT1 only. */
+static void second_layer(struct batch *b, const struct bst_aka_keys *keys,
+                         const struct bst_aka_in *in, size_t n)
 {
-    uint8_t out[5][BLOCK];
+    uint8_t in1[BLOCK];
+    for (size_t i = 0; i < n; i++) {
+        for (size_t j = 0; j < b->n_steps; j++) {
+            uint8_t *out = b->out[i * b->n_steps + j];
+            if (b->steps[j] > 0) {
+                layer(out, b->temp[i], keys->opc, b->steps[j]);
+                continue;
+            }
+            memcpy(in1, in[i].sqn, 6);
+            memcpy(in1 + 6, in[i].amf, 2);
+            memcpy(in1 + 8, in1, 8);
+            layer(out, in1, keys->opc, 0);
+            xor_block(out, out, b->temp[i]);
+        }
+    }
+}
+
+static void hand_out(const struct batch *b, const uint8_t *opc, size_t i, unsigned want,
+                     struct bst_aka_out *ret)
+{
+    uint8_t out[STEPS][BLOCK];
     const struct {
         unsigned function;
         uint8_t *to;
@@ -88,14 +109,57 @@ static bst_result milenage_run(const struct bst_aka_keys *keys, const struct bst
         {BST_AKA_F4, ret->ik, out[3], 16},          {BST_AKA_F5, ret->ak, out[1], 6},
         {BST_AKA_F5_STAR, ret->ak_star, out[4], 6},
     };
-    BST_TRY(all_out(keys, in, out));
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-        if (want & parts[i].function) {
-            memcpy(parts[i].to, parts[i].from, parts[i].len);
+    for (size_t j = 0; j < b->n_steps; j++) {
+        xor_block(out[b->steps[j]], b->out[i * b->n_steps + j], opc);
+    }
+    for (size_t k = 0; k < sizeof parts / sizeof parts[0]; k++) {
+        if (want & parts[k].function) {
+            memcpy(parts[k].to, parts[k].from, parts[k].len);
         }
     }
     bst_wipe(out, sizeof out);
+}
+
+/* Two calls of the cipher for the whole batch: the first layer, then every block of the second. */
+static bst_result run_batch(struct batch *b, const struct bst_aka_keys *keys, struct bst_aes *aes,
+                            const struct bst_aka_in *in, size_t n, unsigned want,
+                            struct bst_aka_out *ret)
+{
+    begin(b, keys, in, n, want);
+    BST_TRY(bst_aes_blocks(aes, b->temp[0], b->temp[0], n));
+    second_layer(b, keys, in, n);
+    BST_TRY(bst_aes_blocks(aes, b->out[0], b->out[0], n * b->n_steps));
+    for (size_t i = 0; i < n; i++) {
+        hand_out(b, keys->opc, i, want, &ret[i]);
+    }
     return BST_OK;
+}
+
+static bst_result milenage_prepare(const struct bst_aka_keys *keys, struct bst_aka_schedule *ret)
+{
+    return bst_aes_init(&ret->aes, bst_view_of(keys->k, keys->k_bytes));
+}
+
+static bst_result milenage_run_many(const struct bst_aka_keys *keys,
+                                    struct bst_aka_schedule *schedule, const struct bst_aka_in *in,
+                                    size_t n, unsigned want, struct bst_aka_out *ret)
+{
+    struct batch b;
+    bst_result made = BST_OK;
+    for (size_t at = 0; at < n && !bst_failed(made); at += BATCH) {
+        size_t take = n - at < BATCH ? n - at : BATCH;
+        made = run_batch(&b, keys, &schedule->aes, in + at, take, want, ret + at);
+    }
+    bst_wipe(&b, sizeof b);
+    return made;
+}
+
+static bst_result milenage_run(const struct bst_aka_keys *keys, const struct bst_aka_in *in,
+                               unsigned want, struct bst_aka_out *ret)
+{
+    bst_auto(aka_schedule) schedule = {0};
+    BST_TRY(milenage_prepare(keys, &schedule));
+    return milenage_run_many(keys, &schedule, in, 1, want, ret);
 }
 
 const struct bst_aka_algorithm bst_aka_milenage = {
@@ -111,4 +175,6 @@ const struct bst_aka_algorithm bst_aka_milenage = {
     .check = check,
     .opc = milenage_opc,
     .run = milenage_run,
+    .prepare = milenage_prepare,
+    .run_many = milenage_run_many,
 };

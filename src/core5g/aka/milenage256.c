@@ -40,7 +40,7 @@ static void xor_into(uint8_t *out, const uint8_t *in)
 
 static bst_result milenage256_opc(const struct bst_aka_keys *keys, const uint8_t *op, uint8_t *out)
 {
-    struct bst_rijndael256 cipher;
+    struct bst_rijndael256 cipher = {0};
     uint8_t block[BLOCK], variant[BLOCK] = {0};
     variant[0] = keys->k_bytes >> 5;
     memcpy(variant + 1, "MILENAGE2.0", 11);
@@ -106,7 +106,7 @@ static bst_result milenage256_run(const struct bst_aka_keys *keys, const struct 
         {BST_AKA_F5, I_F5, BST_AKA_SQN_BYTES - 5, ret->ak, BST_AKA_SQN_BYTES},
         {BST_AKA_F5_STAR, I_F5_STAR, BST_AKA_SQN_BYTES - 5, ret->ak_star, BST_AKA_SQN_BYTES},
     };
-    struct run run;
+    struct run run = {0};
     begin(&run, keys, in);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         if (want & rows[i].function) {

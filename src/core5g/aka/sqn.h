@@ -14,7 +14,7 @@
 #define BST_SQN_SEQ_MAX ((UINT64_C(1) << (48 - BST_SQN_IND_BITS)) - 1)
 /** A SEQ that is farther ahead than this is refused (C.2.1, C.3.2). */
 #define BST_SQN_DELTA (UINT64_C(1) << 28)
-#define BST_SQN_BLOCK 1024
+#define BST_SQN_BLOCK 4096
 
 void bst_sqn_write(uint64_t seq, unsigned ind, uint8_t out[BST_SQN_BYTES]);
 void bst_sqn_read(const uint8_t in[BST_SQN_BYTES], uint64_t *ret_seq, unsigned *ret_ind);

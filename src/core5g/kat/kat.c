@@ -1,6 +1,8 @@
 /* Files of vectors: which family, each vector, the tally. */
 #include "core5g/kat/kat_priv.h"
 
+#include "crypto/kem.h"
+
 #include <stdio.h>
 
 #define DEPTH_MAX 8
@@ -10,8 +12,13 @@ struct family {
     const char *file;   /* how names of its files begin */
     const char *family; /* how its member "family" begins */
     bst_result (*run)(struct kat *kat);
-    const char *why_not; /* there is no run */
+    const char *(*why_not)(void); /* NULL, or gives NULL: this build can run it */
 };
+
+static const char *no_kem(void)
+{
+    return bst_kem_provider() ? NULL : "ML-KEM-768 is not part of this build";
+}
 
 /* Longer beginnings before shorter ones. */
 static const struct family families[] = {
@@ -37,8 +44,8 @@ static const struct family families[] = {
     {"nca6", "256-NCA6", kat_air, NULL},
     {"snow3g-keystream", "SNOW 3G keystream", kat_snow3g, NULL},
     {"zuc128-keystream", "ZUC-128 keystream", kat_zuc128, NULL},
-    {"mlkem768", "ML-KEM-768", NULL, "ML-KEM-768 is not part of this build"},
-    {"jose", "JOSE", NULL, "JOSE (N32, PRINS) is not part of this build"},
+    {"mlkem768", "ML-KEM-768", kat_mlkem768, no_kem},
+    {"jose", "JOSE", kat_jose, NULL},
 };
 #define FAMILIES (sizeof families / sizeof families[0])
 
@@ -99,6 +106,29 @@ bst_result kat_number(const struct kat *kat, const char *name, int64_t max, int6
     if (*ret < 0 || *ret > max) {
         BST_FAIL(BST_E_VALUE, "field '%s' is not a number from 0 to %lld", name, (long long)max);
     }
+    return BST_OK;
+}
+
+bst_result kat_wants_valid(const struct kat *kat, bool *ret)
+{
+    struct bst_view result;
+    BST_TRY(kat_text(kat, "result", &result));
+    *ret = bst_view_is(result, "valid");
+    if (!*ret && !bst_view_is(result, "invalid")) {
+        BST_FAIL(BST_E_VALUE, "field 'result' is '%.*s'", BST_VIEW_ARGS(result));
+    }
+    return BST_OK;
+}
+
+bst_result kat_refused(struct kat *kat, bst_result outcome)
+{
+    if (outcome.code == BST_E_NOMEM || outcome.code == BST_E_INTERNAL) {
+        return outcome;
+    }
+    if (!bst_failed(outcome)) {
+        BST_FAIL(BST_E_VALUE, "what must be refused was accepted");
+    }
+    kat->answers++;
     return BST_OK;
 }
 
@@ -216,10 +246,11 @@ bst_result bst_kat_run(const char *file, struct bst_view text, struct bst_kat_ta
     const struct family *family = NULL;
     yyjson_val *vectors = NULL, *vector;
     BST_TRY(read_file(file, text, &arena, &family, &vectors));
-    if (!family->run) {
+    const char *why_not = family->why_not ? family->why_not() : NULL;
+    if (why_not) {
         tally->skipped += yyjson_arr_size(vectors);
         if (tally->on_skipped) {
-            tally->on_skipped(tally->ctx, file, yyjson_arr_size(vectors), family->why_not);
+            tally->on_skipped(tally->ctx, file, yyjson_arr_size(vectors), why_not);
         }
         return BST_OK;
     }

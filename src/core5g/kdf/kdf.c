@@ -7,22 +7,43 @@
 
 #define PARAMS_POSSIBLE 14
 
+/* FC || P0 || L0 || P1 || L1 ... in parts. */
+struct input {
+    struct bst_view parts[1 + 2 * PARAMS_POSSIBLE];
+    size_t n;
+    uint8_t fc, lengths[PARAMS_POSSIBLE][2];
+};
+
+static bst_result fill(struct input *s, uint8_t fc, const struct bst_view *params, size_t n)
+{
+    BST_ENSURE(n <= PARAMS_POSSIBLE, BST_E_USAGE);
+    s->fc = fc;
+    s->n = 0;
+    s->parts[s->n++] = bst_view_of(&s->fc, 1);
+    for (size_t i = 0; i < n; i++) {
+        BST_ENSURE(params[i].len <= UINT16_MAX, BST_E_USAGE);
+        s->lengths[i][0] = (uint8_t)(params[i].len >> 8);
+        s->lengths[i][1] = (uint8_t)params[i].len;
+        s->parts[s->n++] = params[i];
+        s->parts[s->n++] = bst_view_of(s->lengths[i], 2);
+    }
+    return BST_OK;
+}
+
 bst_result bst_kdf(struct bst_view key, uint8_t fc, const struct bst_view *params, size_t n,
                    uint8_t out[BST_5G_KEY_BYTES])
 {
-    struct bst_view parts[1 + 2 * PARAMS_POSSIBLE];
-    uint8_t lengths[PARAMS_POSSIBLE][2];
-    size_t at = 0;
-    BST_ENSURE(n <= PARAMS_POSSIBLE, BST_E_USAGE);
-    parts[at++] = bst_view_of(&fc, 1);
-    for (size_t i = 0; i < n; i++) {
-        BST_ENSURE(params[i].len <= UINT16_MAX, BST_E_USAGE);
-        lengths[i][0] = (uint8_t)(params[i].len >> 8);
-        lengths[i][1] = (uint8_t)params[i].len;
-        parts[at++] = params[i];
-        parts[at++] = bst_view_of(lengths[i], 2);
-    }
-    return bst_hmac_sha256(key, parts, at, out);
+    struct input s;
+    BST_TRY(fill(&s, fc, params, n));
+    return bst_hmac_sha256(key, s.parts, s.n, out);
+}
+
+bst_result bst_kdf_keyed(struct bst_hmac *key, uint8_t fc, const struct bst_view *params, size_t n,
+                         uint8_t out[BST_5G_KEY_BYTES])
+{
+    struct input s;
+    BST_TRY(fill(&s, fc, params, n));
+    return bst_hmac_run(key, s.parts, s.n, out);
 }
 
 /* CK and IK have 128 or, with TUAK and MILENAGE-256, 256 bits each. */
@@ -74,12 +95,12 @@ const struct bst_5g_kdf_row *bst_5g_kdf_row(enum bst_5g_kdf which)
     return (unsigned)which < BST_5G_KDF_COUNT ? &rows[which] : NULL;
 }
 
-static bst_result check(const struct bst_5g_kdf_row *row, struct bst_view key,
+static bst_result check(const struct bst_5g_kdf_row *row, size_t key_len,
                         const struct bst_view *params, size_t n)
 {
-    if (key.len < row->key_min || key.len > row->key_max) {
+    if (key_len < row->key_min || key_len > row->key_max) {
         BST_FAIL(BST_E_VALUE, "%s (TS 33.501 %s): the input key has %zu octets", row->name,
-                 row->clause, key.len);
+                 row->clause, key_len);
     }
     if (n > row->n_params || n + row->optional < row->n_params) {
         BST_FAIL(BST_E_USAGE, "%s (TS 33.501 %s) has %u parameters", row->name, row->clause,
@@ -94,16 +115,33 @@ static bst_result check(const struct bst_5g_kdf_row *row, struct bst_view key,
     return BST_OK;
 }
 
+static void take(const struct bst_5g_kdf_row *row, uint8_t full[BST_5G_KEY_BYTES], uint8_t *out)
+{
+    memcpy(out, full + (BST_5G_KEY_BYTES - row->out), row->out);
+    bst_wipe(full, BST_5G_KEY_BYTES);
+}
+
 bst_result bst_5g_derive(enum bst_5g_kdf which, struct bst_view key, const struct bst_view *params,
                          size_t n, uint8_t *out)
 {
     const struct bst_5g_kdf_row *row = bst_5g_kdf_row(which);
-    BST_ENSURE(row, BST_E_USAGE);
-    BST_TRY(check(row, key, params, n));
     uint8_t full[BST_5G_KEY_BYTES];
+    BST_ENSURE(row, BST_E_USAGE);
+    BST_TRY(check(row, key.len, params, n));
     BST_TRY(bst_kdf(key, row->fc, params, n, full));
-    memcpy(out, full + sizeof full - row->out, row->out);
-    bst_wipe(full, sizeof full);
+    take(row, full, out);
+    return BST_OK;
+}
+
+bst_result bst_5g_derive_keyed(enum bst_5g_kdf which, struct bst_hmac *key,
+                               const struct bst_view *params, size_t n, uint8_t *out)
+{
+    const struct bst_5g_kdf_row *row = bst_5g_kdf_row(which);
+    uint8_t full[BST_5G_KEY_BYTES];
+    BST_ENSURE(row, BST_E_USAGE);
+    BST_TRY(check(row, key->key_bytes, params, n));
+    BST_TRY(bst_kdf_keyed(key, row->fc, params, n, full));
+    take(row, full, out);
     return BST_OK;
 }
 

@@ -4,7 +4,7 @@
  * Function codes, keys and lengths are rows of one table in kdf.c. Pure: bytes in, bytes out. */
 #pragma once
 
-#include "base/text.h"
+#include "crypto/digest.h"
 
 #define BST_5G_KEY_BYTES 32
 #define BST_5G_PARAMS_MAX 3
@@ -14,6 +14,10 @@
  * @clause TS 33.220 B.2.0 */
 bst_result bst_kdf(struct bst_view key, uint8_t fc, const struct bst_view *params, size_t n,
                    uint8_t out[BST_5G_KEY_BYTES]);
+
+/** The same with a key that serves several derivations. */
+bst_result bst_kdf_keyed(struct bst_hmac *key, uint8_t fc, const struct bst_view *params, size_t n,
+                         uint8_t out[BST_5G_KEY_BYTES]);
 
 /** The derivations of TS 33.501 Annex A. */
 enum bst_5g_kdf {
@@ -63,6 +67,10 @@ const struct bst_5g_kdf_row *bst_5g_kdf_row(enum bst_5g_kdf which);
  * @error BST_E_VALUE  a key or parameter has not the length that the clause gives */
 bst_result bst_5g_derive(enum bst_5g_kdf which, struct bst_view key, const struct bst_view *params,
                          size_t n, uint8_t *out);
+
+/** The same with a key that serves several derivations. */
+bst_result bst_5g_derive_keyed(enum bst_5g_kdf which, struct bst_hmac *key,
+                               const struct bst_view *params, size_t n, uint8_t *out);
 
 /** HRES*, HXRES*: the last 16 octets of SHA-256(RAND || RES*).  @clause TS 33.501 A.5 */
 bst_result bst_5g_hres_star(const uint8_t rand[16], const uint8_t res_star[16], uint8_t out[16]);

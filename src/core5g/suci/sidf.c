@@ -92,13 +92,12 @@ static void set_states(struct bst_sidf *sidf, int64_t now_us)
     }
 }
 
-static bst_result read_points(struct bst_sidf *sidf)
+static bst_result read_public_halves(struct bst_sidf *sidf)
 {
     for (size_t i = 0; i < sidf->n; i++) {
-        bst_auto(buf) spki = {0};
-        BST_TRY(bst_se_key_public(sidf->se, sidf->keys[i].key, &spki));
-        BST_TRY(bst_agree_point_load(bst_suci_scheme(sidf->keys[i].scheme)->curve,
-                                     bst_buf_view(&spki), sidf->keys[i].point));
+        struct bst_hn_key *key = &sidf->keys[i];
+        const struct bst_suci_scheme *scheme = bst_suci_scheme(key->scheme);
+        BST_TRY(scheme->public_of(scheme, sidf->se, key->key, key->public_key));
     }
     return BST_OK;
 }
@@ -109,7 +108,7 @@ bst_result bst_sidf_init(struct bst_sidf *sidf, struct bst_se *se, int64_t (*wal
     BST_TRY(bst_se_key_list(se, collect, sidf));
     qsort(sidf->keys, sidf->n, sizeof sidf->keys[0], by_id);
     set_states(sidf, wall_us());
-    return read_points(sidf);
+    return read_public_halves(sidf);
 }
 
 const struct bst_hn_key *bst_sidf_active(const struct bst_sidf *sidf, uint8_t scheme)
@@ -152,7 +151,8 @@ static bst_result check_wish(struct bst_se *se, const struct bst_hn_wish *wish)
     const struct bst_suci_scheme *scheme = bst_suci_scheme(wish->scheme);
     bst_key other;
     if (!scheme || !scheme->keyed) {
-        BST_FAIL(BST_E_VALUE, "home network keys are for the schemes A and B");
+        BST_FAIL(BST_E_VALUE,
+                 "home network keys are for schemes that have keys, which the null scheme has not");
     }
     if (wish->id > BST_SUCI_KEY_ID_MAX) {
         BST_FAIL(BST_E_VALUE, "a key id is a number from 0 to %d", BST_SUCI_KEY_ID_MAX);
@@ -179,19 +179,17 @@ bst_result bst_hn_key_add(struct bst_se *se, const struct bst_hn_wish *wish)
     label_of(wish, scheme, label);
     const struct bst_key_attrs attrs = {
         .type = scheme->key_type,
-        .uses = BST_KEY_USE_AGREE,
+        .uses = scheme->key_uses,
         .label = label,
         .expires_us = wish->until_us,
         .persistent = !wish->temporary,
     };
-    if (wish->private_key.len == 0) {
+    if (wish->private_key.len == 0 && scheme->made_inside) {
         return bst_se_key_generate(se, &attrs, &key);
     }
-    bst_auto_pkey *pair = NULL;
-    bst_auto(secret) der = {0};
-    BST_TRY(bst_agree_key_load(scheme->curve, wish->private_key, &pair));
-    BST_TRY(bst_pkey_private(pair, &der));
-    return bst_se_key_import(se, &attrs, &der, &key);
+    bst_auto(secret) value = {0};
+    BST_TRY(scheme->read_private(scheme, wish->private_key, &value));
+    return bst_se_key_import(se, &attrs, &value, &key);
 }
 
 bst_result bst_hn_key_remove(struct bst_se *se, uint8_t id)

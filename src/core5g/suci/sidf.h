@@ -19,14 +19,14 @@ struct bst_hn_key {
     int64_t from_us, until_us; /* wall; until 0: no end */
     enum bst_hn_state state;
     bst_key key;
-    uint8_t point[BST_SUCI_POINT_MAX]; /* public half as it travels */
+    uint8_t public_key[BST_SUCI_PUBLIC_MAX]; /* as it travels */
 };
 
 /** What a new key is to be. */
 struct bst_hn_wish {
     uint8_t id, scheme;
     int64_t from_us, until_us;
-    struct bst_view private_key; /* raw, hexadecimal, PEM or DER; empty: made inside */
+    struct bst_view private_key; /* raw, hexadecimal, PEM or DER; empty: a new one */
     bool temporary;              /* gone when the environment is closed */
 };
 /** Make or import a home network key.

@@ -3,7 +3,8 @@
 
 #include <stdio.h>
 
-#define TEXT_MAX 8192 /* the longest output in hexadecimal digits, a realm and the fields */
+#define PROPRIETARY_MIN 12 /* schemes of the operators, whose output is one label in an NAI */
+#define TEXT_MAX 8192      /* the longest output in hexadecimal digits, a realm and the fields */
 
 void bst_suci_clear(struct bst_suci *suci)
 {
@@ -45,7 +46,7 @@ static int small_number(struct bst_view v, int max)
 
 static bst_result check_scheme(const struct bst_suci *suci)
 {
-    if (suci->scheme > BST_SUCI_PROFILE_B && suci->scheme < 12) {
+    if (suci->scheme > BST_SUCI_PROFILE_B && suci->scheme < PROPRIETARY_MIN) {
         BST_FAIL(BST_E_VALUE, "SUCI: protection scheme %u is reserved", (unsigned)suci->scheme);
     }
     if (suci->scheme == BST_SUCI_NULL && suci->key_id != 0) {
@@ -216,7 +217,7 @@ static bst_result parse_ecies_labels(struct bst_view rest, struct bst_suci *suci
     BST_TRY(field(take_label(&rest, BST_VIEW("cip"), &ciphertext), "cip label"));
     BST_TRY(field(take_prefix(&rest, BST_VIEW("mac")), "mac label"));
     const struct bst_suci_scheme *scheme = bst_suci_scheme(suci->scheme);
-    BST_TRY(field(scheme && scheme->keyed, "protection scheme"));
+    BST_TRY(field(scheme && scheme->ecies, "protection scheme"));
     BST_TRY(field(key.len == 2 * bst_curve_point_bytes(scheme->curve) && rest.len == 16,
                   "length of ecckey or mac"));
     BST_TRY(add_hex(suci, key, BST_CURVE_POINT_MAX));
@@ -241,7 +242,11 @@ static bst_result parse_nai_form(struct bst_view text, struct bst_suci *suci)
     }
     BST_TRY(field(take_label(&rest, BST_VIEW("hnkey"), &key_id), "hnkey label"));
     BST_TRY(set_scheme(suci, scheme, key_id));
-    return parse_ecies_labels(rest, suci);
+    if (suci->scheme < PROPRIETARY_MIN) {
+        return parse_ecies_labels(rest, suci);
+    }
+    BST_TRY(field(take_prefix(&rest, BST_VIEW("out")), "out label"));
+    return add_hex(suci, rest, BST_SUCI_OUTPUT_MAX);
 }
 
 /* ---- both ---- */
@@ -287,25 +292,42 @@ bst_result bst_suci_format(const struct bst_suci *suci, struct bst_buf *ret)
     return bst_buf_check(ret);
 }
 
-bst_result bst_suci_format_nai(const struct bst_suci *suci, struct bst_buf *ret)
+static bst_result add_ecies_labels(const struct bst_suci *suci, struct bst_buf *ret)
 {
     const struct bst_suci_scheme *scheme = bst_suci_scheme(suci->scheme);
-    BST_ENSURE(suci->type == BST_SUPI_NAI && scheme, BST_E_USAGE);
-    bst_buf_addf(ret, "type1.rid%s.schid%x.", suci->routing, (unsigned)suci->scheme);
-    if (!scheme->keyed) {
+    struct bst_view out = bst_buf_view(&suci->output);
+    BST_ENSURE(scheme && scheme->ecies, BST_E_USAGE);
+    size_t point = bst_curve_point_bytes(scheme->curve);
+    BST_ENSURE(out.len > scheme->overhead, BST_E_VALUE);
+    bst_buf_adds(ret, "ecckey");
+    bst_hex_add(ret, bst_view_of(out.ptr, point), false);
+    bst_buf_adds(ret, ".cip");
+    bst_hex_add(ret, bst_view_of(out.ptr + point, out.len - scheme->overhead), false);
+    bst_buf_adds(ret, ".mac");
+    bst_hex_add(ret, bst_view_from(out, out.len - 8), false);
+    return BST_OK;
+}
+
+static bst_result add_labels(const struct bst_suci *suci, struct bst_buf *ret)
+{
+    if (suci->scheme == BST_SUCI_NULL) {
         bst_buf_adds(ret, "userid");
-        BST_TRY(add_clear_output(suci, ret));
-    } else {
-        struct bst_view out = bst_buf_view(&suci->output);
-        size_t point = bst_curve_point_bytes(scheme->curve);
-        BST_ENSURE(out.len > scheme->overhead, BST_E_VALUE);
-        bst_buf_addf(ret, "hnkey%u.ecckey", (unsigned)suci->key_id);
-        bst_hex_add(ret, bst_view_of(out.ptr, point), false);
-        bst_buf_adds(ret, ".cip");
-        bst_hex_add(ret, bst_view_of(out.ptr + point, out.len - scheme->overhead), false);
-        bst_buf_adds(ret, ".mac");
-        bst_hex_add(ret, bst_view_from(out, out.len - 8), false);
+        return add_clear_output(suci, ret);
     }
+    bst_buf_addf(ret, "hnkey%u.", (unsigned)suci->key_id);
+    if (suci->scheme < PROPRIETARY_MIN) {
+        return add_ecies_labels(suci, ret);
+    }
+    bst_buf_adds(ret, "out");
+    bst_hex_add(ret, bst_buf_view(&suci->output), false);
+    return BST_OK;
+}
+
+bst_result bst_suci_format_nai(const struct bst_suci *suci, struct bst_buf *ret)
+{
+    BST_ENSURE(suci->type == BST_SUPI_NAI, BST_E_USAGE);
+    bst_buf_addf(ret, "type1.rid%s.schid%x.", suci->routing, (unsigned)suci->scheme);
+    BST_TRY(add_labels(suci, ret));
     bst_buf_addf(ret, "@%s", suci->realm);
     return bst_buf_check(ret);
 }
@@ -421,10 +443,8 @@ bst_result bst_suci_conceal(const struct bst_supi *supi, const struct bst_suci_h
     BST_TRY(supi->type == BST_SUPI_IMSI ? set_plmn(&suci, bst_view(supi->mcc), bst_view(supi->mnc))
                                         : set_realm(&suci, bst_view(supi->realm)));
     BST_TRY(bst_supi_scheme_input(supi, &input));
-    struct bst_view point = scheme->keyed
-                                ? bst_view_of(home->point, bst_curve_point_bytes(scheme->curve))
-                                : BST_VIEW("");
-    bst_result sealed = scheme->conceal(scheme, point, NULL, bst_buf_view(&input), &suci.output);
+    bst_result sealed = scheme->conceal(scheme, bst_view_of(home->public_key, scheme->public_bytes),
+                                        NULL, bst_buf_view(&input), &suci.output);
     bst_buf_wipe(&input);
     BST_TRY(sealed);
     *ret = suci;

@@ -10,9 +10,17 @@
 
 #define BST_SUCI_OUTPUT_MAX (3000 + BST_NAI_MAX) /* TS 33.501 C.1 */
 #define BST_SUCI_KEY_ID_MAX 254                  /* 255 is reserved */
-#define BST_SUCI_POINT_MAX BST_CURVE_POINT_MAX
+#define BST_SUCI_PUBLIC_MAX 1216                 /* of a home network key */
 
-enum { BST_SUCI_NULL = 0, BST_SUCI_PROFILE_A = 1, BST_SUCI_PROFILE_B = 2 };
+enum {
+    BST_SUCI_NULL = 0,
+    BST_SUCI_PROFILE_A = 1,
+    BST_SUCI_PROFILE_B = 2,
+    /* Post-quantum schemes have no numbers yet: these are in the range of the operators (12 to 15),
+     * and change here when there are some. */
+    BST_SUCI_MLKEM768 = 12,
+    BST_SUCI_X25519_MLKEM768 = 13,
+};
 
 struct bst_suci {
     enum bst_supi_type type;
@@ -44,11 +52,15 @@ bst_result bst_suci_format_nas(const struct bst_suci *suci, struct bst_buf *ret)
 
 struct bst_suci_scheme {
     uint8_t id;
-    const char *name; /* "null", "A", "B" */
+    const char *name; /* "null", "A", "B", "mlkem768", "x25519-mlkem768" */
     bool keyed;
-    enum bst_curve curve;       /* of a keyed scheme */
+    bool ecies;                 /* profile A or B: NAI form with the labels ecckey, cip, mac */
+    bool hybrid;                /* X25519 beside ML-KEM */
+    enum bst_curve curve;       /* of ECIES, and of the classical half of a hybrid */
     enum bst_key_type key_type; /* of its private keys in a secure environment */
-    size_t overhead;            /* output is longer than the input by this */
+    uint32_t key_uses;
+    size_t public_bytes; /* of a home network key as it travels */
+    size_t overhead;     /* output is longer than the input by this */
     /** @param ephemeral  key pair to use, NULL for a fresh one; a given one serves published
      * vectors */
     bst_result (*conceal)(const struct bst_suci_scheme *scheme, struct bst_view public_key,
@@ -56,6 +68,20 @@ struct bst_suci_scheme {
                           struct bst_buf *ret);
     bst_result (*reveal)(const struct bst_suci_scheme *scheme, struct bst_se *se, bst_key key,
                          struct bst_view output, struct bst_buf *ret);
+
+    /* ---- home network keys; NULL for the null scheme ---- */
+
+    /** A public key from a file to the form that travels; refused when it is not a good one. */
+    bst_result (*read_public)(const struct bst_suci_scheme *scheme, struct bst_view text,
+                              uint8_t out[BST_SUCI_PUBLIC_MAX]);
+    /** A private key from a file to what a secure environment imports. An empty text: a new one,
+     * for a scheme whose keys no environment makes by itself. */
+    bst_result (*read_private)(const struct bst_suci_scheme *scheme, struct bst_view text,
+                               struct bst_secret *ret);
+    bool made_inside; /* the environment makes new keys by itself */
+    /** The public half of a key inside. */
+    bst_result (*public_of)(const struct bst_suci_scheme *scheme, struct bst_se *se, bst_key key,
+                            uint8_t out[BST_SUCI_PUBLIC_MAX]);
 };
 /** NULL when this build does not have it. */
 const struct bst_suci_scheme *bst_suci_scheme(uint8_t id);
@@ -75,7 +101,7 @@ bst_result bst_suci_key_data(enum bst_curve curve, struct evp_pkey_st *key, stru
 /** What a home network gives to its subscribers. */
 struct bst_suci_home {
     uint8_t scheme, key_id;
-    uint8_t point[BST_SUCI_POINT_MAX];
+    uint8_t public_key[BST_SUCI_PUBLIC_MAX];
     char routing[5]; /* "" is "0" */
 };
 /** Conceal a SUPI under a fresh ephemeral key.

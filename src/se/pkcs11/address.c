@@ -53,6 +53,28 @@ static bst_result read_fallback(P11KitUri *uri, bool *ret)
     return BST_OK;
 }
 
+static bool yes_or_no(P11KitUri *uri, const char *name, bool *ret)
+{
+    const char *said = p11_kit_uri_get_vendor_query(uri, name);
+    *ret = said && strcmp(said, "yes") == 0;
+    return !said || *ret || strcmp(said, "no") == 0;
+}
+
+static bst_result read_process(P11KitUri *uri, struct p11_address *ret)
+{
+    const char *seconds = p11_kit_uri_get_vendor_query(uri, "timeout");
+    int64_t timeout = P11_TIMEOUT_S;
+    if (!yes_or_no(uri, "in-process", &ret->in_process)) {
+        BST_FAIL(BST_E_CONFIG, "in-process= of a token is yes or no");
+    }
+    if (seconds &&
+        (bst_failed(bst_parse_i64(bst_view(seconds), &timeout)) || timeout < 1 || timeout > 600)) {
+        BST_FAIL(BST_E_CONFIG, "timeout= of a token is a number of seconds from 1 to 600");
+    }
+    ret->timeout_s = (int)timeout;
+    return BST_OK;
+}
+
 static void name_token(P11KitUri *uri, char *out, size_t cap)
 {
     const CK_TOKEN_INFO *info = p11_kit_uri_get_token_info(uri);
@@ -85,6 +107,7 @@ static bst_result read_parts(P11KitUri *uri, struct p11_address *ret)
                       "module-name="));
     BST_TRY(
         read_pin_source(p11_kit_uri_get_pin_source(uri), ret->pin_source, sizeof ret->pin_source));
+    BST_TRY(read_process(uri, ret));
     return read_fallback(uri, &ret->fallback);
 }
 

@@ -91,8 +91,10 @@ static void secret_template(struct template *t, const struct p11_object *object,
     put(t, CKA_CLASS, &class_secret, sizeof class_secret);
     put(t, CKA_KEY_TYPE, aes ? &type_aes : &type_secret, sizeof type_aes);
     put_bool(t, CKA_SIGN, !aes && (uses & (BST_KEY_USE_MAC | BST_KEY_USE_DERIVE)));
-    put_bool(t, CKA_ENCRYPT, aes);
-    put_bool(t, CKA_DECRYPT, aes);
+    put_bool(t, CKA_ENCRYPT, aes && (uses & BST_KEY_USE_SEAL));
+    put_bool(t, CKA_DECRYPT, aes && (uses & BST_KEY_USE_SEAL));
+    put_bool(t, CKA_WRAP, aes && (uses & BST_KEY_USE_KEK));
+    put_bool(t, CKA_UNWRAP, aes && (uses & BST_KEY_USE_KEK));
 }
 
 /* ---- removing ---- */
@@ -138,8 +140,10 @@ struct making {
     struct p11 *p;
     struct p11_object *object;
     const struct bst_secret
-        *value;            /* symmetric bytes (padded for HMAC), scalar, or bytes to keep */
-    struct bst_view point; /* public half of an imported pair, DER OCTET STRING */
+        *value;             /* symmetric bytes (padded for HMAC), scalar, or bytes to keep */
+    struct bst_view point;  /* public half of an imported pair, DER OCTET STRING */
+    struct p11_object *kek; /* or it comes wrapped under this one */
+    struct bst_view wrapped;
 };
 
 /* Nobody else knows the object yet: its handles need no lock. */
@@ -206,7 +210,7 @@ static CK_RV import_pair(struct p11_call *call, struct making *m)
 
 static bool wants_aes(uint32_t uses)
 {
-    return uses & BST_KEY_USE_SEAL;
+    return uses & (BST_KEY_USE_SEAL | BST_KEY_USE_KEK);
 }
 
 static bool wants_secret(uint32_t uses)
@@ -227,6 +231,23 @@ static CK_RV generate_secret(struct p11_call *call, struct p11_object *object)
                                   &object->handles[aes ? P11_AES : P11_MAC]);
 }
 
+static CK_RV unwrapped(struct p11_call *call, struct making *m, enum p11_part part,
+                       struct template *t)
+{
+    CK_MECHANISM mech = {m->p->kwp, NULL, 0};
+    CK_OBJECT_HANDLE kek;
+    union {
+        const char *in;
+        unsigned char *out;
+    } wrapped = {m->wrapped.ptr}; /* only read */
+    CK_RV rv = p11_part(call, m->kek, P11_AES, &kek);
+    remember(call, m->object);
+    return rv == CKR_OK
+               ? call->f->C_UnwrapKey(call->session, &mech, kek, wrapped.out, m->wrapped.len,
+                                      t->list, t->n, &m->object->handles[part])
+               : rv;
+}
+
 /* A key that both seals and makes MACs is two objects with one value: PKCS#11 keys have one type.
  */
 static CK_RV import_secret(struct p11_call *call, struct making *m)
@@ -236,9 +257,14 @@ static CK_RV import_secret(struct p11_call *call, struct making *m)
     for (int aes = 0; aes <= 1 && rv == CKR_OK; aes++) {
         if (aes ? wants_aes(uses) : wants_secret(uses)) {
             struct template t = {.n = 0};
+            enum p11_part part = aes ? P11_AES : P11_MAC;
             secret_template(&t, m->object, aes);
+            if (m->kek) {
+                rv = unwrapped(call, m, part, &t);
+                continue;
+            }
             put(&t, CKA_VALUE, m->value->ptr, m->value->len);
-            rv = created(call, m->object, aes ? P11_AES : P11_MAC, &t);
+            rv = created(call, m->object, part, &t);
         }
     }
     return rv;
@@ -252,7 +278,7 @@ static CK_RV make_key(struct p11_call *call, struct making *m)
                          bst_view_of(m->value->ptr, m->value->len));
     }
     if (object->base.attrs.type == BST_KEY_SYMMETRIC) {
-        return m->value ? import_secret(call, m) : generate_secret(call, object);
+        return m->value || m->kek ? import_secret(call, m) : generate_secret(call, object);
     }
     return m->value ? import_pair(call, m) : generate_pair(call, object);
 }
@@ -327,10 +353,13 @@ static bst_result need_secret(const struct p11 *p, const struct bst_key_attrs *a
         BST_TRY(p11_need(p, P11_HMAC, "make MACs or derive keys"));
     }
     if (attrs->uses & ~(uint32_t)(BST_KEY_USE_MAC | BST_KEY_USE_DERIVE | BST_KEY_USE_SEAL |
-                                  BST_KEY_USE_PSK | BST_KEY_USE_WRAP)) {
+                                  BST_KEY_USE_PSK | BST_KEY_USE_WRAP | BST_KEY_USE_KEK)) {
         BST_FAIL(BST_E_SE_MECHANISM,
                  "a PKCS#11 token runs no algorithms of ours over its keys; use "
                  "se:soft, or fallback=soft in the address");
+    }
+    if (attrs->uses & BST_KEY_USE_KEK) {
+        BST_TRY(p11_need(p, P11_KWP, "wrap keys"));
     }
     return attrs->uses & BST_KEY_USE_SEAL ? p11_need(p, P11_GCM, "seal") : BST_OK;
 }
@@ -383,8 +412,8 @@ static bst_result check_secret(const struct bst_key_attrs *attrs, const struct b
         BST_FAIL(BST_E_TOO_LONG, "key '%s' has %zu bytes, %d at most are possible", attrs->label,
                  value->len, BST_KEY_VALUE_MAX);
     }
-    if ((attrs->uses & BST_KEY_USE_SEAL) && value->len != SYMMETRIC_BYTES) {
-        BST_FAIL(BST_E_BAD_KEY, "key '%s' is for sealing and must have %d bytes", attrs->label,
+    if (wants_aes(attrs->uses) && value->len != SYMMETRIC_BYTES) {
+        BST_FAIL(BST_E_BAD_KEY, "key '%s' is for AES-256 and must have %d bytes", attrs->label,
                  SYMMETRIC_BYTES);
     }
     return BST_OK;
@@ -460,4 +489,75 @@ bst_result p11_make(struct p11 *p, struct p11_object *object, const struct bst_s
     }
     BST_TRY(able);
     return symmetric ? make_secret(&m, value) : make_pair(&m, value);
+}
+
+bst_result p11_make_unwrapped(struct p11 *p, struct p11_object *object, struct p11_object *kek,
+                              struct bst_view wrapped)
+{
+    struct making m = {.p = p, .object = object, .kek = kek, .wrapped = wrapped};
+    BST_TRY(bst_random(object->id, P11_ID_BYTES));
+    object->id_len = P11_ID_BYTES;
+    if (object->base.attrs.uses & (BST_KEY_USE_PSK | BST_KEY_USE_WRAP)) {
+        object->base.attrs.level = 1; /* its bytes may come here */
+    }
+    BST_TRY(need_secret(p, &object->base.attrs));
+    return p11_run(p, make_call, &m, "unwrapping a key");
+}
+
+/* ---- another label ---- */
+
+struct renaming {
+    struct p11_object *fresh; /* with the new label and the old id */
+    const struct p11_object *old;
+};
+
+static CK_RV set_label(struct p11_call *call, struct p11_object *object, enum p11_part part)
+{
+    struct template t = {.n = 0};
+    CK_OBJECT_HANDLE handle;
+    CK_RV rv = p11_part(call, object, part, &handle);
+    if (rv == CKR_OBJECT_HANDLE_INVALID) {
+        return CKR_OK; /* a key has not all parts */
+    }
+    put_view(&t, CKA_LABEL, bst_view(object->base.attrs.label));
+    return rv == CKR_OK ? call->f->C_SetAttributeValue(call->session, handle, t.list, t.n) : rv;
+}
+
+/* The new record comes first: with two of one id the key is known by one of them, and its own label
+ * may be either. Another attempt sets that right. */
+static CK_RV rename_call(struct p11_call *call, void *arg)
+{
+    static const enum p11_part pair[] = {P11_PRIVATE, P11_PUBLIC}, secret[] = {P11_MAC, P11_AES};
+    const struct renaming *r = arg;
+    const enum p11_part *parts = r->fresh->base.attrs.type == BST_KEY_SYMMETRIC ? secret : pair;
+    CK_RV rv = make_record(call, r->fresh);
+    for (size_t i = 0; i < 2 && rv == CKR_OK; i++) {
+        rv = set_label(call, r->fresh, parts[i]);
+    }
+    return rv == CKR_OK ? forget_records(call, r->old) : rv;
+}
+
+bst_result p11_rename(struct p11 *p, struct p11_object *object, const char *label,
+                      struct p11_object **ret)
+{
+    struct bst_key_attrs attrs = object->base.attrs;
+    struct p11_object *fresh = NULL;
+    if (object->soft) {
+        BST_FAIL(BST_E_SE_MECHANISM,
+                 "key '%s' is bytes in a data object, whose label stays; make a new one beside it",
+                 attrs.label);
+    }
+    attrs.label = label;
+    BST_TRY(p11_object_new(&attrs, &fresh));
+    memcpy(fresh->id, object->id, object->id_len);
+    fresh->id_len = object->id_len;
+    fresh->value_len = object->value_len;
+    struct renaming r = {fresh, object};
+    bst_result renamed = p11_run(p, rename_call, &r, "giving a key another label");
+    if (bst_failed(renamed)) {
+        bst_free(fresh);
+        return renamed;
+    }
+    *ret = fresh;
+    return BST_OK;
 }

@@ -10,16 +10,19 @@
 
 #include "base/map.h"
 #include "se/backend.h"
+#include "se/pkcs11/remote.h"
 
 #include <p11-kit/p11-kit.h>
 #include <p11-kit/pkcs11.h>
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #define P11_SESSIONS_MAX 16
 #define P11_ID_BYTES 16
 #define P11_ID_MAX 64
 #define P11_RETRY_US INT64_C(1000000) /* between attempts to reach a token that is gone */
+#define P11_TIMEOUT_S 5               /* for one call into a module, unless timeout= says else */
 
 /* ---- address ---- */
 
@@ -29,6 +32,8 @@ struct p11_address {
     char module_path[1024], module_name[128];
     char pin_source[1100]; /* "file:PATH", "credential:NAME", "" */
     bool fallback;         /* software does what the token cannot */
+    bool in_process;       /* the module is loaded here, not into a process of its own */
+    int timeout_s;         /* of one call into a process of its own */
 };
 /** RFC 7512, without "pkcs11:". */
 bst_result p11_address_parse(struct bst_view text, struct p11_address *ret);
@@ -47,8 +52,10 @@ enum p11_mech {
     P11_AES_GEN,
     P11_GCM,
     P11_ECDH,
+    P11_KWP,
     P11_MECHS,
 };
+#define P11_CKM_KWP 0x210bUL /* CKM_AES_KEY_WRAP_KWP of PKCS #11 3.0 */
 struct p11_mech_fact {
     CK_MECHANISM_TYPE type;
     const char *name;
@@ -62,15 +69,19 @@ struct p11 {
     struct bst_se_backend base;
     const struct bst_se_host *host;
     struct p11_address address;
+    struct p11_remote_spec spec;
+    struct p11_remote *remote;  /* NULL: the modules are in this process */
     CK_FUNCTION_LIST **modules; /* one, or all that the machine has; NULL at the end */
     bool all_modules;
     CK_FUNCTION_LIST *module; /* that has the token */
     CK_SLOT_ID slot;
     char name[160], evidence[320];
-    unsigned can;         /* bits 1 << enum p11_mech */
+    atomic_uint can;      /* bits 1 << enum p11_mech */
+    atomic_ulong kwp;     /* number under which it has RFC 5649 */
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t changed;
     bool up, connecting, pin_refused;
+    bool aside;          /* connecting is done by a thread of its own, and nobody waits for it */
     uint32_t generation; /* counts connections: handles of an earlier one are void */
     int64_t next_try_us;
     size_t busy, open, max, idle;
@@ -102,7 +113,7 @@ struct bst_view p11_text(const unsigned char *field, size_t len);
 
 static inline bool p11_can(const struct p11 *p, enum p11_mech mech)
 {
-    return p->can >> mech & 1;
+    return atomic_load(&p->can) >> mech & 1;
 }
 /** Refuse what the token has no mechanism for, by its name. */
 bst_result p11_need(const struct p11 *p, enum p11_mech mech, const char *what);
@@ -154,7 +165,29 @@ CK_RV p11_part(struct p11_call *call, struct p11_object *object, enum p11_part p
                CK_OBJECT_HANDLE *ret);
 /** Make the token's objects for a key: from a value (symmetric bytes, PKCS#8), or new ones. */
 bst_result p11_make(struct p11 *p, struct p11_object *object, const struct bst_secret *value);
+/** The same key on the token under another label. */
+bst_result p11_rename(struct p11 *p, struct p11_object *object, const char *label,
+                      struct p11_object **ret);
 CK_RV p11_unmake(struct p11_call *call, struct p11_object *object);
+/** The same, of a symmetric key that comes wrapped. */
+bst_result p11_make_unwrapped(struct p11 *p, struct p11_object *object, struct p11_object *kek,
+                              struct bst_view wrapped);
+/** Bytes of a key that may leave. */
+bst_result p11_value(struct p11 *p, struct p11_object *object, struct bst_secret *ret);
+/* Key wrap, RFC 5649: backend operations. */
+bst_result p11_wrap(struct bst_se_backend *backend, struct bst_se_object *kek,
+                    struct bst_se_object *object, struct bst_view text, struct bst_buf *ret);
+bst_result p11_unwrap(struct bst_se_backend *backend, struct bst_se_object *kek,
+                      struct bst_view wrapped, const struct bst_key_attrs *attrs,
+                      struct bst_se_object **ret);
+bst_result p11_unwrap_text(struct bst_se_backend *backend, struct bst_se_object *kek,
+                           struct bst_view wrapped, struct bst_buf *ret);
+/* What concerns the whole token: backend operations. */
+bst_result p11_random(struct bst_se_backend *backend, uint8_t *out, size_t n);
+bst_result p11_pin_change(struct bst_se_backend *backend, const struct bst_secret *old,
+                          const struct bst_secret *fresh);
+enum bst_se_state p11_state(struct bst_se_backend *backend);
+bst_result p11_set_state(struct bst_se_backend *backend, enum bst_se_state state, const char *why);
 /** Every key on the token, to `found`. */
 bst_result p11_scan(struct p11 *p, bst_result (*found)(void *ctx, struct bst_se_object *take),
                     void *ctx);
@@ -172,3 +205,4 @@ bst_result p11_record_put(const struct p11_object *object, struct bst_buf *ret);
 bst_result p11_record_read(struct bst_view record, struct p11_object **ret);
 #define P11_APP_RECORD "bastide key"
 #define P11_APP_VALUE "bastide key value"
+#define P11_APP_STATE "bastide state"

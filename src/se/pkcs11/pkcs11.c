@@ -2,6 +2,7 @@
  *
  * A session key (not persistent) is a session object of the token: it goes when the token does. */
 #include "crypto/aead.h"
+#include "crypto/agree.h"
 #include "crypto/pkey.h"
 #include "crypto/rand.h"
 #include "se/pkcs11/p11_priv.h"
@@ -39,41 +40,54 @@ struct operation {
 
 /* ---- bytes of a key ---- */
 
+#define USUAL_VALUE_BYTES 64
+
+/* Most keys are short enough for the first question; a longer one says how long it is. */
 static CK_RV read_call(struct p11_call *call, void *arg)
 {
     struct operation *op = arg;
     CK_OBJECT_HANDLE handle;
-    CK_ATTRIBUTE value = {CKA_VALUE, NULL, 0};
+    CK_ATTRIBUTE value = {CKA_VALUE, NULL, USUAL_VALUE_BYTES};
     CK_RV rv = p11_part(call, op->object, op->part, &handle);
-    rv = rv == CKR_OK ? call->f->C_GetAttributeValue(call->session, handle, &value, 1) : rv;
-    if (rv != CKR_OK || value.ulValueLen > 4096) {
-        return rv != CKR_OK ? rv : CKR_BUFFER_TOO_SMALL;
+    for (int attempt = 0; rv == CKR_OK && attempt < 2; attempt++) {
+        bst_secret_clear(op->secret);
+        if (bst_failed(bst_secret_init(op->secret, value.ulValueLen))) {
+            return CKR_HOST_MEMORY;
+        }
+        value.pValue = op->secret->ptr;
+        rv = call->f->C_GetAttributeValue(call->session, handle, &value, 1);
+        if (rv == CKR_OK) {
+            op->out_len = value.ulValueLen;
+            return CKR_OK;
+        }
+        if (rv == CKR_BUFFER_TOO_SMALL && attempt == 0) {
+            value = (CK_ATTRIBUTE){CKA_VALUE, NULL, 0};
+            rv = call->f->C_GetAttributeValue(call->session, handle, &value, 1);
+        }
+        rv = rv == CKR_OK && value.ulValueLen > 4096 ? CKR_BUFFER_TOO_SMALL : rv;
     }
-    bst_secret_clear(op->secret);
-    if (bst_failed(bst_secret_init(op->secret, value.ulValueLen))) {
-        return CKR_HOST_MEMORY;
-    }
-    value.pValue = op->secret->ptr;
-    return call->f->C_GetAttributeValue(call->session, handle, &value, 1);
+    return rv;
 }
 
-static bst_result read_value(struct p11 *p, struct p11_object *object, struct bst_secret *ret)
+bst_result p11_value(struct p11 *p, struct p11_object *object, struct bst_secret *ret)
 {
     bst_auto(secret) value = {0};
     uint32_t uses = object->base.attrs.uses;
-    bool plain = (uses & (BST_KEY_USE_MAC | BST_KEY_USE_DERIVE)) || !(uses & BST_KEY_USE_SEAL);
+    bool plain = (uses & (BST_KEY_USE_MAC | BST_KEY_USE_DERIVE)) ||
+                 !(uses & (BST_KEY_USE_SEAL | BST_KEY_USE_KEK));
     struct operation op = {.object = object, .secret = &value};
     op.part = object->soft ? P11_VALUE : plain ? P11_MAC : P11_AES;
     BST_TRY(p11_run(p, read_call, &op, "reading a key"));
     bool symmetric = object->base.attrs.type == BST_KEY_SYMMETRIC;
-    BST_ENSURE(!symmetric || object->value_len <= value.len, BST_E_CORRUPT);
-    return bst_secret_copy(ret, value.ptr, symmetric ? object->value_len : value.len);
+    BST_ENSURE(op.out_len <= value.len && (!symmetric || object->value_len <= op.out_len),
+               BST_E_CORRUPT);
+    return bst_secret_copy(ret, value.ptr, symmetric ? object->value_len : op.out_len);
 }
 
 static bst_result soft_pkey(struct p11 *p, struct p11_object *object, struct evp_pkey_st **ret)
 {
     bst_auto(secret) value = {0};
-    BST_TRY(read_value(p, object, &value));
+    BST_TRY(p11_value(p, object, &value));
     return bst_pkey_load(bst_view_of(value.ptr, value.len), ret);
 }
 
@@ -187,12 +201,16 @@ static CK_RV mac_call(struct p11_call *call, void *arg)
     CK_OBJECT_HANDLE handle;
     CK_RV rv = p11_part(call, op->object, P11_MAC, &handle);
     rv = rv == CKR_OK ? call->f->C_SignInit(call->session, &op->mech, handle) : rv;
+    op->out_len = BST_SHA256_BYTES;
+    if (rv == CKR_OK && op->n == 1) {
+        return call->f->C_Sign(call->session, bytes_of(op->parts[0]), op->parts[0].len, op->out,
+                               &op->out_len);
+    }
     for (size_t i = 0; rv == CKR_OK && i < op->n; i++) {
         if (op->parts[i].len) {
             rv = call->f->C_SignUpdate(call->session, bytes_of(op->parts[i]), op->parts[i].len);
         }
     }
-    op->out_len = BST_SHA256_BYTES;
     return rv == CKR_OK ? call->f->C_SignFinal(call->session, op->out, &op->out_len) : rv;
 }
 
@@ -202,7 +220,7 @@ static bst_result mac(struct bst_se_backend *backend, struct bst_se_object *base
     struct p11_object *object = object_of(base);
     bst_auto(secret) value = {0};
     if (object->soft) {
-        BST_TRY(read_value(p11_of(backend), object, &value));
+        BST_TRY(p11_value(p11_of(backend), object, &value));
         return bst_hmac_sha256(bst_view_of(value.ptr, value.len), parts, n, out);
     }
     struct operation op = {.object = object, .parts = parts, .n = n, .out = out};
@@ -210,6 +228,18 @@ static bst_result mac(struct bst_se_backend *backend, struct bst_se_object *base
     BST_TRY(p11_run(p11_of(backend), mac_call, &op, "making a MAC"));
     BST_ENSURE(op.out_len == BST_SHA256_BYTES, BST_E_SE_TOKEN);
     return BST_OK;
+}
+
+/* Proof of equality, whatever the uses: by the token if it may, else over bytes that may leave. */
+static bst_result check_value(struct bst_se_backend *backend, struct bst_se_object *base,
+                              struct bst_view text, uint8_t out[BST_SHA256_BYTES])
+{
+    bst_auto(secret) value = {0};
+    if (!(base->attrs.uses & BST_KEY_USE_PSK)) {
+        return mac(backend, base, &text, 1, out);
+    }
+    BST_TRY(p11_value(p11_of(backend), object_of(base), &value));
+    return bst_hmac_sha256(bst_view_of(value.ptr, value.len), &text, 1, out);
 }
 
 static bst_result create(struct bst_se_backend *backend, const struct bst_key_attrs *attrs,
@@ -242,7 +272,7 @@ static bst_result hkdf(struct p11 *p, struct p11_object *parent,
             "se:soft",
             p->address.token);
     }
-    BST_TRY(read_value(p, parent, &from));
+    BST_TRY(p11_value(p, parent, &from));
     return bst_hkdf_sha256(derivation->parts[0], bst_view_of(from.ptr, from.len),
                            derivation->parts[1], value->ptr, value->len);
 }
@@ -313,7 +343,7 @@ static bst_result seal(struct bst_se_backend *backend, struct bst_se_object *bas
     char nonce[GCM_NONCE_BYTES];
     BST_ENSURE(in.len <= BLOB_MAX, BST_E_TOO_LONG);
     if (object->soft) {
-        BST_TRY(read_value(p11_of(backend), object, &value));
+        BST_TRY(p11_value(p11_of(backend), object, &value));
         return bst_aead_seal(bst_view_of(value.ptr, value.len), aad, in, ret);
     }
     BST_TRY(bst_random(nonce, sizeof nonce));
@@ -346,7 +376,7 @@ static bst_result unseal(struct bst_se_backend *backend, struct bst_se_object *b
     bst_auto(secret) value = {0};
     BST_TRY(check_blob(blob));
     if (object->soft) {
-        BST_TRY(read_value(p11_of(backend), object, &value));
+        BST_TRY(p11_value(p11_of(backend), object, &value));
         return bst_aead_open(bst_view_of(value.ptr, value.len), aad, blob, ret);
     }
     bst_auto(secret) out = {0};
@@ -435,6 +465,46 @@ static bst_result ecies_open(struct bst_se_backend *backend, struct bst_se_objec
     return bst_ecies_open_outside(bst_buf_view(&spki), agree_with, &agreeing, info, blob, ret);
 }
 
+/* Z with the key of a peer, in any form of a point. */
+static bst_result shared_secret(struct p11 *p, struct bst_se_object *base, struct bst_view point,
+                                struct bst_secret *ret)
+{
+    struct agreeing agreeing = {p, object_of(base)};
+    uint8_t wide[BST_P256_WIDE_BYTES], narrow[BST_CURVE_POINT_MAX];
+    bst_auto_pkey *pkey = NULL;
+    if (agreeing.object->soft) {
+        BST_TRY(bst_agree_point_load(BST_CURVE_P256, point, narrow));
+        BST_TRY(soft_pkey(p, agreeing.object, &pkey));
+        return bst_agree(BST_CURVE_P256, pkey, bst_view_of(narrow, sizeof narrow), ret);
+    }
+    BST_TRY(bst_agree_point_wide(point, wide));
+    return agree_with(&agreeing, bst_view_of(wide, sizeof wide), ret);
+}
+
+static bst_result agree(struct bst_se_backend *backend, struct bst_se_object *object,
+                        struct bst_view point, struct bst_view info, size_t len,
+                        struct bst_secret *ret)
+{
+    bst_auto(secret) z = {0}, derived = {0};
+    BST_TRY(shared_secret(p11_of(backend), object, point, &z));
+    BST_TRY(bst_secret_init(&derived, len));
+    BST_TRY(bst_x963_sha256(bst_view_of(z.ptr, z.len), info, derived.ptr, derived.len));
+    *ret = derived;
+    derived = (struct bst_secret){0};
+    return BST_OK;
+}
+
+static bst_result agree_key(struct bst_se_backend *backend, struct bst_se_object *object,
+                            struct bst_view point, struct bst_view salt, struct bst_view info,
+                            const struct bst_key_attrs *attrs, struct bst_se_object **ret)
+{
+    bst_auto(secret) z = {0}, value = {0};
+    BST_TRY(shared_secret(p11_of(backend), object, point, &z));
+    BST_TRY(bst_secret_init(&value, BST_SHA256_BYTES));
+    BST_TRY(bst_hkdf_sha256(salt, bst_view_of(z.ptr, z.len), info, value.ptr, value.len));
+    return create(backend, attrs, &value, ret);
+}
+
 /* ---- what only software does ---- */
 
 static bst_result run(struct bst_se_backend *backend, struct bst_se_object *base,
@@ -447,14 +517,14 @@ static bst_result run(struct bst_se_backend *backend, struct bst_se_object *base
                  "address, or in se:soft",
                  routine->name);
     }
-    BST_TRY(read_value(p11_of(backend), object_of(base), &value));
+    BST_TRY(p11_value(p11_of(backend), object_of(base), &value));
     return routine->run(bst_view_of(value.ptr, value.len), io);
 }
 
 static bst_result release(struct bst_se_backend *backend, struct bst_se_object *base,
                           struct bst_secret *ret)
 {
-    return read_value(p11_of(backend), object_of(base), ret);
+    return p11_value(p11_of(backend), object_of(base), ret);
 }
 
 /* ---- removing, opening, closing ---- */
@@ -504,9 +574,9 @@ static void about(struct bst_se_backend *backend, struct bst_se_about *ret)
     struct p11 *p = p11_of(backend);
     bst_auto(buf) lacks = {0};
     snprintf(ret->kind, sizeof ret->kind, "pkcs11");
+    pthread_mutex_lock(&p->lock);
     snprintf(ret->name, sizeof ret->name, "%s", p->name);
     snprintf(ret->evidence, sizeof ret->evidence, "%s", p->evidence);
-    pthread_mutex_lock(&p->lock);
     snprintf(ret->pin, sizeof ret->pin, "%s", p11_pin_words(p->info.flags));
     pthread_mutex_unlock(&p->lock);
     for (unsigned i = 0; i < P11_MECHS; i++) {
@@ -539,6 +609,7 @@ static bst_result open_token(const struct bst_se_host *host, struct bst_view tex
         return bst_error(BST_E_NOMEM);
     }
     p->base.ops = &bst_se_pkcs11;
+    p->base.slow = true;
     p->host = host;
     p->address = address;
     pthread_mutex_init(&p->lock, NULL);
@@ -552,6 +623,15 @@ static bst_result open_token(const struct bst_se_host *host, struct bst_view tex
         return opened;
     }
     *ret = &p->base;
+    return BST_OK;
+}
+
+static bst_result rename_object(struct bst_se_backend *backend, struct bst_se_object *object,
+                                const char *label, struct bst_se_object **ret)
+{
+    struct p11_object *fresh = NULL;
+    BST_TRY(p11_rename(p11_of(backend), object_of(object), label, &fresh));
+    *ret = &fresh->base;
     return BST_OK;
 }
 
@@ -571,6 +651,17 @@ const struct bst_se_backend_ops bst_se_pkcs11 = {
     .seal = seal,
     .unseal = unseal,
     .ecies_open = ecies_open,
+    .agree = agree,
+    .agree_key = agree_key,
     .run = run,
     .release = release,
+    .random = p11_random,
+    .wrap = p11_wrap,
+    .unwrap = p11_unwrap,
+    .unwrap_text = p11_unwrap_text,
+    .check_value = check_value,
+    .state = p11_state,
+    .set_state = p11_set_state,
+    .pin_change = p11_pin_change,
+    .rename = rename_object,
 };

@@ -2,7 +2,9 @@
  *
  * Calls are synchronous: a thread that uses a key waits for the token. That is right for tokens
  * that answer within a handshake's time; the loops of a server wait for each other's sessions at
- * most.
+ * most. A module has a process of its own (remote.h): one that does not answer is ended after a
+ * time limit, and started again by a thread of its own, so that only those who were in the middle
+ * of a call have waited for it.
  *
  * The PIN is read from its source for each log-in and not kept. A PIN that was refused is not tried
  * again: a wrong file must not lock the token. */
@@ -10,12 +12,18 @@
 
 #include <stdio.h>
 
+#define SLOTS_MAX 256 /* of a module in a process of its own */
+
 /* ---- modules ---- */
 
 static bst_result load_modules(struct p11 *p)
 {
     const struct p11_address *a = &p->address;
     p->all_modules = a->module_path[0] == '\0';
+    if (!a->in_process) {
+        p->spec = (struct p11_remote_spec){a->module_path, a->module_name, a->timeout_s};
+        return p11_remote_new(&p->spec, &p->remote);
+    }
     if (p->all_modules) {
         p->modules = p11_kit_modules_load_and_initialize(0);
         if (!p->modules) {
@@ -54,6 +62,7 @@ static void unload_modules(struct p11 *p)
         bst_free(p->modules);
     }
     p->modules = NULL;
+    p11_remote_free(&p->remote);
 }
 
 /* module-name= is the file's name, with or without "lib" and its ending. */
@@ -88,9 +97,11 @@ static void look_at(struct search *s, CK_FUNCTION_LIST *module, CK_SLOT_ID slot)
         return;
     }
     if (s->found++ == 0) {
+        pthread_mutex_lock(&s->p->lock);
         s->p->module = module;
         s->p->slot = slot;
         s->p->info = info;
+        pthread_mutex_unlock(&s->p->lock);
     }
 }
 
@@ -114,12 +125,23 @@ static CK_RV look_in(struct search *s, CK_FUNCTION_LIST *module)
     return rv;
 }
 
+static CK_RV look_in_remote(struct search *s)
+{
+    CK_SLOT_ID slots[SLOTS_MAX];
+    CK_ULONG n = SLOTS_MAX;
+    CK_RV rv = p11_remote_slots(s->p->remote, slots, &n);
+    for (CK_ULONG i = 0; rv == CKR_OK && i < n; i++) {
+        look_at(s, &p11_remote_functions, slots[i]);
+    }
+    return rv;
+}
+
 static bst_result find_token(struct p11 *p)
 {
     struct search s = {.p = p};
     bst_auto(buf) others = {0};
-    CK_RV rv = CKR_OK;
-    for (CK_FUNCTION_LIST **m = p->modules; *m; m++) {
+    CK_RV rv = p->remote ? look_in_remote(&s) : CKR_OK;
+    for (CK_FUNCTION_LIST **m = p->modules; m && *m; m++) {
         CK_RV got = module_wanted(p, *m) ? look_in(&s, *m) : CKR_OK;
         rv = got != CKR_OK ? got : rv;
     }
@@ -221,33 +243,44 @@ static bst_result login(struct p11 *p, CK_SESSION_HANDLE session)
 
 /* ---- connecting ---- */
 
+static bool has(const struct p11 *p, CK_MECHANISM_TYPE type, CK_FLAGS needs)
+{
+    CK_MECHANISM_INFO info;
+    return p->module->C_GetMechanismInfo(p->slot, type, &info) == CKR_OK &&
+           (info.flags & needs) == needs;
+}
+
+/* Others may ask meanwhile: what the token can do changes at once. Tokens before PKCS #11 3.0 have
+ * RFC 5649 under the number next to it. */
 static void learn_abilities(struct p11 *p)
 {
-    p->can = 0;
+    unsigned can = 0;
+    CK_FLAGS wraps = p11_mechs[P11_KWP].needs;
     for (unsigned i = 0; i < P11_MECHS; i++) {
-        CK_MECHANISM_INFO info;
-        if (p->module->C_GetMechanismInfo(p->slot, p11_mechs[i].type, &info) == CKR_OK &&
-            (info.flags & p11_mechs[i].needs) == p11_mechs[i].needs) {
-            p->can |= 1u << i;
-        }
+        can |= has(p, p11_mechs[i].type, p11_mechs[i].needs) ? 1u << i : 0;
     }
+    bool old_number = !(can >> P11_KWP & 1) && has(p, CKM_AES_KEY_WRAP_PAD, wraps);
+    atomic_store(&p->kwp, old_number ? CKM_AES_KEY_WRAP_PAD : P11_CKM_KWP);
+    atomic_store(&p->can, old_number ? can | 1u << P11_KWP : can);
 }
 
 static void learn_name(struct p11 *p)
 {
     const CK_TOKEN_INFO *i = &p->info;
+    CK_SLOT_INFO slot;
+    if (p->module->C_GetSlotInfo(p->slot, &slot) != CKR_OK) {
+        slot.flags = 0;
+    }
+    pthread_mutex_lock(&p->lock);
     snprintf(p->name, sizeof p->name, "%.*s, %.*s %.*s, serial number %.*s",
              BST_VIEW_ARGS(p11_text(i->label, sizeof i->label)),
              BST_VIEW_ARGS(p11_text(i->manufacturerID, sizeof i->manufacturerID)),
              BST_VIEW_ARGS(p11_text(i->model, sizeof i->model)),
              BST_VIEW_ARGS(p11_text(i->serialNumber, sizeof i->serialNumber)));
-    CK_SLOT_INFO slot;
-    if (p->module->C_GetSlotInfo(p->slot, &slot) != CKR_OK) {
-        slot.flags = 0;
-    }
     /* Another token under the same name may only lower the level of keys made from now on. */
     int level = p11_level(&slot, i, p->evidence, sizeof p->evidence);
     p->base.level = p->base.level && p->base.level < level ? p->base.level : level;
+    pthread_mutex_unlock(&p->lock);
 }
 
 static size_t sessions_of(const CK_TOKEN_INFO *info)
@@ -267,7 +300,9 @@ static CK_RV open_session(const struct p11 *p, CK_SESSION_HANDLE *ret)
 /* Nobody else uses the token meanwhile. */
 static bst_result connect(struct p11 *p)
 {
-    if (p->module) {
+    if (p->remote) { /* a new process forgets whatever was wrong with the old one */
+        BST_TRY(p11_remote_start(p->remote));
+    } else if (p->module) {
         (void)p->module->C_CloseAllSessions(p->slot);
     }
     BST_TRY(find_token(p));
@@ -305,14 +340,42 @@ static bst_result connect_unlocked(struct p11 *p)
     return connected;
 }
 
+/* What was found and started once may be so again. */
 static bst_result gone(struct p11 *p, bst_result why)
 {
     char said[512];
+    bool absent = why.code == BST_E_NOT_FOUND ||
+                  (p->remote && (why.code == BST_E_CONFIG || why.code == BST_E_IO));
     snprintf(said, sizeof said, "%s", bst_error_detail());
-    return why.code == BST_E_NOT_FOUND
-               ? bst_error_detailed(BST_E_BUSY, "%s; it was here before: the next use tries again",
-                                    said)
-               : why;
+    return absent ? bst_error_detailed(BST_E_BUSY,
+                                       "%s; it was here before: the next use tries again", said)
+                  : why;
+}
+
+static void *connect_aside(void *arg)
+{
+    struct p11 *p = arg;
+    pthread_mutex_lock(&p->lock);
+    (void)connect_unlocked(p).code; /* if it failed, the next use tries again */
+    p->aside = false;
+    pthread_mutex_unlock(&p->lock);
+    return NULL;
+}
+
+/* Lock held. A module that hung may do so again: whoever asks meanwhile is not made to wait. */
+static bst_result reconnect_aside(struct p11 *p)
+{
+    pthread_t thread;
+    if (!p->connecting && !p->busy && p->host->wall_us(p->host->ctx) >= p->next_try_us) {
+        p->connecting = p->aside = true;
+        if (pthread_create(&thread, NULL, connect_aside, p) == 0) {
+            pthread_detach(thread);
+        } else {
+            p->connecting = p->aside = false;
+        }
+    }
+    BST_FAIL(BST_E_BUSY, "token '%s' did not answer in time; its module is being started anew",
+             p->address.token);
 }
 
 static bst_result reconnect(struct p11 *p)
@@ -350,6 +413,10 @@ static CK_RV one_more_session(struct p11 *p, CK_SESSION_HANDLE *ret)
 static bool try_take(struct p11 *p, CK_SESSION_HANDLE *ret, bst_result *ret_failed)
 {
     CK_RV rv = CKR_SESSION_COUNT;
+    if (p->aside || (!p->up && !p->connecting && p->remote && p11_remote_hung(p->remote))) {
+        *ret_failed = reconnect_aside(p);
+        return true;
+    }
     if (p->connecting || (!p->up && p->busy)) {
         pthread_cond_wait(&p->changed, &p->lock);
         return false;
@@ -388,19 +455,22 @@ static bst_result take(struct p11 *p, struct p11_call *ret)
     pthread_mutex_lock(&p->lock);
     while (!try_take(p, &ret->session, &failed)) {
     }
-    ret->f = p->module;
-    ret->generation = p->generation;
+    if (!bst_failed(failed)) { /* who holds a session keeps the module from being changed */
+        ret->f = p->module;
+        ret->generation = p->generation;
+    }
     pthread_mutex_unlock(&p->lock);
     return failed;
 }
 
-static void give(struct p11 *p, const struct p11_call *call, bool is_gone)
+/* Lost sessions are replaced at once; a module that crashes is started once a second. */
+static void give(struct p11 *p, const struct p11_call *call, CK_RV rv)
 {
     pthread_mutex_lock(&p->lock);
     p->busy--;
-    if (is_gone) {
+    if (p11_rv_gone(rv)) {
         p->up = false;
-        p->next_try_us = 0;
+        p->next_try_us = rv == P11_RV_ENDED || rv == P11_RV_HUNG ? p->next_try_us : 0;
     }
     if (p->up) {
         p->sessions[p->idle++] = call->session;
@@ -417,7 +487,7 @@ bst_result p11_run(struct p11 *p, CK_RV (*run)(struct p11_call *call, void *arg)
         struct p11_call call = {.p = p, .attempt = attempt};
         BST_TRY(take(p, &call));
         rv = run(&call, arg);
-        give(p, &call, p11_rv_gone(rv));
+        give(p, &call, rv);
         if (rv == CKR_OK) {
             return BST_OK;
         }
@@ -441,7 +511,12 @@ bst_result p11_token_open(struct p11 *p)
 
 void p11_token_close(struct p11 *p)
 {
-    if (p->modules && p->module) {
+    pthread_mutex_lock(&p->lock);
+    while (p->connecting) {
+        pthread_cond_wait(&p->changed, &p->lock);
+    }
+    pthread_mutex_unlock(&p->lock);
+    if (p->module) {
         (void)p->module->C_CloseAllSessions(p->slot);
     }
     unload_modules(p);

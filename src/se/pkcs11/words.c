@@ -14,6 +14,7 @@ const struct p11_mech_fact p11_mechs[P11_MECHS] = {
     [P11_AES_GEN] = {CKM_AES_KEY_GEN, "CKM_AES_KEY_GEN", CKF_GENERATE},
     [P11_GCM] = {CKM_AES_GCM, "CKM_AES_GCM", CKF_ENCRYPT | CKF_DECRYPT},
     [P11_ECDH] = {CKM_ECDH1_DERIVE, "CKM_ECDH1_DERIVE", CKF_DERIVE},
+    [P11_KWP] = {P11_CKM_KWP, "CKM_AES_KEY_WRAP_KWP", CKF_WRAP | CKF_UNWRAP},
 };
 
 #define GONE_REMEDY                                                                                \
@@ -135,8 +136,21 @@ static const struct {
      "it does not know this curve", "choose EC P-256"},
     {CKR_BUFFER_TOO_SMALL, "CKR_BUFFER_TOO_SMALL", BST_E_SE_TOKEN, false,
      "its answer is longer than it may be", ""},
+    {CKR_WRAPPED_KEY_INVALID, "CKR_WRAPPED_KEY_INVALID", BST_E_BAD_MAC, false,
+     "the wrapped key was changed, or is wrapped under another key", ""},
+    {CKR_WRAPPED_KEY_LEN_RANGE, "CKR_WRAPPED_KEY_LEN_RANGE", BST_E_BAD_MAC, false,
+     "the wrapped key is too long or too short", ""},
+    {CKR_WRAPPING_KEY_TYPE_INCONSISTENT, "CKR_WRAPPING_KEY_TYPE_INCONSISTENT", BST_E_SE_MECHANISM,
+     false, "the wrapping key is of a type that does not do this", ""},
+    {CKR_UNWRAPPING_KEY_TYPE_INCONSISTENT, "CKR_UNWRAPPING_KEY_TYPE_INCONSISTENT",
+     BST_E_SE_MECHANISM, false, "the wrapping key is of a type that does not do this", ""},
     {CKR_RANDOM_NO_RNG, "CKR_RANDOM_NO_RNG", BST_E_SE_MECHANISM, false,
      "it has no random number generator", ""},
+    {P11_RV_ENDED, "the process is gone", BST_E_BUSY, true, "its module crashed or was ended",
+     "it is started anew by itself; if that goes on, look into the log of the token's own "
+     "software"},
+    {P11_RV_HUNG, "no answer in time", BST_E_BUSY, true, "its module hung and was ended",
+     "it is started anew by itself; timeout= in the address allows it more time"},
     {CKR_CRYPTOKI_NOT_INITIALIZED, "CKR_CRYPTOKI_NOT_INITIALIZED", BST_E_BUSY, true,
      "its module was shut down", GONE_REMEDY},
 };

@@ -4,8 +4,6 @@
 #include "crypto/aead.h"
 #include "crypto/pkey.h"
 
-enum record_kind { RECORD_PUT = 1, RECORD_DELETE = 2 };
-
 void bst_soft_put(struct bst_buf *out, uint64_t number, size_t bytes)
 {
     while (bytes--) {
@@ -65,6 +63,7 @@ void bst_soft_object_free(struct bst_soft_object *object)
 {
     if (object) {
         struct evp_pkey_st *pkey = object->pkey;
+        bst_wipe((char *)(uintptr_t)object->blob.ptr, object->blob.len);
         bst_pkey_free(&pkey);
         bst_free(object);
     }
@@ -87,7 +86,7 @@ bst_result bst_soft_binding(const struct bst_key_attrs *attrs, uint64_t generati
 void bst_soft_record_put(const struct bst_soft_object *object, struct bst_buf *ret)
 {
     const struct bst_key_attrs *attrs = &object->base.attrs;
-    bst_soft_put(ret, RECORD_PUT, 1);
+    bst_soft_put(ret, BST_SOFT_PUT, 1);
     bst_soft_put(ret, attrs->type, 1);
     bst_soft_put(ret, attrs->uses, 4);
     bst_soft_put(ret, (uint32_t)attrs->suid, 4);
@@ -100,10 +99,14 @@ void bst_soft_record_put(const struct bst_soft_object *object, struct bst_buf *r
     bst_buf_addv(ret, object->blob);
 }
 
-void bst_soft_record_delete(const char *label, struct bst_buf *ret)
+void bst_soft_record_note(const struct bst_soft_record *record, struct bst_buf *ret)
 {
-    bst_soft_put(ret, RECORD_DELETE, 1);
-    bst_soft_put_text(ret, label);
+    bst_soft_put(ret, record->kind, 1);
+    bst_soft_put(ret, record->text.len, 2);
+    bst_buf_addv(ret, record->text);
+    if (record->kind != BST_SOFT_DELETE) {
+        bst_soft_put(ret, record->number, 8);
+    }
 }
 
 static bool take_numbers(struct bst_view *in, struct bst_key_attrs *attrs, uint64_t *generation)
@@ -143,17 +146,19 @@ static bst_result read_put(struct bst_view in, struct bst_soft_object **ret)
     return bst_soft_object_new(&attrs, generation, blob, ret);
 }
 
-bst_result bst_soft_record_read(struct bst_view record, struct bst_soft_object **ret_object,
-                                struct bst_view *ret_label)
+bst_result bst_soft_record_read(struct bst_view in, struct bst_soft_record *ret)
 {
     uint64_t kind;
-    BST_ENSURE(bst_soft_take(&record, 1, &kind), BST_E_CORRUPT);
-    if (kind == RECORD_PUT) {
-        return read_put(record, ret_object);
-    }
-    BST_ENSURE(kind == RECORD_DELETE && bst_soft_take_view(&record, 2, ret_label) &&
-                   record.len == 0 && ret_label->len > 0,
+    BST_ENSURE(bst_soft_take(&in, 1, &kind) && kind >= BST_SOFT_PUT && kind <= BST_SOFT_STATE,
                BST_E_CORRUPT);
-    *ret_object = NULL;
+    *ret = (struct bst_soft_record){.kind = (enum bst_soft_record_kind)kind};
+    if (kind == BST_SOFT_PUT) {
+        return read_put(in, &ret->object);
+    }
+    bool named = kind == BST_SOFT_DELETE || kind == BST_SOFT_COUNTER;
+    BST_ENSURE(bst_soft_take_view(&in, 2, &ret->text) && (ret->text.len > 0 || !named) &&
+                   (kind == BST_SOFT_DELETE || bst_soft_take(&in, 8, &ret->number)) &&
+                   in.len == 0 && (kind != BST_SOFT_STATE || ret->number <= BST_SE_BLOCKED),
+               BST_E_CORRUPT);
     return BST_OK;
 }

@@ -1,0 +1,82 @@
+/* Rotation by three labels: LABEL, LABEL.next, LABEL.N. */
+#include "app/rotate.h"
+
+#include <stdio.h>
+
+#define KEPT_MAX 10000
+
+static bst_result suffixed(const char *label, const char *suffix, char out[BST_KEY_LABEL_MAX + 1])
+{
+    int len = snprintf(out, BST_KEY_LABEL_MAX + 1, "%s.%s", label, suffix);
+    if (len < 0 || len > BST_KEY_LABEL_MAX) {
+        BST_FAIL(BST_E_TOO_LONG, "the label '%.40s...' is too long for a key beside it", label);
+    }
+    return BST_OK;
+}
+
+/* Known before anything is made: the label that the key has is refused as taken, if labels can be
+ * changed at all. */
+static bst_result check_able(const struct bst_rotation *r)
+{
+    bst_result asked = bst_se_key_rename(r->se, r->old, r->label);
+    return asked.code == BST_E_EXISTS ? BST_OK : asked;
+}
+
+static bst_result make_next(struct bst_rotation *r, const char *next, int64_t expires_us)
+{
+    struct bst_key_info info;
+    BST_TRY(bst_se_key_info(r->se, r->old, &info));
+    struct bst_key_attrs attrs = info.attrs;
+    attrs.label = next;
+    attrs.persistent = true;
+    attrs.expires_us = expires_us ? expires_us : attrs.expires_us;
+    return bst_se_key_generate(r->se, &attrs, &r->fresh);
+}
+
+bst_result bst_rotation_begin(struct bst_se *se, const char *label, int64_t expires_us,
+                              struct bst_rotation *ret)
+{
+    struct bst_rotation r = {.se = se};
+    char next[BST_KEY_LABEL_MAX + 1];
+    BST_TRY(bst_view_copy(bst_view(label), r.label, sizeof r.label));
+    BST_TRY(suffixed(label, "next", next));
+    BST_TRY(bst_se_key_find(se, label, &r.old));
+    BST_TRY(bst_se_key_find(se, next, &r.fresh));
+    if (!r.old && !r.fresh) {
+        BST_FAIL(BST_E_NOT_FOUND, "there is no key '%s'; 'bastide key list' shows what there is",
+                 label);
+    }
+    /* Without an old key a rotation ended between its two renamings: only the second is left. */
+    if (!r.fresh) {
+        BST_TRY(check_able(&r));
+        BST_TRY(make_next(&r, next, expires_us));
+    }
+    *ret = r;
+    return BST_OK;
+}
+
+static bst_result free_label(const struct bst_rotation *r, char out[BST_KEY_LABEL_MAX + 1])
+{
+    bst_key taken = 1;
+    for (unsigned n = 1; taken && n < KEPT_MAX; n++) {
+        char number[16];
+        snprintf(number, sizeof number, "%u", n);
+        BST_TRY(suffixed(r->label, number, out));
+        BST_TRY(bst_se_key_find(r->se, out, &taken));
+    }
+    return taken ? bst_error(BST_E_LIMIT) : BST_OK;
+}
+
+bst_result bst_rotation_end(struct bst_rotation *r, bool drop)
+{
+    if (r->old) {
+        BST_TRY(free_label(r, r->kept));
+        BST_TRY(bst_se_key_rename(r->se, r->old, r->kept));
+    }
+    BST_TRY(bst_se_key_rename(r->se, r->fresh, r->label));
+    if (drop && r->old) {
+        BST_TRY(bst_se_key_delete(r->se, r->old));
+        r->kept[0] = '\0';
+    }
+    return BST_OK;
+}

@@ -1,0 +1,95 @@
+/* Messages to and from the process of a module; both ends use this. */
+#include "se/pkcs11/remote_priv.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define P11_ARGS_(name, args) [P11_FN_##name] = (args),
+const char *const p11_function_args[P11_FUNCTION_COUNT] = {P11_FUNCTIONS(P11_ARGS_)};
+
+void p11_message_start(struct p11_message *m, unsigned function)
+{
+    memset(&m->head, 0, sizeof m->head);
+    m->head.magic = P11_MAGIC;
+    m->head.function = (uint16_t)function;
+    m->part[0] = (struct iovec){&m->head, sizeof m->head};
+}
+
+bool p11_message_add(struct p11_message *m, const void *ptr, size_t len)
+{
+    union {
+        const void *in;
+        void *out;
+    } any = {ptr}; /* what is sent is only read */
+    if (m->head.n == P11_SEGMENTS || len > P11_MESSAGE_MAX) {
+        return false;
+    }
+    m->head.len[m->head.n++] = (uint32_t)len;
+    m->part[m->head.n] = (struct iovec){any.out, len};
+    return true;
+}
+
+static bool again(ssize_t moved, bool *ret_late)
+{
+    *ret_late = moved < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+    return moved < 0 && errno == EINTR;
+}
+
+/* What is left after `moved` bytes. */
+static void advance(struct iovec **parts, size_t *n, size_t moved)
+{
+    while (*n && moved >= (*parts)->iov_len) {
+        moved -= (*parts)->iov_len;
+        (*parts)++;
+        (*n)--;
+    }
+    if (*n) {
+        (*parts)->iov_base = (uint8_t *)(*parts)->iov_base + moved;
+        (*parts)->iov_len -= moved;
+    }
+}
+
+static bool move_all(int fd, struct iovec *parts, size_t n, bool out, bool *ret_late)
+{
+    advance(&parts, &n, 0);
+    while (n) {
+        struct msghdr message = {.msg_iov = parts, .msg_iovlen = n};
+        ssize_t moved = out ? sendmsg(fd, &message, MSG_NOSIGNAL) : recvmsg(fd, &message, 0);
+        if (moved > 0) {
+            advance(&parts, &n, (size_t)moved);
+        } else if (!again(moved, ret_late)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool p11_message_send(int fd, struct p11_message *m, bool *ret_late)
+{
+    return move_all(fd, m->part, m->head.n + 1u, true, ret_late);
+}
+
+bool p11_receive(int fd, void *out, size_t len, bool *ret_late)
+{
+    struct iovec part = {out, len};
+    return move_all(fd, &part, 1, false, ret_late);
+}
+
+bool p11_receive_parts(int fd, struct iovec *parts, size_t n, bool *ret_late)
+{
+    return move_all(fd, parts, n, false, ret_late);
+}
+
+bool p11_head_good(const struct p11_head *head, unsigned function, size_t *ret_total)
+{
+    size_t total = 0;
+    if (head->magic != P11_MAGIC || head->function != function || head->n > P11_SEGMENTS) {
+        return false;
+    }
+    for (unsigned i = 0; i < head->n; i++) {
+        total += head->len[i];
+    }
+    *ret_total = total;
+    return total <= P11_MESSAGE_MAX;
+}

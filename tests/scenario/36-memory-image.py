@@ -1,0 +1,341 @@
+#!/usr/bin/env python3
+"""TS-0003 6.3: the memory of a server under load, as a core dump would show it, holds no key outside locked pages.
+
+The keys are known to the test: pre-shared ones that it gives to the server, enrolment keys that it exports from the
+same handshakes, private keys that it imports. Looked for are both halves of each value, the same reversed (as big
+numbers are kept) and in hexadecimal, and what AES-256 expands it to, for both directions and both orders of bytes.
+"""
+import json
+import os
+import re
+import secrets
+import signal
+import subprocess
+import threading
+import time
+
+import provider
+from lab import CIN, CNT
+from provider import CREATED, CSE_FQDN, DOMAIN, MEF_FQDN, OK, Site, eq, expect, openssl, wait_for
+
+SYMMETRIC, PAIRS, ENROLLED = 26, 16, 8  # 50 in all
+CSE_ID = f"//{DOMAIN}/id-in"
+PAGE, CHUNK = 4096, 1 << 20
+NOTHING = bytes(PAGE)
+
+
+# -- what a key may look like
+
+def sbox():
+    p = q = 1
+    box = [0] * 256
+    while True:
+        p ^= (p << 1) & 0xff ^ (0x1b if p & 0x80 else 0)
+        for shift in (1, 2, 4):
+            q ^= q << shift & 0xff
+        q ^= 0x09 if q & 0x80 else 0
+        box[p] = q ^ rotl(q, 1) ^ rotl(q, 2) ^ rotl(q, 3) ^ rotl(q, 4) ^ 0x63
+        if p == 1:
+            box[0] = 0x63
+            return box
+
+
+def rotl(byte, n):
+    return (byte << n | byte >> (8 - n)) & 0xff
+
+
+SBOX = sbox()
+
+
+def expanded(key):
+    """FIPS 197, 5.2: the round keys of AES-256, 240 bytes."""
+    words, rcon = [key[i:i + 4] for i in range(0, 32, 4)], 1
+    for i in range(8, 60):
+        word = words[-1]
+        if i % 8 == 0:
+            word = bytes((SBOX[word[1]] ^ rcon, SBOX[word[2]], SBOX[word[3]], SBOX[word[0]]))
+            rcon <<= 1
+        elif i % 8 == 4:
+            word = bytes(SBOX[b] for b in word)
+        words.append(bytes(a ^ b for a, b in zip(words[-8], word)))
+    return b"".join(words)
+
+
+def times(a, b):
+    product = 0
+    while b:
+        product ^= a if b & 1 else 0
+        a, b = (a << 1) & 0xff ^ (0x1b if a & 0x80 else 0), b >> 1
+    return product
+
+
+def unmixed(round_key):
+    """FIPS 197, 5.3.5: a round key of the equivalent inverse cipher."""
+    out = bytearray()
+    for i in range(0, 16, 4):
+        column = round_key[i:i + 4]
+        out += bytes(times(column[r], 14) ^ times(column[(r + 1) % 4], 11) ^ times(column[(r + 2) % 4], 13)
+                     ^ times(column[(r + 3) % 4], 9) for r in range(4))
+    return bytes(out)
+
+
+def word_swapped(block):
+    return b"".join(block[i:i + 4][::-1] for i in range(0, len(block), 4))
+
+
+def forms_of(key):
+    """{what it is called: 16 bytes that must not be seen}"""
+    schedule = expanded(key)
+    forms = {"hexadecimal": key.hex()[:32].encode(), "capital hexadecimal": key.hex()[:32].upper().encode(),
+             "value": key[:16], "second half": key[16:], "reversed": key[::-1][:16], "reversed half": key[::-1][16:],
+             "words swapped": word_swapped(key)[:16]}
+    for n in (2, 7, 14):
+        block = schedule[16 * n:16 * n + 16]
+        forms[f"round key {n}"] = block
+        forms[f"round key {n}, words swapped"] = word_swapped(block)
+        if n < 14:
+            forms[f"round key {n} to decrypt"] = unmixed(block)
+    return forms
+
+
+def known_answers():
+    """FIPS 197, A.3 and C.3, so that a search for round keys searches for what AES uses."""
+    key = bytes.fromhex("603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4")
+    eq(expanded(key)[32:36].hex(), "9ba35411")
+    eq(expanded(key)[236:].hex(), "706c631e")
+    eq(unmixed(bytes(range(16, 32))).hex(), "1a1f181d1e1b1c191217101516131411")
+
+
+# -- the memory of a process
+
+def regions(pid):
+    """(first byte, one after the last, name, locked or left out of dumps) of all that can be read."""
+    with open(f"/proc/{pid}/smaps") as f:
+        text = f.read()
+    for block in re.split(r"(?m)^(?=[0-9a-f]+-[0-9a-f]+ )", text)[1:]:
+        head = block.split("\n", 1)[0].split(None, 5)
+        flags = re.search(r"^VmFlags:(.*)$", block, re.M).group(1).split()
+        if head[1][0] == "r" and head[1][1] == "w" and "io" not in flags:
+            begin, end = (int(x, 16) for x in head[0].split("-"))
+            yield begin, end, head[5] if len(head) > 5 else "anonymous", "lo" in flags or "dd" in flags
+
+
+def image_of(site, chunk):
+    """[(address, what it is, bytes)] of the open memory without its empty pages, and the bytes of closed memory."""
+    parts, closed_bytes = [], 0
+    os.kill(site.process.pid, signal.SIGSTOP)
+    try:
+        with open(f"/proc/{site.process.pid}/mem", "rb", buffering=0) as memory:
+            for begin, end, name, closed in regions(site.process.pid):
+                closed_bytes += (end - begin) * closed
+                for at in range(begin, end if not closed else begin, chunk):
+                    memory.seek(at)
+                    try:
+                        parts.append((at, name, memory.read(min(chunk, end - at))))
+                    except OSError:
+                        pass  # a guard page
+    finally:
+        os.kill(site.process.pid, signal.SIGCONT)
+    return [run for part in joined(parts) for run in filled(*part)], closed_bytes
+
+
+def joined(parts):
+    """Neighbours as one, so that nothing hides on a border."""
+    at = 0
+    while at < len(parts):
+        begin, name, first = parts[at]
+        pieces, length, at = [first], len(first), at + 1
+        while at < len(parts) and parts[at][0] == begin + length:
+            pieces.append(parts[at][2])
+            length, at = length + len(parts[at][2]), at + 1
+        yield begin, name, b"".join(pieces)
+
+
+def filled(begin, name, image):
+    start = None
+    for at in range(0, len(image) + 1, PAGE):
+        empty = at >= len(image) or image.startswith(NOTHING, at)
+        if empty and start is not None:
+            yield begin + start, name, image[start:at]
+            start = None
+        elif not empty and start is None:
+            start = at
+
+
+def look(site, needles):
+    """{name of a needle: where} for what the open memory holds, and the bytes of open and of closed memory."""
+    image, closed = image_of(site, CHUNK)
+    found = {}
+    for begin, name, part in image:
+        for what, needle in needles.items():
+            at = part.find(needle)
+            if at >= 0:
+                found[what] = f"{name} at {begin + at:x}"
+    return found, (sum(len(part) for _, _, part in image), closed)
+
+
+# -- keys that the test knows
+
+class World(Site):
+    """A site whose TLS keys, and more that are only kept, are imported ones."""
+
+    def __init__(self):
+        super().__init__()
+        self.known = {}
+        self.trust = self.path("trust.pem")
+        with open(self.trust, "w") as f:
+            f.writelines(open(name).read() for name in (self.ca_file, self.ca.cert))
+        self.ca_file = self.trust
+        for kind, fqdn in (("cse", CSE_FQDN), ("mef", MEF_FQDN)):
+            cert, key = self.ca.issue(fqdn, "DNS:" + fqdn)
+            self.put_key(kind + ".tls", key, True)
+            with open(os.path.join(self.state, "pki", kind + ".pem"), "w") as f:
+                f.write(open(cert).read())
+        for i in range(PAIRS - 2):
+            key = self.path(f"pair{i}.key")
+            openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", key)
+            self.put_key(f"kept.{i}", key, False)
+
+    def put_key(self, label, pem, instead):
+        uri = f"se:soft?dir={self.state}/se"
+        if instead:
+            self.run("key", "delete", uri, label, state=False)
+        self.run("key", "import", uri, label, "--in", pem, state=False)
+        text = openssl("ec", "-in", pem, "-noout", "-text").stdout.decode()
+        scalar = re.search(r"priv:\s*([0-9a-f:\s]+?)\s*pub:", text).group(1)
+        self.known[label] = bytes.fromhex(re.sub(r"[:\s]", "", scalar)).rjust(32, b"\0")[-32:]
+
+    def needles(self):
+        return {f"{name}: {form}": needle for name, key in self.known.items() for form, needle in forms_of(key).items()}
+
+
+def enrolled_key(site, name):
+    """Identity and value of a key that the MEF and its client export from one handshake (TS-0003 10.3.1)."""
+    kpm = site.add_kpm(f"{name}@{MEF_FQDN}", "C" + name)
+    later = time.strftime("%Y%m%dT%H%M%S", time.gmtime(time.time() + 3600))
+    common = {"et": later, "adfq": DOMAIN, "fq": MEF_FQDN}
+    with site.mef_psk(f"{name}@{MEF_FQDN}", kpm) as h:
+        expect(h.post("-", 30004, "sec:mecr", common, "C" + name), CREATED)
+    body = json.dumps({"sec:skr": {**common, "suid": 22, "tgis": [CSE_ID]}})
+    request = (f"POST /- HTTP/1.1\r\nHost: {MEF_FQDN}\r\nX-M2M-RI: k\r\nX-M2M-RVI: 3\r\nX-M2M-Origin: C{name}\r\n"
+               f"Content-Type: application/json;ty=30005\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}")
+    args = site.psk_args(f"{name}@{MEF_FQDN}", kpm, port=site.mef_port, name=MEF_FQDN)
+    done = openssl("s_client", *args, "-ign_eof", "-keymatexport", "EXPORTER-oneM2M-Bootstrap", "-keymatexportlen",
+                   "48", data=request.encode(), check=False).stdout.decode(errors="replace")
+    exported = bytes.fromhex(re.search(r"Keying material: ([0-9A-F]{96})", done).group(1))
+    site.known[f"Kpm of {name}"], site.known[f"Ke of {name}"] = kpm, exported[16:]
+    assert exported[:16].hex().upper() in done, done[-800:]
+    return f"{exported[:16].hex().upper()}@{MEF_FQDN}", exported[16:]
+
+
+# -- load
+
+class Load:
+    """Handshakes with every pre-shared key and with certificates, and creates, until it is told to end."""
+
+    def __init__(self, site, keys):
+        self.site, self.keys, self.over, self.handshakes, self.creates = site, keys, False, 0, 0
+        self.failed = []
+        self.threads = [threading.Thread(target=self.run, args=(f,)) for f in (self.by_key, self.by_cert, self.create)]
+
+    def run(self, turn):
+        n = 0
+        while not self.over:
+            try:
+                turn(n)
+            except Exception as e:
+                self.failed.append(repr(e))
+            n += 1
+
+    def by_key(self, n):
+        identity, key = self.keys[n % len(self.keys)]
+        version = "-tls1_3" if n % 2 else "-tls1_2"
+        with self.site.by_psk(identity, key, version) as h:
+            assert h.get("cse-in", "CAdmin").status in (200, 403)
+        self.handshakes += 1
+
+    def by_cert(self, n):
+        with self.site.by_cert(self.site.cert) as h:
+            expect(h.get("cse-in/memory", "Cmemory"), OK)
+        self.handshakes += 1
+
+    def create(self, n):
+        with self.site.by_cert(self.site.cert) as h:
+            for i in range(40):
+                expect(h.post("cse-in/memory/c", CIN, "m2m:cin", {"con": str(i)}, "Cmemory"), CREATED)
+                self.creates += 1
+
+    def __enter__(self):
+        for t in self.threads:
+            t.start()
+        return self
+
+    def __exit__(self, *args):
+        self.over = True
+        for t in self.threads:
+            t.join()
+
+
+def prepare(site, enrolled):
+    site.cert = site.ca.ae("Cmemory")
+    with site.by_cert(site.cert) as h:
+        expect(h.register("memory", "Cmemory"), CREATED)
+        expect(h.post("cse-in/memory", CNT, "m2m:cnt", {"rn": "c", "mni": 20}, "Cmemory"), CREATED)
+    keys = []
+    for i in range(SYMMETRIC):
+        identity = f"known{i}@{DOMAIN}"
+        site.known[f"Kpsa {i}"] = site.add_key(identity)
+        keys.append((identity, site.known[f"Kpsa {i}"]))
+    keys += [enrolled_key(site, f"dev{i}") for i in range(enrolled // 2)]
+    eq(len(site.known), SYMMETRIC + PAIRS + ENROLLED)
+    return keys
+
+
+def what_is_planted_is_found_in_every_form(site):
+    known_answers()
+    planted = secrets.token_bytes(32)
+    needles = forms_of(planted)
+    found, sizes = look(site, needles)
+    eq(found, {})
+    assert sizes[0] > 1 << 19 and sizes[1] > 1 << 15, sizes
+    planting = (f"POST /cse-in HTTP/1.1\r\nHost: {CSE_FQDN}\r\nX-M2M-RI: p\r\nX-M2M-Origin: Cplant\r\nX-M2M-RVI: 3\r\n"
+                "Content-Type: application/json;ty=2\r\nContent-Length: 9000\r\n\r\n")
+    with site.by_cert(site.ca.ae("Cplant")) as h:  # a body that never ends
+        h.stream.send(planting.encode() + b"".join(needles.values()))
+        wait_for("what was planted", lambda: len(look(site, needles)[0]) == len(needles))
+
+
+def in_flight(what):
+    return re.match(r"K(psa|pm of|e of) .*: (value|second half)$", what)
+
+
+def look_twice(site, needles, moment):
+    """(moment, what, where) of all that is seen and stays, or must not be seen at all; how many passed by."""
+    first = look(site, needles)[0]
+    stays = [(moment, what, where) for what, where in first.items() if not in_flight(what)]
+    again = {what: needles[what] for what in first if in_flight(what)}
+    time.sleep(0.3 if again else 0)
+    second = look(site, again)[0]
+    return stays + [(moment, what, where) for what, where in second.items() if where == first[what]], len(again)
+
+
+def no_key_is_in_open_memory_under_load_or_after_it(site):
+    keys = prepare(site, ENROLLED)
+    needles = site.needles()
+    seen, passed_by = [], 0
+    with Load(site, keys) as load:
+        wait_for("some load", lambda: load.handshakes > 10 and load.creates > 40, 60)
+        for moment in range(12):
+            before = load.handshakes
+            stays, passing = look_twice(site, needles, f"under load, {moment}")
+            seen, passed_by = seen + stays, passed_by + passing
+            wait_for("more load", lambda: load.handshakes > before + 5, 60)
+        wait_for("each key once", lambda: load.handshakes > 2 * len(keys), 120)
+    assert not load.failed, load.failed[:3]
+    seen += [("after it", what, where) for what, where in look(site, needles)[0].items()]
+    print(f"open and closed bytes {look(site, {})[1]}, {load.handshakes} handshakes, {load.creates} creates, "
+          f"{len(needles)} patterns, {passed_by} seen in a handshake under way")
+    assert not seen, "\n".join(map(str, seen))
+
+
+provider.main(World)
