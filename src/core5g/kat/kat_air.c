@@ -82,7 +82,7 @@ static bst_result run_batch(struct kat *kat, struct message *m, struct bst_view 
                             uint8_t tag[BST_AIR_TAG_MAX])
 {
     struct bst_air_packet packets[COPIES];
-    uint8_t tags[COPIES][BST_AIR_TAG_MAX];
+    uint8_t tags[COPIES][BST_AIR_TAG_MAX] = {{0}};
     for (size_t i = 0; i < COPIES; i++) {
         uint8_t *out = bst_arena_alloc(kat->arena, m->text.len + 1);
         BST_ENSURE(out, BST_E_NOMEM);
