@@ -1,6 +1,8 @@
 /* Rotation by three labels: LABEL, LABEL.next, LABEL.N. */
 #include "app/rotate.h"
 
+#include "sys/clock.h"
+
 #include <stdio.h>
 
 #define KEPT_MAX 10000
@@ -27,6 +29,12 @@ static bst_result make_next(struct bst_rotation *r, const char *next, int64_t ex
     struct bst_key_info info;
     BST_TRY(bst_se_key_info(r->se, r->old, &info));
     struct bst_key_attrs attrs = info.attrs;
+    if (attrs.expires_us && !expires_us && attrs.expires_us <= bst_wall_us()) {
+        BST_FAIL(
+            BST_E_EXPIRED,
+            "key '%s' has expired, and so would the new one: say until when it holds (--expires)",
+            r->label);
+    }
     attrs.label = next;
     attrs.persistent = true;
     attrs.expires_us = expires_us ? expires_us : attrs.expires_us;
@@ -39,6 +47,11 @@ bst_result bst_rotation_begin(struct bst_se *se, const char *label, int64_t expi
     struct bst_rotation r = {.se = se};
     char next[BST_KEY_LABEL_MAX + 1];
     BST_TRY(bst_view_copy(bst_view(label), r.label, sizeof r.label));
+    if (bst_view_starts(bst_view(label), BST_VIEW("ts0016"))) {
+        BST_FAIL(BST_E_SE_USAGE,
+                 "key '%s' belongs to a resource (TS-0016): its generateKey makes the next one",
+                 label);
+    }
     BST_TRY(suffixed(label, "next", next));
     BST_TRY(bst_se_key_find(se, label, &r.old));
     BST_TRY(bst_se_key_find(se, next, &r.fresh));

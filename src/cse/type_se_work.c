@@ -241,8 +241,15 @@ struct desk {
     struct bst_view data;
 };
 
+/* Each is durable, and a token is small. se.quota can make it fewer. */
+#define KEYS_OF_AN_OWNER 1000
+
 static bst_result make(struct desk *d, bst_key *ret)
 {
+    if (d->work->owner[0] && bst_se_key_count(d->se) >= KEYS_OF_AN_OWNER) {
+        BST_FAIL(BST_E_LIMIT, "'%s' has %d keys and pieces of sensitive data: delete some first",
+                 d->work->owner, KEYS_OF_AN_OWNER);
+    }
     const struct bst_key_attrs attrs = {
         .type = d->work->type,
         .uses = d->work->uses,

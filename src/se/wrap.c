@@ -2,9 +2,10 @@
  *
  * magic[8] || type(1) uses(4) suid(4) expires(8) level(1) owner(2 + n) || wrapped(2 + n) || tag
  *
- * The tag is RFC 5649 by the same key over SHA-256(label || all before). That takes nothing of a
- * token but wrapping, and key wrap is authenticated; who cannot wrap cannot make the tag, and a tag
- * does not serve as a key, because no tag over it is known. */
+ * The tag is RFC 5649 by the same key over SHA-256(label || all before), with zeros up to 256
+ * octets. That takes nothing of a token but wrapping, and key wrap is authenticated. No key of that
+ * wrapped length is wrapped: who may import and wrap a key of his choice gets no tag by it, and a
+ * tag does not serve as a key. */
 #include "se/se_priv.h"
 #include "se/soft/soft_priv.h"
 
@@ -12,6 +13,8 @@
 #define MAGIC_BYTES 8
 #define TAG_LABEL "bastide wrapped key"
 #define WRAPPED_MAX 4096
+#define TAG_TEXT_BYTES 256
+#define TAG_BYTES (TAG_TEXT_BYTES + 8) /* RFC 5649 */
 
 /* ---- form ---- */
 
@@ -63,7 +66,7 @@ static bst_result parse(struct bst_view blob, struct wrapped *ret)
     }
     if (!take_numbers(&in, &ret->attrs) || !bst_soft_take_view(&in, 2, &ret->owner) ||
         ret->owner.len > BST_KEY_OWNER_MAX || !bst_soft_take_view(&in, 2, &ret->value) ||
-        ret->value.len > WRAPPED_MAX || in.len == 0) {
+        ret->value.len > WRAPPED_MAX || ret->value.len == TAG_BYTES || in.len != TAG_BYTES) {
         BST_FAIL(BST_E_TRUNCATED, "the wrapped key is cut off or damaged");
     }
     ret->tag = in;
@@ -71,9 +74,10 @@ static bst_result parse(struct bst_view blob, struct wrapped *ret)
     return BST_OK;
 }
 
-static bst_result bound_digest(struct bst_view bound, uint8_t out[BST_SHA256_BYTES])
+static bst_result tag_text(struct bst_view bound, uint8_t out[TAG_TEXT_BYTES])
 {
     const struct bst_view parts[] = {BST_VIEW(TAG_LABEL), bound};
+    memset(out, 0, TAG_TEXT_BYTES);
     return bst_digest(BST_MD_SHA256, parts, 2, out);
 }
 
@@ -96,14 +100,18 @@ static bst_result wrap(struct bst_se_core *core, struct bst_se_object *kek,
 {
     struct bst_se_backend *backend = core->backend;
     bst_auto(buf) blob = {0}, value = {0};
-    uint8_t digest[BST_SHA256_BYTES];
+    uint8_t text[TAG_TEXT_BYTES];
     BST_TRY(check_levels(&kek->attrs, &object->attrs));
     BST_TRY(backend->ops->wrap(backend, kek, object, (struct bst_view){0}, &value));
+    if (value.len == TAG_BYTES) {
+        BST_FAIL(BST_E_TOO_LONG, "keys of %d to %d octets cannot be wrapped", TAG_TEXT_BYTES - 7,
+                 TAG_TEXT_BYTES);
+    }
     put_head(&object->attrs, &blob);
     put_bytes(&blob, bst_buf_view(&value));
     BST_TRY(bst_buf_check(&blob));
-    BST_TRY(bound_digest(bst_buf_view(&blob), digest));
-    BST_TRY(backend->ops->wrap(backend, kek, NULL, bst_view_of(digest, sizeof digest), &blob));
+    BST_TRY(tag_text(bst_buf_view(&blob), text));
+    BST_TRY(backend->ops->wrap(backend, kek, NULL, bst_view_of(text, sizeof text), &blob));
     bst_buf_addv(ret, bst_buf_view(&blob));
     return bst_buf_check(ret);
 }
@@ -143,12 +151,12 @@ static bst_result check_tag(struct bst_se_backend *backend, struct bst_se_object
                             const struct wrapped *wrapped)
 {
     bst_auto(buf) bound = {0};
-    uint8_t digest[BST_SHA256_BYTES];
-    BST_TRY(bound_digest(wrapped->bound, digest));
+    uint8_t text[TAG_TEXT_BYTES];
+    BST_TRY(tag_text(wrapped->bound, text));
     bst_result opened = backend->ops->unwrap_text(backend, kek, wrapped->tag, &bound);
     if (opened.code == BST_E_BAD_MAC ||
         (!bst_failed(opened) &&
-         (bound.len != sizeof digest || !bst_equal_ct(bound.ptr, digest, sizeof digest)))) {
+         (bound.len != sizeof text || !bst_equal_ct(bound.ptr, text, sizeof text)))) {
         BST_FAIL(BST_E_BAD_MAC, "the wrapped key was changed, or wrapped under another key");
     }
     return opened;

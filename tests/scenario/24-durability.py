@@ -197,7 +197,7 @@ def acknowledged_work_of_every_kind_survives_sigkill_at_any_moment(site):
     for round_ in range(4):
         load = Load(site, f"k{round_}").go()
         loads.append(load)
-        wait_for("work", lambda: load.acks > 60 and load.keys and load.stems)
+        wait_for("work", lambda: load.acks > 60 and load.keys and load.stems and load.policy.acked)
         threading.Event().wait(random.random() * 1.2)
         site.kill()
         load.end()
@@ -212,7 +212,7 @@ def sigterm_under_load_drains_within_five_seconds_and_loses_nothing(site):
     for round_ in range(2):
         load = Load(site, f"t{round_}").go()
         loads.append(load)
-        wait_for("work", lambda: load.acks > 60)
+        wait_for("work", lambda: load.acks > 60 and load.policy.acked)
         begin = time.monotonic()
         code = site.kill(signal.SIGTERM)
         took = time.monotonic() - begin

@@ -10,6 +10,7 @@ import inspect
 import json
 import os
 import queue
+import random
 import shutil
 import signal
 import socket
@@ -28,9 +29,15 @@ OK, CREATED, DELETED, UPDATED = 2000, 2001, 2002, 2004
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """One that is free now and stays so: below those that the kernel gives to whoever connects. Somebody else's
+    connection would take it while a server is restarted."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range") as f:
+        end = int(f.read().split()[0])
+    for port in random.SystemRandom().sample(range(min(10000, end - 2000), end), 1000):
+        with socket.socket() as s, contextlib.suppress(OSError):
+            s.bind(("127.0.0.1", port))
+            return port
+    raise OSError("no free port")
 
 
 class Answer:

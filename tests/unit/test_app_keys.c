@@ -165,6 +165,30 @@ static void a_rotation_keeps_handles_and_attributes(void **state)
     bst_se_close(&se);
 }
 
+static void what_cannot_be_rotated_is_refused_before_anything_is_made(void **state)
+{
+    struct bst_se *se = open_folder(*state, "refused");
+    const struct bst_key_attrs expired = {.type = BST_KEY_EC_P256,
+                                          .uses = BST_KEY_USE_SIGN,
+                                          .label = "old",
+                                          .persistent = true,
+                                          .expires_us = 1};
+    struct bst_key_attrs resource = expired;
+    struct bst_rotation r;
+    bst_key key;
+    resource.label = "ts0016:key:Cthermo:k";
+    resource.expires_us = 0;
+    assert_ok(bst_se_key_generate(se, &expired, &key));
+    assert_ok(bst_se_key_generate(se, &resource, &key));
+    assert_err(bst_rotation_begin(se, "old", 0, &r), BST_E_EXPIRED);
+    assert_err(bst_rotation_begin(se, resource.label, 0, &r), BST_E_SE_USAGE);
+    assert_int_equal(bst_se_key_count(se), 2);
+    assert_ok(bst_rotation_begin(se, "old", INT64_MAX, &r));
+    assert_ok(bst_rotation_end(&r, true));
+    signs(se, find(se, "old"));
+    bst_se_close(&se);
+}
+
 static void a_rotation_goes_on_from_wherever_it_stopped(void **state)
 {
     struct bst_se *se = open_folder(*state, "resumed");
@@ -355,6 +379,7 @@ int main(void)
         cmocka_unit_test(the_label_of_a_key_is_taken_out_of_its_address),
         cmocka_unit_test(a_wrong_label_in_an_address_is_refused),
         cmocka_unit_test(a_rotation_keeps_handles_and_attributes),
+        cmocka_unit_test(what_cannot_be_rotated_is_refused_before_anything_is_made),
         cmocka_unit_test(a_rotation_goes_on_from_wherever_it_stopped),
         cmocka_unit_test(a_key_does_not_take_the_label_of_another),
         cmocka_unit_test(the_key_of_a_certificate_is_found_through_a_rotation),

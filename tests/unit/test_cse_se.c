@@ -615,6 +615,21 @@ static void who_may_use_a_function_does_not_choose_data_of_others_as_its_key(voi
     assert_rsc(2004, cse_update(f, "Ca2", AE_SE "/m", "sign", "'msg':'" HELLO_64 "'"));
 }
 
+static void a_stakeholder_has_only_so_many_keys(void **state)
+{
+    struct world *w = *state;
+    struct cse_fixture *f = &w->f;
+    int made = 0, last = 2001;
+    while (made < 1200 && last == 2001) {
+        last = cse_create(f, "Ca1", AE_SE, "sdo", "'rn':'d%d','msg':'" SECRET_64 "'", made);
+        made += last == 2001;
+    }
+    assert_true(made > 900 && made <= 1000);
+    assert_true(last >= 4000);
+    assert_rsc(2002, cse_delete(f, "Ca1", AE_SE "/d0"));
+    make(w, "sdo", "'rn':'again','msg':'" SECRET_64 "'");
+}
+
 static void a_cipher_seals_and_opens(void **state)
 {
     struct world *w = *state;
@@ -1312,6 +1327,7 @@ int main(void)
         CASE(sensitive_data_does_not_wait_and_is_not_multiplied),
         CASE(the_environment_of_an_ae_goes_with_it),
         CASE(handles_reach_the_keys_of_their_stakeholder_only),
+        CASE(a_stakeholder_has_only_so_many_keys),
         CASE(a_cipher_seals_and_opens),
         CASE(what_a_cipher_seals_is_aes_256_gcm_with_the_associated_data),
         CASE(bad_ciphers_are_refused),

@@ -137,6 +137,25 @@ static void attributes_of_one_key_do_not_serve_another(void **state)
                BST_E_BAD_MAC);
 }
 
+/* A key of the length of a tag's text, chosen and wrapped, would be a tag over what one likes. */
+static void a_key_that_looks_like_a_tag_is_not_wrapped(void **state)
+{
+    AUTO_SE *se = open_as("se:soft");
+    bst_key kek = import_kek(se, KEK);
+    static const size_t lengths[] = {248, 249, 256};
+    for (size_t i = 0; i < 3; i++) {
+        struct bst_key_attrs attrs = {.uses = BST_KEY_USE_MAC | BST_KEY_USE_WRAP};
+        bst_auto(secret) value = {0};
+        bst_auto(buf) blob = {0};
+        bst_key key = 0;
+        char octets[256] = {1};
+        assert_ok(bst_secret_copy(&value, octets, lengths[i]));
+        assert_ok(bst_se_key_import(se, &attrs, &value, &key));
+        bst_result r = bst_se_wrap(se, kek, key, &blob);
+        assert_int_equal(r.code, lengths[i] < 249 ? BST_E_NONE : BST_E_TOO_LONG);
+    }
+}
+
 static void another_wrapping_key_opens_nothing(void **state)
 {
     AUTO_SE *se = open_as("se:soft");
@@ -255,6 +274,7 @@ int main(void)
         cmocka_unit_test(uses_become_fewer_but_never_more),
         cmocka_unit_test(any_changed_bit_of_a_wrapped_key_is_noticed),
         cmocka_unit_test(attributes_of_one_key_do_not_serve_another),
+        cmocka_unit_test(a_key_that_looks_like_a_tag_is_not_wrapped),
         cmocka_unit_test(another_wrapping_key_opens_nothing),
         cmocka_unit_test(a_key_that_may_not_leave_stays),
         cmocka_unit_test(a_key_that_wraps_does_nothing_else),
