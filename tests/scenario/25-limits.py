@@ -161,13 +161,8 @@ def a_client_that_reads_no_answers_is_not_served_for_ever(site):
                 sent += stream.sock.send(request * 50)
     grown = rss(site) - before
     print(f"     {sent // len(request)} requests sent without reading, memory grew by {grown // 1024} MB")
-    assert grown < (512 if sanitized() else 64) * 1024, grown  # a sanitizer keeps back what was freed
+    assert grown < (512 if provider.sanitized() else 64) * 1024, grown  # a sanitizer keeps back what was freed
     stream.close()
-
-
-def sanitized():
-    with open(provider.BASTIDE, "rb") as f:
-        return b"__asan_init" in f.read()
 
 
 def rss(of):

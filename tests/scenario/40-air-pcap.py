@@ -219,16 +219,29 @@ def deciphers(nea):
     return tshark(name, nea, 2)[1].data != data_part(packets_of(name)[1])
 
 
+@functools.cache
+def signalling():
+    """Whether it deciphers a signalling bearer: from 4.4 on only when it saw the RRC messages that start it."""
+    does = tshark(protect(2, 2), 2, 2)[0].data == EXPECTED[0]
+    if not does:
+        print("     not checked: this tshark deciphers signalling only behind an RRC SecurityModeCommand")
+    return does
+
+
+def told(seen):
+    """What it should have got right, with what was put in."""
+    return [(s, e) for s, e in zip(seen, EXPECTED) if s.bearer or signalling()]
+
+
 def wireshark_agrees(nea, nia, **more):
     if not deciphers(nea) and nea or not verifies(nia):
         print(f"     not checked: this tshark does not compute {'NIA' if nea == 0 or deciphers(nea) else 'NEA'}"
               f"{nia if nea == 0 or deciphers(nea) else nea}")
         return
     seen = tshark(protect(nea, nia, **more), nea, nia)
-    plain, with_sdap = seen[:12], seen[12:]
-    assert [s.data for s in plain] == EXPECTED[:12]
-    assert [s.verified for s in plain] == [True] * 12 and not any(s.wrong for s in plain)
-    assert [s.bearer for s in plain[:2]] == [0, 4]
+    plain, with_sdap = told(seen[:12]), seen[12:]
+    assert len(plain) >= 6 and all(s.data == e and s.verified and not s.wrong for s, e in plain)
+    assert [s.bearer for s in seen[:2]] == [0, 4]
     # Releases of Wireshark take the first octet behind an SDAP header for that header when they show and verify.
     assert all(s.data in (TEXT, TEXT[1:]) for s in with_sdap)
     assert [s.count for s in with_sdap] == list(range(4093, 4101))
@@ -238,9 +251,9 @@ def aes_is_deciphered_and_verified_by_wireshark():
     assert deciphers(2) and verifies(2)  # each build has it
     wireshark_agrees(2, 2)
     wrong = tshark("sealed.pcap", 2, 2, keys={"kupenc": "00" * 16})
-    assert wrong[0].verified and wrong[1].wrong and wrong[1].data != EXPECTED[1]
+    assert wrong[0].verified == signalling() and wrong[1].wrong and wrong[1].data != EXPECTED[1]
     wrong = tshark("sealed.pcap", 2, 2, keys={"kupint": "00" * 16})
-    assert wrong[0].verified and wrong[1].wrong and wrong[1].data == EXPECTED[1]
+    assert wrong[0].verified == signalling() and wrong[1].wrong and wrong[1].data == EXPECTED[1]
 
 
 def integrity_alone_is_verified_by_wireshark():
@@ -255,7 +268,7 @@ def snow_3g_and_zuc_are_verified_by_wireshark_where_it_has_them():
 
 def ciphering_alone_is_deciphered_by_wireshark():
     seen = tshark(protect(2, 2, up_integrity=False), 2, 2)
-    assert [s.data for s in seen[:12]] == EXPECTED[:12] and not any(s.wrong for s in seen)
+    assert all(s.data == e and not s.wrong for s, e in told(seen[:12])) and not any(s.wrong for s in seen[12:])
 
 
 def integrity_covers_the_sdap_header():

@@ -37,6 +37,12 @@ DEADLINE = 15
 LISTS = ("tls.ca", "tls.crl", "notify.allow", "cse.listen", "mef.listen", "cse.poa")
 
 
+def sanitized():
+    """Whether the server is built with AddressSanitizer, whose allocator keeps what was freed."""
+    with open(BASTIDE, "rb") as f:
+        return b"__asan_init" in f.read()
+
+
 def wait_for(what, condition, timeout=DEADLINE):
     """The first true value of `condition`, which is asked again until the deadline."""
     deadline = time.monotonic() + timeout
