@@ -118,6 +118,20 @@ static void targets_become_addresses_and_back(void **state)
     assert_true(bst_view_is(path, "/a%20b%3Fc%23d%0D%0A"));
 }
 
+/* "/_/x" is the absolute address "//x": an address "_/x" has no target of its own. */
+static void what_reads_as_a_scope_is_no_name(void **state)
+{
+    static const char *const targets[] = {"/%5f", "/%5F/x", "/%7E", "/%7e/id-in", "/_%2D/x"};
+    static const char *const addresses[] = {"_", "_/x", "~", "~/id-in"};
+    struct bst_view out;
+    for (size_t i = 0; i < 4; i++) {
+        assert_err(bst_http_target_to_address(bst_view(targets[i]), &arena, &out), BST_E_SYNTAX);
+        assert_err(bst_http_address_to_target(bst_view(addresses[i]), &arena, &out), BST_E_SYNTAX);
+    }
+    assert_ok(bst_http_target_to_address(bst_view(targets[4]), &arena, &out));
+    assert_true(bst_view_is(out, "_-/x"));
+}
+
 static void path_tricks_are_refused(void **state)
 {
     static const char *const bad[] = {
@@ -720,6 +734,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(methods_stand_for_operations, setup, teardown),
         cmocka_unit_test_setup_teardown(targets_become_addresses_and_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_reads_as_a_scope_is_no_name, setup, teardown),
         cmocka_unit_test_setup_teardown(path_tricks_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(headers_carry_parameters, setup, teardown),
         cmocka_unit_test_setup_teardown(wrong_headers_are_refused, setup, teardown),

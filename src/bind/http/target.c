@@ -46,6 +46,15 @@ static bst_result decode_path(struct bst_view path, struct bst_arena *arena, str
     return bst_buf_check(buf);
 }
 
+/* "~" and "_" in front are the marks of a scope, whether escaped or not (RFC 3986 6.2.2.2), and no
+ * resource has such a name: an address that begins with one would be read as another on its way. */
+static bool reads_as_scope(struct bst_view address)
+{
+    struct bst_view rest = address, first;
+    bst_view_cut(&rest, '/', &first);
+    return bst_view_is(first, "~") || bst_view_is(first, "_");
+}
+
 bst_result bst_http_target_to_address(struct bst_view path, struct bst_arena *arena,
                                       struct bst_view *ret_to)
 {
@@ -69,6 +78,10 @@ bst_result bst_http_target_to_address(struct bst_view path, struct bst_arena *ar
         return BST_OK;
     }
     bst_result result = decode_path(to, arena, &buf);
+    if (!bst_failed(result) && reads_as_scope(bst_buf_view(&buf))) {
+        bst_buf_clear(&buf);
+        BST_FAIL(BST_E_SYNTAX, "request target: '~' and '_' stand for a scope, write them plainly");
+    }
     if (!bst_failed(result)) {
         *ret_to = bst_arena_view(arena, bst_buf_view(&buf));
         result = ret_to->ptr ? BST_OK : bst_error(BST_E_NOMEM);
@@ -94,6 +107,9 @@ bst_result bst_http_address_to_target(struct bst_view to, struct bst_arena *aren
                                       struct bst_view *ret_path)
 {
     struct bst_buf buf = {0};
+    if (reads_as_scope(to)) {
+        BST_FAIL(BST_E_SYNTAX, "address: no resource of a CSE is named \"~\" or \"_\"");
+    }
     encode_address(to, &buf);
     *ret_path = bst_buf_check(&buf).code ? (struct bst_view){NULL, 0}
                                          : bst_arena_view(arena, bst_buf_view(&buf));
