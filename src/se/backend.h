@@ -6,6 +6,8 @@
 
 #include "se/se.h"
 
+struct evp_pkey_st;
+
 /** Head of every backend's object; the backend allocates it together with what attrs points to. */
 struct bst_se_object {
     struct bst_key_attrs attrs;
@@ -50,7 +52,7 @@ struct bst_se_backend_ops {
 
     bst_result (*public_key)(struct bst_se_backend *backend, struct bst_se_object *object,
                              struct bst_buf *ret_spki);
-    /** As bst_pkey_sign_raw(). */
+    /** As bst_pkey_sign_raw(); that hash function and length fit the key is checked already. */
     bst_result (*sign)(struct bst_se_backend *backend, struct bst_se_object *object, enum bst_md md,
                        struct bst_view tbs, uint8_t *out, size_t *ret_len);
     bst_result (*mac)(struct bst_se_backend *backend, struct bst_se_object *object,
@@ -61,10 +63,10 @@ struct bst_se_backend_ops {
                          struct bst_view aad, struct bst_view blob, struct bst_buf *ret);
     bst_result (*ecies_open)(struct bst_se_backend *backend, struct bst_se_object *object,
                              struct bst_view info, struct bst_view blob, struct bst_secret *ret);
-    /** May be NULL, and so may run: the operation is then not there. */
+    /** Z of ECDH with a public key in wire form; what is derived from it is the front's. May be
+     * NULL, and so may run: the operation is then not there. */
     bst_result (*agree)(struct bst_se_backend *backend, struct bst_se_object *object,
-                        struct bst_view point, struct bst_view info, size_t len,
-                        struct bst_secret *ret);
+                        struct bst_view point, struct bst_secret *ret_z);
     bst_result (*run)(struct bst_se_backend *backend, struct bst_se_object *object,
                       const struct bst_se_routine *routine, void *io);
     bst_result (*release)(struct bst_se_backend *backend, struct bst_se_object *object,
@@ -73,10 +75,6 @@ struct bst_se_backend_ops {
     /* ---- each of these may be NULL: BST_E_SE_MECHANISM ---- */
 
     bst_result (*random)(struct bst_se_backend *backend, uint8_t *out, size_t n);
-    /** A new 32-byte key: HKDF-SHA-256(salt, ECDH(object, point), info). */
-    bst_result (*agree_key)(struct bst_se_backend *backend, struct bst_se_object *object,
-                            struct bst_view point, struct bst_view salt, struct bst_view info,
-                            const struct bst_key_attrs *attrs, struct bst_se_object **ret);
     /** RFC 5649 by `kek` over the value of `object` (of a pair: DER PKCS#8), or over `text` when
      * `object` is NULL; the format around it is the front's (se/wrap.c). Appends. */
     bst_result (*wrap)(struct bst_se_backend *backend, struct bst_se_object *kek,
@@ -116,6 +114,14 @@ struct bst_se_backend_ops {
     bst_result (*rename)(struct bst_se_backend *backend, struct bst_se_object *object,
                          const char *label, struct bst_se_object **ret);
 };
+
+/** A private key that software holds: parsed (DER PKCS#8), and of the type that attrs say. */
+bst_result bst_se_pair_load(const struct bst_key_attrs *attrs, const struct bst_secret *value,
+                            struct evp_pkey_st **ret);
+bst_result bst_se_pair_generate(enum bst_key_type type, struct evp_pkey_st **ret);
+/** [FIPS 186-5, 6.4.1] of a digest longer than the curve's order the leftmost bits count; not every
+ * token shortens by itself, or has the longer hash functions. */
+struct bst_view bst_se_leftmost(enum bst_key_type type, struct bst_view tbs);
 
 /** Register a backend; before the first bst_se_open(). se:soft and pkcs11: are always there. */
 bst_result bst_se_backend_register(const struct bst_se_backend_ops *ops);

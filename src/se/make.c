@@ -222,7 +222,11 @@ static bst_result agree_make(void *ctx, struct bst_se_backend *backend,
                              const struct bst_key_attrs *attrs, struct bst_se_object **ret)
 {
     const struct agreeing *a = ctx;
-    return backend->ops->agree_key(backend, a->own, a->point, a->salt, a->info, attrs, ret);
+    bst_auto(secret) z = {0}, value = {0};
+    BST_TRY(backend->ops->agree(backend, a->own, a->point, &z));
+    BST_TRY(bst_secret_init(&value, BST_SHA256_BYTES));
+    BST_TRY(bst_hkdf_sha256(a->salt, bst_view_of(z.ptr, z.len), a->info, value.ptr, value.len));
+    return backend->ops->create(backend, attrs, &value, ret);
 }
 
 bst_result bst_se_agree_key(struct bst_se *se, bst_key key, struct bst_view point,
@@ -232,7 +236,7 @@ bst_result bst_se_agree_key(struct bst_se *se, bst_key key, struct bst_view poin
     struct bst_se_use use;
     BST_ENSURE(attrs->type == BST_KEY_SYMMETRIC, BST_E_USAGE);
     BST_TRY(bst_se_use_begin(se, key, BST_SE_OP_AGREE, NULL, &use));
-    if (!use.core->backend->ops->agree_key) {
+    if (!use.core->backend->ops->agree) {
         return bst_se_use_end(&use, bst_se_cannot(use.core, "ECDH with HKDF"));
     }
     struct agreeing agreeing = {use.entry->object, point, salt, info};

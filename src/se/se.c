@@ -1,6 +1,7 @@
 /* Front of the secure environment: what may be asked, opening and closing. */
 #include "se/se.h"
 
+#include "crypto/agree.h"
 #include "se/backend.h"
 #include "se/se_priv.h"
 
@@ -158,12 +159,30 @@ bst_result bst_se_check_value(struct bst_se *se, bst_key key, uint8_t out[BST_SE
     return BST_OK;
 }
 
+static bst_result check_digest_for(enum bst_key_type type, enum bst_md md, struct bst_view tbs)
+{
+    bool ed = type == BST_KEY_ED25519;
+    if (ed != (md == BST_MD_NONE)) {
+        BST_FAIL(BST_E_USAGE,
+                 ed ? "Ed25519 signs without a hash function" : "ECDSA needs a hash function");
+    }
+    BST_ENSURE(ed || tbs.len == bst_md_bytes(md), BST_E_USAGE);
+    return BST_OK;
+}
+
+static bst_result sign(struct bst_se_use *use, enum bst_md md, struct bst_view tbs, uint8_t *out,
+                       size_t *ret_len)
+{
+    BST_TRY(check_digest_for(use->entry->object->attrs.type, md, tbs));
+    return BST_SE_BACKEND(*use, sign), md, tbs, out, ret_len);
+}
+
 bst_result bst_se_sign_raw(struct bst_se *se, bst_key key, enum bst_md md, struct bst_view tbs,
                            uint8_t *out, size_t *ret_len)
 {
     struct bst_se_use use;
     BST_TRY(bst_se_use_begin(se, key, BST_SE_OP_SIGN, NULL, &use));
-    return bst_se_use_end(&use, BST_SE_BACKEND(use, sign), md, tbs, out, ret_len));
+    return bst_se_use_end(&use, sign(&use, md, tbs, out, ret_len));
 }
 
 bst_result bst_se_sign(struct bst_se *se, bst_key key, enum bst_md md, struct bst_view message,
@@ -213,13 +232,24 @@ bst_result bst_se_ecies_open(struct bst_se *se, bst_key key, struct bst_view inf
     return bst_se_use_end(&use, BST_SE_BACKEND(use, ecies_open), info, blob, ret));
 }
 
+static bst_result agree(struct bst_se_use *use, struct bst_view point, struct bst_view info,
+                        size_t len, struct bst_secret *ret)
+{
+    bst_auto(secret) z = {0}, derived = {0};
+    BST_TRY(BST_SE_OPTIONAL(*use, agree, "ECDH", use->entry->object, point, &z));
+    BST_TRY(bst_secret_init(&derived, len));
+    BST_TRY(bst_x963_sha256(bst_view_of(z.ptr, z.len), info, derived.ptr, derived.len));
+    *ret = derived;
+    derived = (struct bst_secret){0};
+    return BST_OK;
+}
+
 bst_result bst_se_agree(struct bst_se *se, bst_key key, struct bst_view point, struct bst_view info,
                         size_t len, struct bst_secret *ret)
 {
     struct bst_se_use use;
     BST_TRY(bst_se_use_begin(se, key, BST_SE_OP_AGREE, NULL, &use));
-    return bst_se_use_end(
-        &use, BST_SE_OPTIONAL(use, agree, "ECDH", use.entry->object, point, info, len, ret));
+    return bst_se_use_end(&use, agree(&use, point, info, len, ret));
 }
 
 bst_result bst_se_run(struct bst_se *se, bst_key key, const struct bst_se_routine *routine,

@@ -9,12 +9,11 @@
 #include "crypto/digest.h"
 #include "crypto/pkey.h"
 #include "se/se.h"
-#include "support/faulty_p11.h"
+#include "support/faulty_token.h"
 #include "support/se_host.h"
 #include "support/softhsm.h"
 
 #include <dirent.h>
-#include <dlfcn.h>
 #include <poll.h>
 #include <signal.h>
 
@@ -370,25 +369,6 @@ static const char *token_uri(const char *module, const char *more)
     return uri;
 }
 
-static void need_token(void)
-{
-    if (no_softhsm) {
-        print_message("[  SKIP    ] %s\n", no_softhsm);
-        skip();
-    }
-}
-
-static void load_faults(void)
-{
-    if (!faults) {
-        void *module = dlopen(getenv("BST_FAULTY_P11"), RTLD_NOW);
-        assert_non_null(module);
-        faults = dlsym(module, FAULTY_P11_SYMBOL);
-        assert_non_null(faults);
-    }
-    *faults = (struct faulty_p11){0};
-}
-
 /* One after the other, so that each place sees some of them. */
 static const CK_RV failures[] = {CKR_FUNCTION_FAILED, CKR_DEVICE_MEMORY, CKR_HOST_MEMORY};
 
@@ -422,8 +402,8 @@ static void reopened_with_everything(struct bench *b, const char *uri)
 
 static void any_call_into_the_token_may_fail(void **state)
 {
-    need_token();
-    load_faults();
+    skip_without(no_softhsm);
+    faulty_token_reset(&faults);
     static const struct fault fault = {
         fail_call, calls_into_token, {BST_E_SE_TOKEN, BST_E_DISK_FULL, BST_E_NOMEM, BST_E_BAD_MAC}};
     const char *uri = token_uri(getenv("BST_FAULTY_P11"), "&in-process=yes");
@@ -437,8 +417,8 @@ static void any_call_into_the_token_may_fail(void **state)
 /* What PKCS#11 loses with its sessions are keys that were not to be kept. */
 static void a_token_may_be_taken_away_at_any_call(void **state)
 {
-    need_token();
-    load_faults();
+    skip_without(no_softhsm);
+    faulty_token_reset(&faults);
     static const struct fault fault = {
         lose_sessions, calls_into_token, {BST_E_BUSY, BST_E_NOT_FOUND, BST_E_BAD_MAC}};
     const char *uri = token_uri(getenv("BST_FAULTY_P11"), "&in-process=yes");
@@ -451,8 +431,8 @@ static void a_token_may_be_taken_away_at_any_call(void **state)
 
 static void a_full_token_says_so_and_loses_nothing(void **state)
 {
-    need_token();
-    load_faults();
+    skip_without(no_softhsm);
+    faulty_token_reset(&faults);
     struct bench b;
     bench_open(&b, &files, token_uri(getenv("BST_FAULTY_P11"), "&in-process=yes"));
     bst_key key = 0;
@@ -531,7 +511,7 @@ static void check_ended(size_t op, long n, bst_result r)
 
 static void its_process_may_end_at_any_call(void **state)
 {
-    need_token();
+    skip_without(no_softhsm);
     order_end(0);
     const char *uri = token_uri(getenv("BST_FAULTY_P11"), "");
     int before = open_files();
@@ -554,7 +534,7 @@ static void its_process_may_end_at_any_call(void **state)
 
 static void a_module_that_crashes_at_each_start_is_started_once_a_second(void **state)
 {
-    need_token();
+    skip_without(no_softhsm);
     order_end(0);
     struct bench b;
     bench_open(&b, &files, token_uri(getenv("BST_FAULTY_P11"), ""));
@@ -572,7 +552,7 @@ static void a_module_that_crashes_at_each_start_is_started_once_a_second(void **
 
 static void a_module_that_hangs_is_ended_and_others_do_not_wait_for_it(void **state)
 {
-    need_token();
+    skip_without(no_softhsm);
     order_end(0);
     struct bench b;
     bench_open(&b, &files, token_uri(getenv("BST_FAULTY_P11"), "&timeout=1"));
@@ -608,7 +588,7 @@ static void a_module_that_hangs_is_ended_and_others_do_not_wait_for_it(void **st
 
 static void uses_are_refused_by_the_token_too(void **state)
 {
-    need_token();
+    skip_without(no_softhsm);
     struct bench b;
     bst_auto(buf) blob = {0};
     bst_auto(secret) value = {0};
@@ -626,7 +606,7 @@ static void uses_are_refused_by_the_token_too(void **state)
 
 static void a_wrapped_key_comes_back_equal_and_only_under_its_key(void **state)
 {
-    need_token();
+    skip_without(no_softhsm);
     struct bench b;
     bst_key back = 0, other = 0;
     uint8_t one[BST_SE_CHECK_BYTES], two[BST_SE_CHECK_BYTES];
@@ -652,7 +632,7 @@ static void a_wrapped_key_comes_back_equal_and_only_under_its_key(void **state)
 
 static void a_blocked_token_stays_blocked_until_it_is_wiped(void **state)
 {
-    need_token();
+    skip_without(no_softhsm);
     struct bench b;
     const char *uri = token_uri(hsm.module, "");
     bench_open(&b, &files, uri);
@@ -673,7 +653,7 @@ static void a_blocked_token_stays_blocked_until_it_is_wiped(void **state)
 
 static void a_pin_is_changed_and_a_wrong_old_one_counts(void **state)
 {
-    need_token();
+    skip_without(no_softhsm);
     struct bench b;
     bst_auto(secret) right = {0}, wrong = {0}, fresh = {0};
     struct bst_se_about about;

@@ -26,3 +26,12 @@
                      bst_error_name(expected), bst_error_detail());                                \
         }                                                                                          \
     } while (0)
+
+/** Go on only when nothing is missing; what is goes on record. */
+static inline void skip_without(const char *missing)
+{
+    if (missing) {
+        print_message("[  SKIP    ] %s\n", missing);
+        skip();
+    }
+}

@@ -2,12 +2,11 @@
 #include "support/test.h"
 
 #include "se/selftest.h"
-#include "support/faulty_p11.h"
+#include "support/faulty_token.h"
 #include "support/softhsm.h"
 #include "support/tls_world.h"
 #include "support/tpm2_pkcs11.h"
 
-#include <dlfcn.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -134,25 +133,6 @@ static bool is_here(size_t i)
         return false;
     }
     return true;
-}
-
-static void need_token(void)
-{
-    if (no_softhsm) {
-        print_message("[  SKIP    ] %s\n", no_softhsm);
-        skip();
-    }
-}
-
-static void no_faults(void)
-{
-    if (!faults) {
-        void *module = dlopen(getenv("BST_FAULTY_P11"), RTLD_NOW);
-        assert_non_null(module);
-        faults = dlsym(module, FAULTY_P11_SYMBOL);
-        assert_non_null(faults);
-    }
-    *faults = (struct faulty_p11){0};
 }
 
 static struct bst_se *open_uri(const char *uri)
@@ -311,7 +291,7 @@ static void *crowd_member(void *arg)
 
 static void several_threads_use_one_token(void **state)
 {
-    need_token();
+    skip_without(no_softhsm);
     AUTO_SE *se = open_uri(token_uri());
     struct bst_key_attrs attrs = {.type = BST_KEY_EC_P256, .uses = BST_KEY_USE_SIGN};
     struct crowd crowd = {.se = se};
@@ -330,10 +310,7 @@ static void several_threads_use_one_token(void **state)
  * suite is not for it, pairs are. */
 static void a_token_of_tpm2_pkcs11_makes_pairs_and_signs(void **state)
 {
-    if (no_tpm2_pkcs11) {
-        print_message("[  SKIP    ] %s\n", no_tpm2_pkcs11);
-        skip();
-    }
+    skip_without(no_tpm2_pkcs11);
     static const enum bst_key_type types[] = {BST_KEY_EC_P256, BST_KEY_EC_P384};
     for (size_t i = 0; i < 2; i++) {
         AUTO_SE *se = open_uri(tpm2_pkcs11_uri());
@@ -365,8 +342,8 @@ static void a_token_of_tpm2_pkcs11_makes_pairs_and_signs(void **state)
 
 static void any_call_into_the_token_may_fail_and_nothing_stays(void **state)
 {
-    need_token();
-    no_faults();
+    skip_without(no_softhsm);
+    faulty_token_reset(&faults);
     AUTO_SE *se = open_uri(faulty_uri());
     assert_ok(whole_life(se));
     faults->calls = 0;
@@ -379,7 +356,7 @@ static void any_call_into_the_token_may_fail_and_nothing_stays(void **state)
         assert_true(!bst_failed(r) || r.code == BST_E_SE_TOKEN || r.code == BST_E_NOT_FOUND);
         assert_int_equal(bst_se_key_count(se), 0);
     }
-    no_faults();
+    faulty_token_reset(&faults);
     bst_se_close(&se);
     se = open_uri(faulty_uri());
     /* A fault while cleaning up after a fault is not possible here: one call fails in each run. */
@@ -388,8 +365,8 @@ static void any_call_into_the_token_may_fail_and_nothing_stays(void **state)
 
 static void lost_sessions_are_replaced_without_the_caller_noticing(void **state)
 {
-    need_token();
-    no_faults();
+    skip_without(no_softhsm);
+    faulty_token_reset(&faults);
     AUTO_SE *se = open_uri(faulty_uri());
     struct bst_key_attrs attrs = {
         .type = BST_KEY_EC_P256, .uses = BST_KEY_USE_SIGN, .label = "lasting", .persistent = true};
@@ -404,14 +381,14 @@ static void lost_sessions_are_replaced_without_the_caller_noticing(void **state)
         assert_ok(bst_se_sign(se, key, BST_MD_SHA256, BST_VIEW("m"), &signature));
         assert_int_equal(faults->logins, 1);
     }
-    no_faults();
+    faulty_token_reset(&faults);
     assert_ok(bst_se_key_delete(se, key));
 }
 
 static void a_token_that_is_gone_means_busy_and_it_recovers_by_itself(void **state)
 {
-    need_token();
-    no_faults();
+    skip_without(no_softhsm);
+    faulty_token_reset(&faults);
     AUTO_SE *se = open_uri(faulty_uri());
     struct bst_key_attrs attrs = {.type = BST_KEY_EC_P256,
                                   .uses = BST_KEY_USE_SIGN,
@@ -444,8 +421,8 @@ static void a_token_that_is_gone_means_busy_and_it_recovers_by_itself(void **sta
 
 static void a_wrong_pin_is_refused_in_words_and_not_tried_again(void **state)
 {
-    need_token();
-    no_faults();
+    skip_without(no_softhsm);
+    faulty_token_reset(&faults);
     struct bst_se *se = NULL;
     char wrong[200];
     snprintf(wrong, sizeof wrong, "%s/wrong", hsm.home.dir);
@@ -470,7 +447,7 @@ static void a_wrong_pin_is_refused_in_words_and_not_tried_again(void **state)
     }
     assert_int_equal(faults->logins, 1);
     bst_se_close(&se);
-    no_faults();
+    faulty_token_reset(&faults);
     se = open_uri(token_uri());
     assert_ok(bst_se_key_find(se, "pin", &key));
     assert_ok(bst_se_key_delete(se, key));
@@ -479,8 +456,8 @@ static void a_wrong_pin_is_refused_in_words_and_not_tried_again(void **state)
 
 static void a_pin_near_or_past_its_last_try_is_not_risked(void **state)
 {
-    need_token();
-    no_faults();
+    skip_without(no_softhsm);
+    faulty_token_reset(&faults);
     struct bst_se *se = NULL;
     faults->flags = CKF_USER_PIN_FINAL_TRY;
     assert_err(bst_se_open(&host, faulty_uri(), &se), BST_E_SE_BLOCKED);
@@ -489,14 +466,14 @@ static void a_pin_near_or_past_its_last_try_is_not_risked(void **state)
     assert_err(bst_se_open(&host, faulty_uri(), &se), BST_E_SE_BLOCKED);
     assert_non_null(strstr(bst_error_detail(), "security officer"));
     assert_int_equal(faults->logins, 0);
-    no_faults();
+    faulty_token_reset(&faults);
 }
 
 /* ---- addresses ---- */
 
 static void addresses_of_tokens_are_checked(void **state)
 {
-    need_token();
+    skip_without(no_softhsm);
     static const struct {
         const char *uri;
         enum bst_error error;
@@ -530,8 +507,8 @@ static void addresses_of_tokens_are_checked(void **state)
 
 static void a_missing_mechanism_is_named_or_replaced_at_level_1(void **state)
 {
-    need_token();
-    no_faults();
+    skip_without(no_softhsm);
+    faulty_token_reset(&faults);
     faults->hidden = CKM_AES_GCM;
     struct bst_key_attrs attrs = {
         .uses = BST_KEY_USE_SEAL | BST_KEY_USE_MAC, .label = "replaced", .persistent = true};
@@ -561,7 +538,7 @@ static void a_missing_mechanism_is_named_or_replaced_at_level_1(void **state)
         }
         bst_se_close(&se);
     }
-    no_faults();
+    faulty_token_reset(&faults);
 }
 
 static void about_token(const char *maker, const char *model, struct bst_se_about *ret)
@@ -573,8 +550,8 @@ static void about_token(const char *maker, const char *model, struct bst_se_abou
 
 static void a_claim_of_hardware_alone_does_not_raise_the_level(void **state)
 {
-    need_token();
-    no_faults();
+    skip_without(no_softhsm);
+    faulty_token_reset(&faults);
     struct bst_se_about about;
     about_token(NULL, NULL, &about);
     assert_int_equal(about.level, 1);
@@ -585,13 +562,13 @@ static void a_claim_of_hardware_alone_does_not_raise_the_level(void **state)
     AUTO_SE *se = open_uri(faulty_uri());
     bst_se_about(se, &about);
     assert_int_equal(about.level, 1);
-    no_faults();
+    faulty_token_reset(&faults);
 }
 
 static void a_known_token_gives_its_level_to_keys_that_never_left_it(void **state)
 {
-    need_token();
-    no_faults();
+    skip_without(no_softhsm);
+    faulty_token_reset(&faults);
     *faults = (struct faulty_p11){
         .slot_flags = CKF_HW_SLOT, .maker = "Yubico (www.yubico.com)", .model = "YubiHSM"};
     struct bst_se_about about;
@@ -609,12 +586,12 @@ static void a_known_token_gives_its_level_to_keys_that_never_left_it(void **stat
     assert_ok(bst_se_key_generate(se, &readable, &key));
     assert_ok(bst_se_key_info(se, key, &info));
     assert_int_equal(info.attrs.level, 1);
-    no_faults();
+    faulty_token_reset(&faults);
 }
 
 static void two_environments_on_one_token_do_not_share_a_label(void **state)
 {
-    need_token();
+    skip_without(no_softhsm);
     AUTO_SE *one = open_uri(token_uri());
     AUTO_SE *two = open_uri(token_uri());
     struct bst_key_attrs attrs = {

@@ -26,14 +26,6 @@ static struct swtpm tpm, other_tpm;
 static const char *no_swtpm;
 static size_t nv_before; /* indices, when the case began */
 
-static void need_tpm(void)
-{
-    if (no_swtpm) {
-        print_message("[  SKIP    ] %s\n", no_swtpm);
-        skip();
-    }
-}
-
 /* ---- the TPM from outside: while no environment is open, as swtpm has one client ---- */
 
 struct raw {
@@ -147,7 +139,7 @@ static void end_lockout(void)
 
 static void keys_outlive_environment_and_tpm(void **state)
 {
-    need_tpm();
+    skip_without(no_swtpm);
     AUTO_HOST h;
     test_host_init(&h);
     struct bst_se *se = open_at(&h, "?dir=d");
@@ -178,7 +170,7 @@ static void keys_outlive_environment_and_tpm(void **state)
 
 static void there_may_be_more_keys_than_places(void **state)
 {
-    need_tpm();
+    skip_without(no_swtpm);
     AUTO_HOST h;
     test_host_init(&h);
     struct bst_se *se = open_at(&h, "");
@@ -201,7 +193,7 @@ static void there_may_be_more_keys_than_places(void **state)
 
 static void long_messages_give_the_same_mac_as_software(void **state)
 {
-    need_tpm();
+    skip_without(no_swtpm);
     AUTO_HOST h;
     test_host_init(&h);
     AUTO_SE *se = open_at(&h, "");
@@ -229,7 +221,7 @@ static void long_messages_give_the_same_mac_as_software(void **state)
 
 static void values_of_any_length_are_sealed(void **state)
 {
-    need_tpm();
+    skip_without(no_swtpm);
     AUTO_HOST h;
     test_host_init(&h);
     static const size_t lengths[] = {1, 128, 129, 256};
@@ -282,7 +274,7 @@ static void *crowd_member(void *arg)
 
 static void several_threads_use_one_tpm(void **state)
 {
-    need_tpm();
+    skip_without(no_swtpm);
     AUTO_HOST h;
     test_host_init(&h);
     AUTO_SE *se = open_at(&h, "?pcrs=sha256:0");
@@ -302,7 +294,7 @@ static void several_threads_use_one_tpm(void **state)
 
 static void a_tpm_that_is_gone_means_busy_and_it_recovers_by_itself(void **state)
 {
-    need_tpm();
+    skip_without(no_swtpm);
     AUTO_HOST h;
     test_host_init(&h);
     AUTO_SE *se = open_at(&h, "?dir=d");
@@ -339,7 +331,7 @@ static void a_tpm_that_is_gone_means_busy_and_it_recovers_by_itself(void **state
 
 static void what_a_killed_program_left_in_the_tpm_is_swept(void **state)
 {
-    need_tpm();
+    skip_without(no_swtpm);
     AUTO_HOST h;
     test_host_init(&h);
     const TPM2B_SENSITIVE_CREATE nothing = {.size = 0};
@@ -447,13 +439,13 @@ static void any_command_may_fail(uint32_t rc, long step)
 
 static void any_command_may_be_refused_and_nothing_stays(void **state)
 {
-    need_tpm();
+    skip_without(no_swtpm);
     any_command_may_fail(TPM2_RC_FAILURE, 1);
 }
 
 static void the_connection_may_break_at_any_command_unnoticed(void **state)
 {
-    need_tpm();
+    skip_without(no_swtpm);
     any_command_may_fail(0, 2);
 }
 
@@ -461,7 +453,7 @@ static void the_connection_may_break_at_any_command_unnoticed(void **state)
 
 static void a_folder_from_an_older_copy_is_refused(void **state)
 {
-    need_tpm();
+    skip_without(no_swtpm);
     AUTO_HOST h, copy, newest;
     test_host_init(&h);
     struct bst_se *se = open_at(&h, "?dir=d"), *none = NULL;
@@ -485,7 +477,7 @@ static void a_folder_from_an_older_copy_is_refused(void **state)
 
 static void a_second_writer_of_a_folder_is_found_out(void **state)
 {
-    need_tpm();
+    skip_without(no_swtpm);
     AUTO_HOST h;
     test_host_init(&h);
     struct bst_se *one = open_at(&h, "?dir=d");
@@ -510,7 +502,7 @@ static void a_second_writer_of_a_folder_is_found_out(void **state)
 
 static void a_crash_at_any_write_leaves_a_folder_that_opens(void **state)
 {
-    need_tpm();
+    skip_without(no_swtpm);
     for (long crash_at = 1; crash_at < 12; crash_at++) {
         AUTO_HOST h;
         test_host_init(&h);
@@ -550,7 +542,7 @@ static void a_crash_at_any_write_leaves_a_folder_that_opens(void **state)
 
 static void a_failed_write_leaves_nothing_and_the_next_one_works(void **state)
 {
-    need_tpm();
+    skip_without(no_swtpm);
     for (long fail_at = 1; fail_at < 10; fail_at++) {
         AUTO_HOST h;
         test_host_init(&h);
@@ -584,7 +576,7 @@ static void a_failed_write_leaves_nothing_and_the_next_one_works(void **state)
 
 static void keys_of_another_tpm_are_refused(void **state)
 {
-    need_tpm();
+    skip_without(no_swtpm);
     AUTO_HOST h;
     test_host_init(&h);
     const char *why;
@@ -600,7 +592,7 @@ static void keys_of_another_tpm_are_refused(void **state)
 
 static void changed_files_are_refused_each_in_words(void **state)
 {
-    need_tpm();
+    skip_without(no_swtpm);
     AUTO_HOST h;
     test_host_init(&h);
     struct bst_se *se = open_at(&h, "?dir=d");
@@ -633,7 +625,7 @@ static void changed_files_are_refused_each_in_words(void **state)
 
 static void counters_only_go_up(void **state)
 {
-    need_tpm();
+    skip_without(no_swtpm);
     AUTO_HOST h;
     test_host_init(&h);
     uint64_t floor = 0, at = 0, ended = 0;
@@ -675,7 +667,7 @@ static void counters_only_go_up(void **state)
 
 static void nothing_is_kept_without_a_folder(void **state)
 {
-    need_tpm();
+    skip_without(no_swtpm);
     AUTO_HOST h;
     test_host_init(&h);
     AUTO_SE *se = open_at(&h, "");
@@ -689,7 +681,7 @@ static void nothing_is_kept_without_a_folder(void **state)
 
 static void a_blocked_environment_stays_blocked_until_it_is_wiped(void **state)
 {
-    need_tpm();
+    skip_without(no_swtpm);
     AUTO_HOST h;
     test_host_init(&h);
     uint64_t at;
@@ -719,7 +711,7 @@ static void put_pin(struct test_host *h, const char *pin)
 
 static void wrong_pins_count_and_the_last_try_is_not_taken(void **state)
 {
-    need_tpm();
+    skip_without(no_swtpm);
     AUTO_HOST h;
     test_host_init(&h);
     static const char *const options = "?dir=d&pin-source=file:pin";
@@ -759,7 +751,7 @@ static void wrong_pins_count_and_the_last_try_is_not_taken(void **state)
 
 static void a_pin_is_changed_by_who_knows_the_old_one(void **state)
 {
-    need_tpm();
+    skip_without(no_swtpm);
     AUTO_HOST h;
     test_host_init(&h);
     static const char *const options = "?dir=d&pin-source=file:pin";
@@ -791,7 +783,7 @@ static void a_pin_is_changed_by_who_knows_the_old_one(void **state)
 
 static void keys_are_bound_to_how_the_machine_was_started(void **state)
 {
-    need_tpm();
+    skip_without(no_swtpm);
     AUTO_HOST h;
     test_host_init(&h);
     struct bst_se *se = NULL;
@@ -943,7 +935,7 @@ static int level_at(struct test_host *h, const char *options, const char *words)
 
 static void the_level_follows_from_the_ek_and_from_nothing_else(void **state)
 {
-    need_tpm();
+    skip_without(no_swtpm);
     AUTO_HOST h;
     test_host_init(&h);
     struct authority maker, stranger;
@@ -1067,7 +1059,7 @@ static void level_3_takes_a_maker_of_chips_and_an_evaluation(void **state)
 /* Most TPMs have an RSA EK, and a maker who signs with RSA. */
 static void an_rsa_ek_proves_as_well(void **state)
 {
-    need_tpm();
+    skip_without(no_swtpm);
     AUTO_HOST h;
     test_host_init(&h);
     struct scratch folder;
@@ -1125,7 +1117,7 @@ static void refuses(struct bst_se_attestation *a, struct bst_buf *changed)
 
 static void an_attestation_says_which_key_and_answers_one_nonce(void **state)
 {
-    need_tpm();
+    skip_without(no_swtpm);
     AUTO_HOST h;
     test_host_init(&h);
     AUTO_SE *se = open_at(&h, "");
@@ -1179,7 +1171,7 @@ static void an_attestation_says_which_key_and_answers_one_nonce(void **state)
 
 static void only_the_tpm_of_the_certificate_opens_a_challenge(void **state)
 {
-    need_tpm();
+    skip_without(no_swtpm);
     AUTO_HOST h;
     test_host_init(&h);
     struct authority maker, stranger;

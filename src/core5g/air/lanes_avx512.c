@@ -47,3 +47,23 @@ AVX512 void bst_air_put_lanes512(const __m512i words[16], const struct bst_air_j
         bst_air_put512(&jobs[i], at, _mm512_shuffle_epi8(lane[i], big_endian));
     }
 }
+
+AVX512 void bst_air_apply_lanes512(void *state, const struct bst_air_steps512 *steps,
+                                   const struct bst_air_job *jobs, size_t n)
+{
+    __m512i z[16];
+    size_t at = 0, longest = bst_air_longest(jobs, n);
+    for (; at + 64 <= longest; at += 64) {
+        steps->turn(state, z);
+        bst_air_put_lanes512(z, jobs, n, at);
+    }
+    if (at < longest) {
+        if (longest % 16) { /* the end of all lanes: it does not matter where the register stands */
+            steps->turn(state, z);
+        } else {
+            steps->some_words(state, z, (unsigned)(longest - at) / 4);
+        }
+        bst_air_put_lanes512(z, jobs, n, at);
+    }
+    bst_wipe(z, sizeof z);
+}

@@ -160,10 +160,10 @@ AVX512 static void start(void *state, const struct bst_air_job *jobs, size_t n)
 }
 
 /* A whole turn of the register: the places are constants and nothing rotates. */
-AVX512 static void turn(struct lanes *g, __m512i z[16])
+AVX512 static void turn(void *state, __m512i z[16])
 {
     const struct constants c = constants();
-    struct lanes l = *g;
+    struct lanes *g = state, l = *g;
 #pragma GCC unroll 16
     for (unsigned t = 0; t < 16; t++) {
         z[t] = next_word(&c, &l, t);
@@ -171,32 +171,20 @@ AVX512 static void turn(struct lanes *g, __m512i z[16])
     *g = l;
 }
 
-AVX512 static void some_words(struct lanes *g, __m512i z[16], unsigned n)
+AVX512 static void some_words(void *state, __m512i z[16], unsigned n)
 {
     const struct constants c = constants();
+    struct lanes *g = state;
     for (unsigned t = 0; t < 16; t++) {
         z[t] = t < n ? next_word(&c, g, t) : _mm512_setzero_si512();
     }
     rotate(g, n);
 }
 
-AVX512 static void apply(void *state, const struct bst_air_job *jobs, size_t n)
+static void apply(void *state, const struct bst_air_job *jobs, size_t n)
 {
-    __m512i z[16];
-    size_t at = 0, longest = bst_air_longest(jobs, n);
-    for (; at + 64 <= longest; at += 64) {
-        turn(state, z);
-        bst_air_put_lanes512(z, jobs, n, at);
-    }
-    if (at < longest) {
-        if (longest % 16) { /* the end of all lanes: it does not matter where the register stands */
-            turn(state, z);
-        } else {
-            some_words(state, z, (unsigned)(longest - at) / 4);
-        }
-        bst_air_put_lanes512(z, jobs, n, at);
-    }
-    bst_wipe(z, sizeof z);
+    static const struct bst_air_steps512 steps = {turn, some_words};
+    bst_air_apply_lanes512(state, &steps, jobs, n);
 }
 
 const struct bst_air_lanes bst_air_snow3g_avx512 = {LANES, 2, start, apply};

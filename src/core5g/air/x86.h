@@ -49,6 +49,15 @@ AVX512_INLINE void bst_air_put512(const struct bst_air_job *job, size_t at, __m5
  * `at` + 64 of each job, as far as it goes. */
 void bst_air_put_lanes512(const __m512i z[16], const struct bst_air_job *jobs, size_t n, size_t at);
 
+/** How sixteen lanes go on, each by words of 32 bits. */
+struct bst_air_steps512 {
+    void (*turn)(void *state, __m512i z[16]); /* sixteen words */
+    void (*some_words)(void *state, __m512i z[16], unsigned n);
+};
+/** Put their keystream on the text of all jobs. */
+void bst_air_apply_lanes512(void *state, const struct bst_air_steps512 *steps,
+                            const struct bst_air_job *jobs, size_t n);
+
 static inline size_t bst_air_longest(const struct bst_air_job *jobs, size_t n)
 {
     size_t longest = 0;

@@ -324,13 +324,6 @@ static CK_RV make_call(struct p11_call *call, void *arg)
 
 /* ---- what the token gets to see ---- */
 
-static enum bst_pkey_kind pkey_kind(enum bst_key_type type)
-{
-    return type == BST_KEY_EC_P256   ? BST_PKEY_EC_P256
-           : type == BST_KEY_EC_P384 ? BST_PKEY_EC_P384
-                                     : BST_PKEY_ED25519;
-}
-
 static bst_result need_pair(const struct p11 *p, const struct bst_key_attrs *attrs, bool made)
 {
     bool ed = attrs->type == BST_KEY_ED25519;
@@ -364,21 +357,6 @@ static bst_result need_secret(const struct p11 *p, const struct bst_key_attrs *a
     return attrs->uses & BST_KEY_USE_SEAL ? p11_need(p, P11_GCM, "seal") : BST_OK;
 }
 
-static bst_result load_pair(const struct bst_key_attrs *attrs, const struct bst_secret *value,
-                            struct evp_pkey_st **ret)
-{
-    bst_auto_pkey *pkey = NULL;
-    enum bst_pkey_kind kind;
-    BST_TRY(bst_pkey_load(bst_view_of(value->ptr, value->len), &pkey));
-    BST_TRY(bst_pkey_kind(pkey, &kind));
-    if (kind != pkey_kind(attrs->type)) {
-        BST_FAIL(BST_E_BAD_KEY, "key '%s' is %s, not %s", attrs->label, bst_pkey_kind_name(kind),
-                 bst_pkey_kind_name(pkey_kind(attrs->type)));
-    }
-    *ret = bst_steal(&pkey);
-    return BST_OK;
-}
-
 static bst_result run_making(struct making *m)
 {
     return p11_run(m->p, make_call, m, m->value ? "importing a key" : "making a key");
@@ -393,7 +371,7 @@ static bst_result make_pair(struct making *m, const struct bst_secret *value)
     if (!value) {
         return run_making(m);
     }
-    BST_TRY(load_pair(&m->object->base.attrs, value, &pkey));
+    BST_TRY(bst_se_pair_load(&m->object->base.attrs, value, &pkey));
     BST_TRY(bst_pkey_scalar(pkey, &scalar));
     BST_TRY(bst_pkey_spki(pkey, &spki));
     struct bst_view raw = p11_spki_point(type, bst_buf_view(&spki));
@@ -455,8 +433,8 @@ static bst_result make_soft(struct making *m, const struct bst_secret *value)
     m->object->soft = true;
     m->object->base.attrs.level = 1;
     if (attrs->type != BST_KEY_SYMMETRIC) {
-        BST_TRY(value ? load_pair(attrs, value, &pkey)
-                      : bst_pkey_generate(pkey_kind(attrs->type), &pkey));
+        BST_TRY(value ? bst_se_pair_load(attrs, value, &pkey)
+                      : bst_se_pair_generate(attrs->type, &pkey));
         BST_TRY(bst_pkey_private(pkey, &bytes));
         m->value = &bytes;
         return run_making(m);

@@ -149,25 +149,6 @@ static CK_RV sign_call(struct p11_call *call, void *arg)
                         : rv;
 }
 
-static bst_result check_md(const struct bst_key_attrs *attrs, enum bst_md md, struct bst_view tbs)
-{
-    bool ed = attrs->type == BST_KEY_ED25519;
-    if (ed != (md == BST_MD_NONE)) {
-        BST_FAIL(BST_E_USAGE,
-                 ed ? "Ed25519 signs without a hash function" : "ECDSA needs a hash function");
-    }
-    BST_ENSURE(ed || tbs.len == bst_md_bytes(md), BST_E_USAGE);
-    return BST_OK;
-}
-
-/* [FIPS 186-5, 6.4.1] of a digest longer than the curve's order the leftmost bits count; not every
- * token shortens by itself. */
-static struct bst_view leftmost(enum bst_key_type type, struct bst_view tbs)
-{
-    size_t max = type == BST_KEY_EC_P256 ? 32 : type == BST_KEY_EC_P384 ? 48 : tbs.len;
-    return bst_view_of(tbs.ptr, tbs.len < max ? tbs.len : max);
-}
-
 static bst_result sign(struct bst_se_backend *backend, struct bst_se_object *base, enum bst_md md,
                        struct bst_view tbs, uint8_t *out, size_t *ret_len)
 {
@@ -175,12 +156,11 @@ static bst_result sign(struct bst_se_backend *backend, struct bst_se_object *bas
     bst_auto_pkey *pkey = NULL;
     uint8_t raw[112];
     bool ed = base->attrs.type == BST_KEY_ED25519;
-    BST_TRY(check_md(&base->attrs, md, tbs));
     if (object->soft) {
         BST_TRY(soft_pkey(p11_of(backend), object, &pkey));
         return bst_pkey_sign_raw(pkey, md, tbs, out, ret_len);
     }
-    tbs = leftmost(base->attrs.type, tbs);
+    tbs = bst_se_leftmost(base->attrs.type, tbs);
     struct operation op = {.object = object, .parts = &tbs, .n = 1, .out = raw};
     op.mech.mechanism = p11_mechs[ed ? P11_EDDSA : P11_ECDSA].type;
     BST_TRY(p11_run(p11_of(backend), sign_call, &op, "signing"));
@@ -466,43 +446,19 @@ static bst_result ecies_open(struct bst_se_backend *backend, struct bst_se_objec
 }
 
 /* Z with the key of a peer, in any form of a point. */
-static bst_result shared_secret(struct p11 *p, struct bst_se_object *base, struct bst_view point,
-                                struct bst_secret *ret)
+static bst_result agree(struct bst_se_backend *backend, struct bst_se_object *base,
+                        struct bst_view point, struct bst_secret *ret_z)
 {
-    struct agreeing agreeing = {p, object_of(base)};
+    struct agreeing agreeing = {p11_of(backend), object_of(base)};
     uint8_t wide[BST_P256_WIDE_BYTES], narrow[BST_CURVE_POINT_MAX];
     bst_auto_pkey *pkey = NULL;
     if (agreeing.object->soft) {
         BST_TRY(bst_agree_point_load(BST_CURVE_P256, point, narrow));
-        BST_TRY(soft_pkey(p, agreeing.object, &pkey));
-        return bst_agree(BST_CURVE_P256, pkey, bst_view_of(narrow, sizeof narrow), ret);
+        BST_TRY(soft_pkey(agreeing.p, agreeing.object, &pkey));
+        return bst_agree(BST_CURVE_P256, pkey, bst_view_of(narrow, sizeof narrow), ret_z);
     }
     BST_TRY(bst_agree_point_wide(point, wide));
-    return agree_with(&agreeing, bst_view_of(wide, sizeof wide), ret);
-}
-
-static bst_result agree(struct bst_se_backend *backend, struct bst_se_object *object,
-                        struct bst_view point, struct bst_view info, size_t len,
-                        struct bst_secret *ret)
-{
-    bst_auto(secret) z = {0}, derived = {0};
-    BST_TRY(shared_secret(p11_of(backend), object, point, &z));
-    BST_TRY(bst_secret_init(&derived, len));
-    BST_TRY(bst_x963_sha256(bst_view_of(z.ptr, z.len), info, derived.ptr, derived.len));
-    *ret = derived;
-    derived = (struct bst_secret){0};
-    return BST_OK;
-}
-
-static bst_result agree_key(struct bst_se_backend *backend, struct bst_se_object *object,
-                            struct bst_view point, struct bst_view salt, struct bst_view info,
-                            const struct bst_key_attrs *attrs, struct bst_se_object **ret)
-{
-    bst_auto(secret) z = {0}, value = {0};
-    BST_TRY(shared_secret(p11_of(backend), object, point, &z));
-    BST_TRY(bst_secret_init(&value, BST_SHA256_BYTES));
-    BST_TRY(bst_hkdf_sha256(salt, bst_view_of(z.ptr, z.len), info, value.ptr, value.len));
-    return create(backend, attrs, &value, ret);
+    return agree_with(&agreeing, bst_view_of(wide, sizeof wide), ret_z);
 }
 
 /* ---- what only software does ---- */
@@ -652,7 +608,6 @@ const struct bst_se_backend_ops bst_se_pkcs11 = {
     .unseal = unseal,
     .ecies_open = ecies_open,
     .agree = agree,
-    .agree_key = agree_key,
     .run = run,
     .release = release,
     .random = p11_random,

@@ -162,11 +162,7 @@ bst_result bst_soft_unseal(struct bst_se_backend *backend, struct bst_se_object 
 bst_result bst_soft_ecies_open(struct bst_se_backend *backend, struct bst_se_object *object,
                                struct bst_view info, struct bst_view blob, struct bst_secret *ret);
 bst_result bst_soft_agree(struct bst_se_backend *backend, struct bst_se_object *object,
-                          struct bst_view point, struct bst_view info, size_t len,
-                          struct bst_secret *ret);
-bst_result bst_soft_agree_key(struct bst_se_backend *backend, struct bst_se_object *object,
-                              struct bst_view point, struct bst_view salt, struct bst_view info,
-                              const struct bst_key_attrs *attrs, struct bst_se_object **ret);
+                          struct bst_view point, struct bst_secret *ret_z);
 bst_result bst_soft_run(struct bst_se_backend *backend, struct bst_se_object *object,
                         const struct bst_se_routine *routine, void *io);
 bst_result bst_soft_release(struct bst_se_backend *backend, struct bst_se_object *object,
@@ -196,8 +192,8 @@ bst_result bst_soft_rename(struct bst_se_backend *backend, struct bst_se_object 
     .remove = bst_soft_remove, .drop = bst_soft_drop, .public_key = bst_soft_public,               \
     .sign = bst_soft_sign, .mac = bst_soft_mac, .seal = bst_soft_seal, .unseal = bst_soft_unseal,  \
     .ecies_open = bst_soft_ecies_open, .agree = bst_soft_agree, .run = bst_soft_run,               \
-    .release = bst_soft_release, .random = bst_soft_random, .agree_key = bst_soft_agree_key,       \
-    .wrap = bst_soft_wrap, .unwrap = bst_soft_unwrap, .unwrap_text = bst_soft_unwrap_text,         \
+    .release = bst_soft_release, .random = bst_soft_random, .wrap = bst_soft_wrap,                 \
+    .unwrap = bst_soft_unwrap, .unwrap_text = bst_soft_unwrap_text,                                \
     .counter_get = bst_soft_counter_get, .counter_next = bst_soft_counter_next,                    \
     .counter_remove = bst_soft_counter_remove, .state = bst_soft_state,                            \
     .set_state = bst_soft_set_state, .wipe = bst_soft_wipe, .rename = bst_soft_rename

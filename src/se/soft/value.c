@@ -79,31 +79,6 @@ static bst_result open_value(const struct bst_soft *soft, const struct bst_soft_
     return opened;
 }
 
-static enum bst_pkey_kind pkey_kind(enum bst_key_type type)
-{
-    return type == BST_KEY_EC_P256   ? BST_PKEY_EC_P256
-           : type == BST_KEY_EC_P384 ? BST_PKEY_EC_P384
-                                     : BST_PKEY_ED25519;
-}
-
-static bst_result load_pkey(const struct bst_key_attrs *attrs, const struct bst_secret *value,
-                            struct evp_pkey_st **ret)
-{
-    bst_auto_pkey *pkey = NULL;
-    enum bst_pkey_kind kind;
-    if (attrs->type == BST_KEY_X25519) {
-        return bst_agree_key_load(BST_CURVE_X25519, bst_view_of(value->ptr, value->len), ret);
-    }
-    BST_TRY(bst_pkey_load(bst_view_of(value->ptr, value->len), &pkey));
-    BST_TRY(bst_pkey_kind(pkey, &kind));
-    if (kind != pkey_kind(attrs->type)) {
-        BST_FAIL(BST_E_BAD_KEY, "key '%s' is %s, not %s", attrs->label, bst_pkey_kind_name(kind),
-                 bst_pkey_kind_name(pkey_kind(attrs->type)));
-    }
-    *ret = bst_steal(&pkey);
-    return BST_OK;
-}
-
 /* Keep a reference in the object, if there is room for one more. */
 static void keep_open(struct bst_soft *soft, struct bst_soft_object *object,
                       struct evp_pkey_st *pkey)
@@ -129,7 +104,7 @@ static bst_result pkey_of(struct bst_soft *soft, struct bst_soft_object *object,
     }
     bst_auto(secret) value = {0};
     BST_TRY(open_value(soft, object, &value));
-    BST_TRY(load_pkey(&object->base.attrs, &value, ret));
+    BST_TRY(bst_se_pair_load(&object->base.attrs, &value, ret));
     keep_open(soft, object, *ret);
     return BST_OK;
 }
@@ -182,13 +157,8 @@ static bst_result create_pair(struct bst_soft *soft, const struct bst_key_attrs 
 {
     bst_auto_pkey *pkey = NULL;
     bst_auto(secret) der = {0};
-    if (value) {
-        BST_TRY(load_pkey(attrs, value, &pkey));
-    } else if (attrs->type == BST_KEY_X25519) {
-        BST_TRY(bst_agree_key_generate(BST_CURVE_X25519, &pkey));
-    } else {
-        BST_TRY(bst_pkey_generate(pkey_kind(attrs->type), &pkey));
-    }
+    BST_TRY(value ? bst_se_pair_load(attrs, value, &pkey)
+                  : bst_se_pair_generate(attrs->type, &pkey));
     BST_TRY(bst_pkey_private(pkey, &der));
     return keep_value(soft, attrs, &der, pkey, ret);
 }
@@ -265,37 +235,13 @@ bst_result bst_soft_ecies_open(struct bst_se_backend *backend, struct bst_se_obj
     return bst_ecies_open(pkey, info, blob, ret);
 }
 
-static bst_result shared_secret(struct bst_soft *soft, struct bst_se_object *object,
-                                struct bst_view point, struct bst_secret *ret)
+bst_result bst_soft_agree(struct bst_se_backend *backend, struct bst_se_object *object,
+                          struct bst_view point, struct bst_secret *ret_z)
 {
     enum bst_curve curve = object->attrs.type == BST_KEY_X25519 ? BST_CURVE_X25519 : BST_CURVE_P256;
     bst_auto_pkey *pkey = NULL;
-    BST_TRY(pkey_of(soft, object_of(object), &pkey));
-    return bst_agree(curve, pkey, point, ret);
-}
-
-bst_result bst_soft_agree(struct bst_se_backend *backend, struct bst_se_object *object,
-                          struct bst_view point, struct bst_view info, size_t len,
-                          struct bst_secret *ret)
-{
-    bst_auto(secret) z = {0}, derived = {0};
-    BST_TRY(shared_secret(soft_of(backend), object, point, &z));
-    BST_TRY(bst_secret_init(&derived, len));
-    BST_TRY(bst_x963_sha256(bst_view_of(z.ptr, z.len), info, derived.ptr, derived.len));
-    *ret = derived;
-    derived = (struct bst_secret){0};
-    return BST_OK;
-}
-
-bst_result bst_soft_agree_key(struct bst_se_backend *backend, struct bst_se_object *object,
-                              struct bst_view point, struct bst_view salt, struct bst_view info,
-                              const struct bst_key_attrs *attrs, struct bst_se_object **ret)
-{
-    bst_auto(secret) z = {0}, value = {0};
-    BST_TRY(shared_secret(soft_of(backend), object, point, &z));
-    BST_TRY(bst_secret_init(&value, SYMMETRIC_BYTES));
-    BST_TRY(bst_hkdf_sha256(salt, bst_view_of(z.ptr, z.len), info, value.ptr, value.len));
-    return create_symmetric(soft_of(backend), attrs, &value, ret);
+    BST_TRY(pkey_of(soft_of(backend), object_of(object), &pkey));
+    return bst_agree(curve, pkey, point, ret_z);
 }
 
 bst_result bst_soft_run(struct bst_se_backend *backend, struct bst_se_object *object,

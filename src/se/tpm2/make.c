@@ -4,7 +4,6 @@
  * key to be released to a handshake), or what only software can compute with (when fallback=soft
  * allows that), is a sealed value. */
 #include "crypto/aead.h"
-#include "crypto/agree.h"
 #include "crypto/pkey.h"
 #include "crypto/rand.h"
 #include "se/tpm2/tpm2_priv.h"
@@ -244,38 +243,6 @@ static bst_result able(const struct tpm2 *t, const struct bst_key_attrs *attrs)
 
 /* ---- values ---- */
 
-static enum bst_pkey_kind pkey_kind(enum bst_key_type type)
-{
-    return type == BST_KEY_EC_P256   ? BST_PKEY_EC_P256
-           : type == BST_KEY_EC_P384 ? BST_PKEY_EC_P384
-                                     : BST_PKEY_ED25519;
-}
-
-static bst_result load_pair(const struct bst_key_attrs *attrs, const struct bst_secret *value,
-                            struct evp_pkey_st **ret)
-{
-    bst_auto_pkey *pkey = NULL;
-    enum bst_pkey_kind kind;
-    struct bst_view bytes = bst_view_of(value->ptr, value->len);
-    if (attrs->type == BST_KEY_X25519) {
-        return bst_agree_key_load(BST_CURVE_X25519, bytes, ret);
-    }
-    BST_TRY(bst_pkey_load(bytes, &pkey));
-    BST_TRY(bst_pkey_kind(pkey, &kind));
-    if (kind != pkey_kind(attrs->type)) {
-        BST_FAIL(BST_E_BAD_KEY, "key '%s' is %s, not %s", attrs->label, bst_pkey_kind_name(kind),
-                 bst_pkey_kind_name(pkey_kind(attrs->type)));
-    }
-    *ret = bst_steal(&pkey);
-    return BST_OK;
-}
-
-static bst_result generate_pair(enum bst_key_type type, struct evp_pkey_st **ret)
-{
-    return type == BST_KEY_X25519 ? bst_agree_key_generate(BST_CURVE_X25519, ret)
-                                  : bst_pkey_generate(pkey_kind(type), ret);
-}
-
 static bst_result random_secret(size_t len, struct bst_secret *ret)
 {
     bst_auto(secret) bytes = {0};
@@ -307,7 +274,8 @@ static bst_result value_bytes(const struct bst_key_attrs *attrs, const struct bs
 {
     bst_auto_pkey *pkey = NULL;
     if (attrs->type != BST_KEY_SYMMETRIC) {
-        BST_TRY(value ? load_pair(attrs, value, &pkey) : generate_pair(attrs->type, &pkey));
+        BST_TRY(value ? bst_se_pair_load(attrs, value, &pkey)
+                      : bst_se_pair_generate(attrs->type, &pkey));
         return bst_pkey_private(pkey, ret);
     }
     if (!value) {
@@ -363,7 +331,7 @@ static bst_result bring_pair(struct tpm2 *t, struct making *m, const struct bst_
     bst_auto_pkey *pkey = NULL;
     bst_auto(secret) scalar = {0};
     bst_auto(buf) spki = {0};
-    BST_TRY(load_pair(m->attrs, value, &pkey));
+    BST_TRY(bst_se_pair_load(m->attrs, value, &pkey));
     BST_TRY(bst_pkey_scalar(pkey, &scalar));
     BST_TRY(bst_pkey_spki(pkey, &spki));
     BST_TRY(tpm2_point(m->attrs->type, bst_buf_view(&spki), &m->point));

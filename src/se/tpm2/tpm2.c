@@ -151,7 +151,6 @@ const struct bst_se_backend_ops bst_se_tpm2 = {
     .run = tpm2_run_routine,
     .release = tpm2_release,
     .random = tpm2_random,
-    .agree_key = tpm2_agree_key,
     .wrap = tpm2_wrap,
     .unwrap = tpm2_unwrap,
     .unwrap_text = tpm2_unwrap_text,

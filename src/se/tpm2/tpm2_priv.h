@@ -368,12 +368,8 @@ bst_result tpm2_unseal(struct bst_se_backend *backend, struct bst_se_object *obj
                        struct bst_view aad, struct bst_view blob, struct bst_buf *ret);
 bst_result tpm2_ecies_open(struct bst_se_backend *backend, struct bst_se_object *object,
                            struct bst_view info, struct bst_view blob, struct bst_secret *ret);
-bst_result tpm2_agree(struct bst_se_backend *backend, struct bst_se_object *object,
-                      struct bst_view point, struct bst_view info, size_t len,
-                      struct bst_secret *ret);
-bst_result tpm2_agree_key(struct bst_se_backend *backend, struct bst_se_object *object,
-                          struct bst_view point, struct bst_view salt, struct bst_view info,
-                          const struct bst_key_attrs *attrs, struct bst_se_object **ret);
+bst_result tpm2_agree(struct bst_se_backend *backend, struct bst_se_object *base,
+                      struct bst_view point, struct bst_secret *ret_z);
 bst_result tpm2_run_routine(struct bst_se_backend *backend, struct bst_se_object *object,
                             const struct bst_se_routine *routine, void *io);
 bst_result tpm2_release(struct bst_se_backend *backend, struct bst_se_object *object,

@@ -57,10 +57,7 @@ static bst_result soft_pkey(struct tpm2 *t, struct tpm2_object *object, struct e
 {
     bst_auto(secret) value = {0};
     BST_TRY(tpm2_value(t, object, &value));
-    struct bst_view bytes = bst_view_of(value.ptr, value.len);
-    return object->base.attrs.type == BST_KEY_X25519
-               ? bst_agree_key_load(BST_CURVE_X25519, bytes, ret)
-               : bst_pkey_load(bytes, ret);
+    return bst_se_pair_load(&object->base.attrs, &value, ret);
 }
 
 /* Only software does it, on a value that may come out. */
@@ -121,36 +118,16 @@ static TSS2_RC sign_call(struct tpm2 *t, void *arg)
     return rc;
 }
 
-static bst_result check_md(const struct bst_key_attrs *attrs, enum bst_md md, struct bst_view tbs)
-{
-    bool ed = attrs->type == BST_KEY_ED25519;
-    if (ed != (md == BST_MD_NONE)) {
-        BST_FAIL(BST_E_USAGE,
-                 ed ? "Ed25519 signs without a hash function" : "ECDSA needs a hash function");
-    }
-    BST_ENSURE(ed || tbs.len == bst_md_bytes(md), BST_E_USAGE);
-    return BST_OK;
-}
-
-/* [FIPS 186-5, 6.4.1] of a digest longer than the curve's order the leftmost bits count: so the
- * TPM need not have the longer hash functions. */
-static struct bst_view leftmost(enum bst_key_type type, struct bst_view tbs)
-{
-    size_t max = type == BST_KEY_EC_P256 ? BST_SHA256_BYTES : BST_SHA384_BYTES;
-    return bst_view_of(tbs.ptr, tbs.len < max ? tbs.len : max);
-}
-
 bst_result tpm2_sign(struct bst_se_backend *backend, struct bst_se_object *base, enum bst_md md,
                      struct bst_view tbs, uint8_t *out, size_t *ret_len)
 {
     struct tpm2_object *object = tpm2_object_of(base);
     bst_auto_pkey *pkey = NULL;
-    BST_TRY(check_md(&base->attrs, md, tbs));
     if (object->form == TPM2_FORM_VALUE) {
         BST_TRY(soft_pkey(tpm2_of(backend), object, &pkey));
         return bst_pkey_sign_raw(pkey, md, tbs, out, ret_len);
     }
-    tbs = leftmost(base->attrs.type, tbs);
+    tbs = bst_se_leftmost(base->attrs.type, tbs);
     struct operation op = {.object = object, .parts = &tbs, .n = 1};
     op.hash = tbs.len == BST_SHA256_BYTES ? TPM2_ALG_SHA256 : TPM2_ALG_SHA384;
     BST_TRY(tpm2_run(tpm2_of(backend), sign_call, &op, "signing"));
@@ -212,47 +189,22 @@ bst_result tpm2_ecies_open(struct bst_se_backend *backend, struct bst_se_object 
 }
 
 /* Z with a public key in wire form. */
-static bst_result shared_secret(struct tpm2 *t, struct tpm2_object *object, struct bst_view point,
-                                struct bst_secret *ret)
+bst_result tpm2_agree(struct bst_se_backend *backend, struct bst_se_object *base,
+                      struct bst_view point, struct bst_secret *ret_z)
 {
-    struct agreeing agreeing = {t, object};
+    struct agreeing agreeing = {tpm2_of(backend), tpm2_object_of(base)};
     bst_auto_pkey *pkey = NULL;
     uint8_t wide[BST_P256_WIDE_BYTES];
-    enum bst_curve curve =
-        object->base.attrs.type == BST_KEY_X25519 ? BST_CURVE_X25519 : BST_CURVE_P256;
-    if (object->form == TPM2_FORM_VALUE) {
-        BST_TRY(soft_pkey(t, object, &pkey));
-        return bst_agree(curve, pkey, point, ret);
+    enum bst_curve curve = base->attrs.type == BST_KEY_X25519 ? BST_CURVE_X25519 : BST_CURVE_P256;
+    if (agreeing.object->form == TPM2_FORM_VALUE) {
+        BST_TRY(soft_pkey(agreeing.t, agreeing.object, &pkey));
+        return bst_agree(curve, pkey, point, ret_z);
     }
     if (point.len != bst_curve_point_bytes(curve)) {
         BST_FAIL(BST_E_BAD_KEY, "not a public key of %s in its wire form", bst_curve_name(curve));
     }
     BST_TRY(bst_agree_point_wide(point, wide));
-    return agree_with(&agreeing, bst_view_of(wide, sizeof wide), ret);
-}
-
-bst_result tpm2_agree(struct bst_se_backend *backend, struct bst_se_object *object,
-                      struct bst_view point, struct bst_view info, size_t len,
-                      struct bst_secret *ret)
-{
-    bst_auto(secret) z = {0}, derived = {0};
-    BST_TRY(shared_secret(tpm2_of(backend), tpm2_object_of(object), point, &z));
-    BST_TRY(bst_secret_init(&derived, len));
-    BST_TRY(bst_x963_sha256(bst_view_of(z.ptr, z.len), info, derived.ptr, derived.len));
-    *ret = derived;
-    derived = (struct bst_secret){0};
-    return BST_OK;
-}
-
-bst_result tpm2_agree_key(struct bst_se_backend *backend, struct bst_se_object *object,
-                          struct bst_view point, struct bst_view salt, struct bst_view info,
-                          const struct bst_key_attrs *attrs, struct bst_se_object **ret)
-{
-    bst_auto(secret) z = {0}, value = {0};
-    BST_TRY(shared_secret(tpm2_of(backend), tpm2_object_of(object), point, &z));
-    BST_TRY(bst_secret_init(&value, TPM2_SYMMETRIC_BYTES));
-    BST_TRY(bst_hkdf_sha256(salt, bst_view_of(z.ptr, z.len), info, value.ptr, value.len));
-    return tpm2_create(backend, attrs, &value, ret);
+    return agree_with(&agreeing, bst_view_of(wide, sizeof wide), ret_z);
 }
 
 /* ---- MAC ---- */
