@@ -1,8 +1,9 @@
 /* Operations a second of secure environments, each in turns with the same operation without
- * Bastide: OpenSSL for software, calls into the bare module for tokens.
+ * Bastide: OpenSSL for software, calls into the bare module for tokens, bare ESAPI commands for a
+ * TPM. A software TPM has one client: the bare commands go to another one.
  *
- * usage: bench_se ROUNDS FOLDER [MODULE TOKEN PIN-FILE] [TPM-ADDRESS]
- * prints  BACKEND | OPERATION | RATE/s | REFERENCE RATE/s | RATIO, without a reference for a TPM */
+ * usage: bench_se ROUNDS FOLDER [MODULE TOKEN PIN-FILE] [TPM-ADDRESS TCTI-OF-ANOTHER-TPM]
+ * prints  BACKEND | OPERATION | RATE/s | REFERENCE RATE/s | RATIO */
 #include "perf.h"
 
 #include "crypto/pkey.h"
@@ -16,6 +17,8 @@
 #include <dlfcn.h>
 #include <p11-kit/pkcs11.h>
 #include <time.h>
+#include <tss2/tss2_esys.h>
+#include <tss2/tss2_tctildr.h>
 
 #define TURN_NS INT64_C(60000000)
 #define TEXT_BYTES 1024
@@ -304,6 +307,164 @@ static void bare_run(void *ctx, int operation)
     }
 }
 
+/* ---- a bare TPM: the key loaded, authorised by its empty password, nothing hidden ---- */
+
+struct bare_tpm {
+    TSS2_TCTI_CONTEXT *tcti;
+    ESYS_CONTEXT *esys;
+    ESYS_TR parent, key; /* a TPM may have no more than three places */
+    int operation;       /* that `key` is for */
+};
+
+static TPM2B_PUBLIC tpm_template(TPMI_ALG_PUBLIC type, TPMA_OBJECT attributes)
+{
+    TPM2B_PUBLIC public = {.size = 0};
+    public.publicArea.type = type;
+    public.publicArea.nameAlg = TPM2_ALG_SHA256;
+    public.publicArea.objectAttributes = attributes | TPMA_OBJECT_USERWITHAUTH | TPMA_OBJECT_NODA |
+                                         TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT;
+    return public;
+}
+
+static TPM2B_PUBLIC tpm_pair_template(TPMA_OBJECT attributes)
+{
+    TPM2B_PUBLIC public = tpm_template(TPM2_ALG_ECC, attributes | TPMA_OBJECT_SENSITIVEDATAORIGIN);
+    TPMS_ECC_PARMS *ec = &public.publicArea.parameters.eccDetail;
+    ec->symmetric.algorithm = ec->scheme.scheme = ec->kdf.scheme = TPM2_ALG_NULL;
+    ec->curveID = TPM2_ECC_NIST_P256;
+    return public;
+}
+
+static ESYS_TR tpm_make(const struct bare_tpm *b, const TPM2B_PUBLIC *public, bool sealed)
+{
+    const TPM2B_DATA no_data = {.size = 0};
+    const TPML_PCR_SELECTION no_pcrs = {.count = 0};
+    TPM2B_SENSITIVE_CREATE sensitive = {.size = 0};
+    TPM2B_PRIVATE *out_private = NULL;
+    TPM2B_PUBLIC *out_public = NULL;
+    ESYS_TR key;
+    sensitive.sensitive.data.size = sealed ? 32 : 0;
+    check(Esys_Create(b->esys, b->parent, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &sensitive,
+                      public, &no_data, &no_pcrs, &out_private, &out_public, NULL, NULL,
+                      NULL) == TSS2_RC_SUCCESS &&
+              Esys_Load(b->esys, b->parent, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE,
+                        out_private, out_public, &key) == TSS2_RC_SUCCESS,
+          "TPM: making a key");
+    Esys_Free(out_private);
+    Esys_Free(out_public);
+    return key;
+}
+
+static ESYS_TR tpm_primary(const struct bare_tpm *b)
+{
+    const TPM2B_SENSITIVE_CREATE no_secret = {.size = 0};
+    const TPM2B_DATA no_data = {.size = 0};
+    const TPML_PCR_SELECTION no_pcrs = {.count = 0};
+    TPM2B_PUBLIC public = tpm_pair_template(TPMA_OBJECT_RESTRICTED | TPMA_OBJECT_DECRYPT);
+    TPMT_SYM_DEF_OBJECT *aes = &public.publicArea.parameters.eccDetail.symmetric;
+    ESYS_TR parent;
+    aes->algorithm = TPM2_ALG_AES;
+    aes->keyBits.aes = 128;
+    aes->mode.aes = TPM2_ALG_CFB;
+    check(Esys_CreatePrimary(b->esys, ESYS_TR_RH_OWNER, ESYS_TR_PASSWORD, ESYS_TR_NONE,
+                             ESYS_TR_NONE, &no_secret, &public, &no_data, &no_pcrs, &parent, NULL,
+                             NULL, NULL, NULL) == TSS2_RC_SUCCESS,
+          "TPM: a primary key");
+    return parent;
+}
+
+static void tpm_open(struct bare_tpm *b, const char *tcti)
+{
+    memset(b, 0, sizeof *b);
+    check(Tss2_TctiLdr_Initialize(tcti, &b->tcti) == TSS2_RC_SUCCESS &&
+              Esys_Initialize(&b->esys, b->tcti, NULL) == TSS2_RC_SUCCESS,
+          tcti);
+    b->parent = tpm_primary(b);
+    b->key = ESYS_TR_NONE;
+}
+
+static TPM2B_PUBLIC tpm_template_for(int operation)
+{
+    TPM2B_PUBLIC public;
+    if (operation == SIGN || operation == GENERATE) {
+        return tpm_pair_template(TPMA_OBJECT_SIGN_ENCRYPT);
+    }
+    public = tpm_template(TPM2_ALG_KEYEDHASH, operation == MAC ? TPMA_OBJECT_SIGN_ENCRYPT |
+                                                                     TPMA_OBJECT_SENSITIVEDATAORIGIN
+                                                               : 0);
+    TPMT_KEYEDHASH_SCHEME *scheme = &public.publicArea.parameters.keyedHashDetail.scheme;
+    scheme->scheme = operation == MAC ? TPM2_ALG_HMAC : TPM2_ALG_NULL;
+    scheme->details.hmac.hashAlg = TPM2_ALG_SHA256;
+    return public;
+}
+
+static void tpm_need(struct bare_tpm *b, int operation)
+{
+    const TPM2B_PUBLIC public = tpm_template_for(operation);
+    if (b->key != ESYS_TR_NONE && b->operation == operation) {
+        return;
+    }
+    check(b->key == ESYS_TR_NONE || Esys_FlushContext(b->esys, b->key) == TSS2_RC_SUCCESS,
+          "TPM: flushing a key");
+    b->key = tpm_make(b, &public, operation == RELEASE);
+    b->operation = operation;
+}
+
+static void tpm_close(struct bare_tpm *b)
+{
+    Esys_Finalize(&b->esys);
+    Tss2_TctiLdr_Finalize(&b->tcti);
+}
+
+static TSS2_RC tpm_sign(const struct bare_tpm *b)
+{
+    const TPMT_TK_HASHCHECK no_ticket = {.tag = TPM2_ST_HASHCHECK, .hierarchy = TPM2_RH_NULL};
+    const TPMT_SIG_SCHEME scheme = {.scheme = TPM2_ALG_ECDSA,
+                                    .details = {.ecdsa = {.hashAlg = TPM2_ALG_SHA256}}};
+    const TPM2B_DIGEST digest = {.size = 32};
+    TPMT_SIGNATURE *signature = NULL;
+    TSS2_RC rc = Esys_Sign(b->esys, b->key, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &digest,
+                           &scheme, &no_ticket, &signature);
+    Esys_Free(signature);
+    return rc;
+}
+
+static TSS2_RC tpm_mac(const struct bare_tpm *b)
+{
+    const TPM2B_MAX_BUFFER part = {.size = 32};
+    TPM2B_DIGEST *digest = NULL;
+    TSS2_RC rc = Esys_HMAC(b->esys, b->key, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &part,
+                           TPM2_ALG_SHA256, &digest);
+    Esys_Free(digest);
+    return rc;
+}
+
+static TSS2_RC tpm_unseal(const struct bare_tpm *b)
+{
+    TPM2B_SENSITIVE_DATA *data = NULL;
+    TSS2_RC rc = Esys_Unseal(b->esys, b->key, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &data);
+    Esys_Free(data);
+    return rc;
+}
+
+static TSS2_RC tpm_generate(const struct bare_tpm *b)
+{
+    const TPM2B_PUBLIC pair = tpm_pair_template(TPMA_OBJECT_SIGN_ENCRYPT);
+    return Esys_FlushContext(b->esys, tpm_make(b, &pair, false));
+}
+
+static void tpm_run(void *ctx, int operation)
+{
+    static TSS2_RC (*const runs[OPERATIONS])(const struct bare_tpm *b) = {
+        [SIGN] = tpm_sign,
+        [MAC] = tpm_mac,
+        [RELEASE] = tpm_unseal,
+        [GENERATE] = tpm_generate,
+    };
+    tpm_need(ctx, operation);
+    check(runs[operation](ctx) == TSS2_RC_SUCCESS, names[operation]);
+}
+
 /* ---- in turns ---- */
 
 struct side {
@@ -339,7 +500,7 @@ static void compare(const char *name, struct ours *o, const struct side *referen
 {
     const struct side ours = {ours_run, o};
     for (int operation = 0; operation < OPERATIONS; operation++) {
-        bool both = reference && !(reference->run == ssl_run && operation == RELEASE);
+        bool both = !(reference->run == ssl_run && operation == RELEASE);
         double *rate = malloc((size_t)rounds * sizeof *rate),
                *ref = malloc((size_t)rounds * sizeof *ref),
                *ratio = malloc((size_t)rounds * sizeof *ratio);
@@ -385,7 +546,8 @@ int main(int argc, char **argv)
     char uri[1024];
     int rounds = argc > 1 ? atoi(argv[1]) : 5;
     if (argc < 3 || rounds < 1) {
-        fputs("usage: bench_se ROUNDS FOLDER [MODULE TOKEN PIN-FILE] [TPM-ADDRESS]\n", stderr);
+        fputs("usage: bench_se ROUNDS FOLDER [MODULE TOKEN PIN-FILE] [TPM-ADDRESS OTHER-TPM]\n",
+              stderr);
         return 2;
     }
     bst_se_host_file(&host, wall_us);
@@ -399,9 +561,12 @@ int main(int argc, char **argv)
         bench_token(&host, argv + 3, "", "SoftHSM2, its own process", rounds);
         bench_token(&host, argv + 3, "&in-process=yes", "SoftHSM2 in process", rounds);
     }
-    if (argc == 4 || argc == 7) {
-        ours_open(&o, &host, argv[argc - 1]);
-        compare("TPM (swtpm)", &o, NULL, rounds);
+    if (argc == 5 || argc == 8) {
+        struct bare_tpm bare;
+        ours_open(&o, &host, argv[argc - 2]);
+        tpm_open(&bare, argv[argc - 1]);
+        compare("TPM (swtpm)", &o, &(struct side){tpm_run, &bare}, rounds);
+        tpm_close(&bare);
         ours_close(&o);
     }
     EVP_PKEY_free(ssl_pair);
