@@ -140,9 +140,9 @@ static X509 *self_signed(struct evp_pkey_st *key)
     return cert;
 }
 
-static SSL_CTX *server_context(struct evp_pkey_st *key, X509 *cert)
+static SSL_CTX *server_context(const SSL_METHOD *method, struct evp_pkey_st *key, X509 *cert)
 {
-    SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+    SSL_CTX *ctx = SSL_CTX_new(method);
     assert_int_equal(SSL_CTX_use_certificate(ctx, cert), 1);
     assert_int_equal(SSL_CTX_use_PrivateKey(ctx, key), 1);
     assert_int_equal(SSL_CTX_check_private_key(ctx), 1);
@@ -160,6 +160,8 @@ static bool handshake(SSL_CTX *server_ctx, SSL_CTX *client_ctx, int version)
     SSL_set_connect_state(client);
     SSL_set_min_proto_version(client, version);
     SSL_set_max_proto_version(client, version);
+    SSL_set_mtu(server, 1400); /* of DTLS; a BIO pair has none to ask for */
+    SSL_set_mtu(client, 1400);
     int done = 0;
     for (int i = 0; i < 20 && !done; i++) {
         int c = SSL_do_handshake(client), s = SSL_do_handshake(server);
@@ -176,10 +178,35 @@ static void a_tls_server_proves_itself_with_an_external_key(void **state)
         struct elsewhere e;
         struct evp_pkey_st *ext = make(&e, kinds[i]);
         X509 *cert = self_signed(ext);
-        SSL_CTX *server = server_context(ext, cert), *client = SSL_CTX_new(TLS_client_method());
+        SSL_CTX *server = server_context(TLS_server_method(), ext, cert),
+                *client = SSL_CTX_new(TLS_client_method());
         int before = e.signatures;
         assert_true(handshake(server, client, TLS1_2_VERSION));
         assert_true(handshake(server, client, TLS1_3_VERSION));
+        assert_int_equal(e.signatures, before + 2);
+        SSL_CTX_free(server);
+        SSL_CTX_free(client);
+        bst_cert_free(&cert);
+        drop(&e, &ext);
+    }
+}
+
+/* OpenSSL has no Ed25519 in DTLS 1.2. */
+static void so_does_a_dtls_server_unless_the_key_refuses(void **state)
+{
+    for (size_t i = 0; i < 2; i++) {
+        struct elsewhere e;
+        struct evp_pkey_st *ext = make(&e, kinds[i]);
+        X509 *cert = self_signed(ext);
+        SSL_CTX *server = server_context(DTLS_server_method(), ext, cert),
+                *client = SSL_CTX_new(DTLS_client_method());
+        SSL_CTX_set_options(server, SSL_OP_NO_QUERY_MTU);
+        SSL_CTX_set_options(client, SSL_OP_NO_QUERY_MTU);
+        int before = e.signatures;
+        assert_true(handshake(server, client, DTLS1_2_VERSION));
+        assert_int_equal(e.signatures, before + 1);
+        e.refuse = true;
+        assert_false(handshake(server, client, DTLS1_2_VERSION));
         assert_int_equal(e.signatures, before + 2);
         SSL_CTX_free(server);
         SSL_CTX_free(client);
@@ -225,7 +252,7 @@ static void handshakes_on_several_threads_share_one_key(void **state)
     struct elsewhere e;
     struct evp_pkey_st *ext = make(&e, BST_PKEY_EC_P256);
     X509 *cert = self_signed(ext);
-    struct crowd crowd = {.server = server_context(ext, cert)};
+    struct crowd crowd = {.server = server_context(TLS_server_method(), ext, cert)};
     pthread_t threads[4];
     for (int i = 0; i < 4; i++) {
         pthread_create(&threads[i], NULL, many_handshakes, &crowd);
@@ -248,6 +275,7 @@ int main(void)
         cmocka_unit_test(a_refusal_reaches_the_caller_in_words),
         cmocka_unit_test(a_public_half_of_no_known_kind_is_refused_and_released),
         cmocka_unit_test(a_tls_server_proves_itself_with_an_external_key),
+        cmocka_unit_test(so_does_a_dtls_server_unless_the_key_refuses),
         cmocka_unit_test(a_certificate_of_another_key_is_noticed),
         cmocka_unit_test(handshakes_on_several_threads_share_one_key),
     };
