@@ -2,7 +2,8 @@
 """Tables of the air-interface ciphers, computed from their definitions: gen_air_tables.py AES.h SNOW3G.h ZUC.h VECTOR.h
 
 AES S-box (FIPS 197), SNOW 3G's S_Q and products with alpha (TS 35.216), ZUC's S0 and S1 (TS 35.222).
-The last file has the same maps as bit matrices, octets and nibbles, for vector instructions.
+The last file has the same maps as bit matrices, octets and nibbles, for vector instructions, and ZUC's S-boxes with what
+follows them for x86-64.
 """
 import sys
 
@@ -84,6 +85,32 @@ def zuc_s1(x):
     for bit, value in enumerate(ZUC_S1_COLUMNS):
         out ^= value if y >> bit & 1 else 0
     return out
+
+
+def rotl32(v, n):
+    return (v << n | v >> (32 - n)) & 0xFFFFFFFF
+
+
+def zuc_mix(v, turns):
+    """L1 or L2: the word and its rotations."""
+    out = v
+    for n in turns:
+        out ^= rotl32(v, n)
+    return out
+
+
+def zuc_sum_boxes():
+    """What each octet of the first question adds to W1 in a word of 64 bits, 16 bits up; octet 0 first."""
+    s1 = [zuc_s1(x) for x in range(256)]
+    return [v << 16 for v in s1] + [v << 24 for v in ZUC_S0] + [v << 32 for v in s1] + [v << 40 for v in ZUC_S0]
+
+
+def zuc_mixed_boxes():
+    """What each octet of the second question gives: in the upper word its part of R2, in the lower one what that part
+    does, through L2 (octets 0 and 1) or L1, to one of the next questions; octet 0 first."""
+    s1, l1, l2 = [zuc_s1(x) for x in range(256)], (2, 10, 18, 24), (8, 14, 22, 30)
+    return ([v << 32 | zuc_mix(v << 16, l2) for v in s1] + [v << 40 | zuc_mix(v << 24, l2) for v in ZUC_S0] +
+            [v << 48 | zuc_mix(v, l1) for v in s1] + [v << 56 | zuc_mix(v << 8, l1) for v in ZUC_S0])
 
 
 # ---- bit matrices, in the order of GF2P8AFFINEQB: octet 7 - i has the row that gives bit i ----
@@ -183,6 +210,8 @@ def main():
             ("uint32_t", 8, "zuc_s1_0", [zuc_s1(x) for x in octets]),
         ],
         "gfni": [
+            ("uint64_t", 16, "zuc_sum", zuc_sum_boxes()),
+            ("uint64_t", 16, "zuc_mixed", zuc_mixed_boxes()),
             ("uint8_t", 2, "gfni_zuc_s0", list(ZUC_S0)),
             ("uint64_t", 16, "gfni_zuc_s1", list(zuc_s1_matrices())),
             ("uint8_t", 2, "nibbles_zuc_s0", zuc_s0_rounds()),

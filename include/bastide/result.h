@@ -46,7 +46,11 @@ struct BST_NODISCARD bst_result {
 };
 typedef struct bst_result bst_result;
 
+#ifdef __cplusplus
+#define BST_OK (bst_result{BST_E_NONE})
+#else
 #define BST_OK ((struct bst_result){BST_E_NONE})
+#endif
 
 /** A range of bytes that somebody else owns. Text is UTF-8, without a closing NUL. */
 struct bst_view {

@@ -317,29 +317,49 @@ static bst_result run_snapshot(struct admin *a)
 
 /* --- the table ------------------------------------------------------------------------------ */
 
+/* What uses keys or reads a whole store may wait; only one of these runs at a time. */
 static const struct {
     const char *name;
     bst_result (*run)(struct admin *a);
+    bool waits;
 } operations[] = {
-    {"status", run_status},
-    {"explain", run_explain},
-    {"revoke", run_revoke},
-    {"unrevoke", run_unrevoke},
-    {"free-ae", run_free_ae},
-    {"kpsa-add", run_kpsa_add},
-    {"certify", admin_certify},
-    {"certificates", admin_certificates},
-    {"revoke-certificate", admin_revoke_certificate},
-    {"mef-provision", admin_mef_provision},
-    {"mef-provision-certificate", admin_mef_provision_cert},
-    {"mef-clients", admin_mef_clients},
-    {"mef-keys", admin_mef_keys},
-    {"mef-revoke", admin_mef_revoke},
-    {"key-rotate", admin_key_rotate},
-    {"reload", run_reload},
-    {"check", run_check},
-    {"snapshot", run_snapshot},
+    {"status", run_status, false},
+    {"explain", run_explain, false},
+    {"revoke", run_revoke, true},
+    {"unrevoke", run_unrevoke, false},
+    {"free-ae", run_free_ae, false},
+    {"kpsa-add", run_kpsa_add, true},
+    {"certify", admin_certify, true},
+    {"certificates", admin_certificates, true},
+    {"revoke-certificate", admin_revoke_certificate, true},
+    {"mef-provision", admin_mef_provision, true},
+    {"mef-provision-certificate", admin_mef_provision_cert, true},
+    {"mef-clients", admin_mef_clients, false},
+    {"mef-keys", admin_mef_keys, false},
+    {"mef-revoke", admin_mef_revoke, true},
+    {"key-rotate", admin_key_rotate, true},
+    {"ca-rotate", admin_ca_rotate, true},
+    {"ca-retire", admin_ca_retire, true},
+    {"reload", run_reload, true},
+    {"check", run_check, true},
+    {"snapshot", run_snapshot, true},
 };
+#define OPERATIONS (sizeof operations / sizeof operations[0])
+
+static size_t find_operation(struct bst_view op)
+{
+    size_t row = 0;
+    while (row < OPERATIONS && !bst_view_is(op, operations[row].name)) {
+        row++;
+    }
+    return row;
+}
+
+bool server_admin_waits(struct bst_view op)
+{
+    size_t row = find_operation(op);
+    return row < OPERATIONS && operations[row].waits;
+}
 
 static bst_result run_with_args(struct admin *a, size_t row, struct bst_view args)
 {
@@ -351,17 +371,19 @@ static bst_result run_with_args(struct admin *a, size_t row, struct bst_view arg
 bst_result bst_admin_run(struct bst_server *server, struct bst_view op, struct bst_view args,
                          struct bst_buf *ret)
 {
-    for (size_t i = 0; i < sizeof operations / sizeof operations[0]; i++) {
-        if (!bst_view_is(op, operations[i].name)) {
-            continue;
-        }
-        struct admin a = {.server = server, .out = ret};
-        bst_arena_init(&a.arena, ADMIN_ARENA);
-        pthread_mutex_lock(&server->admin_lock);
-        bst_result r = run_with_args(&a, i, args);
-        pthread_mutex_unlock(&server->admin_lock);
-        bst_arena_clear(&a.arena);
-        return r;
+    struct admin a = {.server = server, .out = ret};
+    size_t row = find_operation(op);
+    if (row == OPERATIONS) {
+        BST_FAIL(BST_E_NOT_FOUND, "there is no administrative command '%.*s'", BST_VIEW_ARGS(op));
     }
-    BST_FAIL(BST_E_NOT_FOUND, "there is no administrative command '%.*s'", BST_VIEW_ARGS(op));
+    bst_arena_init(&a.arena, ADMIN_ARENA);
+    if (operations[row].waits) {
+        pthread_mutex_lock(&server->admin_lock);
+    }
+    bst_result r = run_with_args(&a, row, args);
+    if (operations[row].waits) {
+        pthread_mutex_unlock(&server->admin_lock);
+    }
+    bst_arena_clear(&a.arena);
+    return r;
 }

@@ -8,14 +8,6 @@
 
 /* --- certificates --------------------------------------------------------------------------- */
 
-static bst_result need_pki(struct admin *a)
-{
-    if (!a->server->pki) {
-        BST_FAIL(BST_E_NOT_FOUND, "this state folder has no project CA");
-    }
-    return BST_OK;
-}
-
 bst_result admin_parse_flavour(struct bst_view text, enum bst_cert_flavour *ret)
 {
     static const enum bst_cert_flavour all[] = {BST_CERT_AE, BST_CERT_CSE, BST_CERT_NODE,
@@ -64,7 +56,7 @@ bst_result admin_certify(struct admin *a)
     bst_auto(buf) spki = {0};
     bst_auto(buf) pem = {0};
     bst_auto(buf) ca = {0};
-    BST_TRY(need_pki(a));
+    BST_TRY(server_ca_need(a->server));
     BST_TRY(read_order(a, &order));
     BST_TRY(bst_json_string(a->args, "spki", &spki64));
     BST_TRY(bst_base64_decode(spki64, &spki));
@@ -72,7 +64,7 @@ bst_result admin_certify(struct admin *a)
         BST_TRY(server_certified(a->server, order.name));
     }
     BST_TRY(bst_ca_issue(a->server->state, a->server->pki, &order, bst_buf_view(&spki), &pem));
-    BST_TRY(bst_pki_cert(a->server->pki, &ca));
+    BST_TRY(bst_pki_roots(a->server->pki, &ca));
     BST_TRY(admin_record(a, "certificate.issued", order.name, (struct bst_view){0},
                          (struct bst_view){0}));
     bst_buf_addc(a->out, '{');
@@ -86,12 +78,12 @@ bst_result admin_certificates(struct admin *a)
 {
     bst_auto_free struct bst_issued *items = NULL;
     size_t n;
-    BST_TRY(need_pki(a));
     BST_TRY(bst_ca_list(a->server->state, &items, &n));
     bst_buf_adds(a->out, "{\"certificates\":[");
     for (size_t i = 0; i < n; i++) {
         bst_buf_adds(a->out, i ? ",{" : "{");
         admin_member(a->out, "serial", bst_view(items[i].serial));
+        admin_member(a->out, "issuer", bst_view(items[i].issuer));
         admin_member(a->out, "name", bst_view(items[i].name));
         admin_member(a->out, "flavour", bst_view(bst_cert_flavour_name(items[i].flavour)));
         admin_member_time(a->out, "ends", items[i].ends_us);
@@ -107,7 +99,7 @@ bst_result admin_revoke_certificate(struct admin *a)
     struct bst_view which;
     int64_t reason = 0;
     size_t count;
-    BST_TRY(need_pki(a));
+    BST_TRY(server_ca_need(a->server));
     BST_TRY(bst_json_string(a->args, "which", &which));
     BST_TRY(bst_json_opt_i64(a->args, "reason", &reason));
     BST_TRY(bst_ca_revoke(a->server->state, a->server->pki, which, (int)reason, &count));

@@ -49,9 +49,7 @@ static bst_result need_own_certificate(const struct rotating *r)
     bst_auto_free struct bst_issued *items = NULL;
     struct bst_cert_facts facts;
     size_t n;
-    if (!server->pki) {
-        BST_FAIL(BST_E_NOT_FOUND, "this state folder has no project CA");
-    }
+    BST_TRY(server_ca_need(server));
     BST_TRY(bst_state_read(server->state, r->file, &pem));
     BST_TRY(bst_cert_load(bst_buf_view(&pem), &cert));
     BST_TRY(bst_cert_facts(cert, &facts));

@@ -40,3 +40,7 @@ bst_result admin_mef_revoke(struct admin *a);
 
 /* admin_keys.c */
 bst_result admin_key_rotate(struct admin *a);
+
+/* admin_ca.c */
+bst_result admin_ca_rotate(struct admin *a);
+bst_result admin_ca_retire(struct admin *a);

@@ -1,6 +1,9 @@
 /* The CA's record: JSON lines that are only ever added, one for an issue, one for a revocation. */
 #include "app/issued.h"
 
+#include "app/ca_keys.h"
+#include "app/state_priv.h"
+
 #include "base/time.h"
 #include "codec/json.h"
 #include "sys/clock.h"
@@ -9,47 +12,50 @@
 
 #define RECORD_FILE "pki/issued.jsonl"
 #define RECORD_BYTES_MAX ((size_t)256 << 20)
-#define CA_LIFE_US (INT64_C(10) * 365 * 86400 * BST_US_PER_S)
 /* The server signs a new list each day, so that one week covers a long absence. */
 #define CRL_LIFE_US (INT64_C(7) * 86400 * BST_US_PER_S)
 
-struct place {
+struct opening {
+    struct ca_keys keys;
     char dir[BST_PATH_MAX];
-    struct bst_state_place key;
+    struct bst_pki_keys source;
+    struct bst_state_place place; /* borrowed */
     struct bst_pki_config config;
 };
 
-/* The environment of the CA's key belongs to the state: an authority borrows it. */
-static bst_result place_of(struct bst_state *state, const struct bst_config *config, bool anew,
-                           struct place *ret)
+static bst_result find_key(void *ctx, struct bst_view cert, struct bst_se **ret_se, bst_key *ret)
 {
-    BST_TRY(bst_state_path(state->folder, "pki", ret->dir));
-    BST_TRY(bst_state_place(state, config, BST_STATE_KEY_CA, anew, &ret->key));
-    ret->config = (struct bst_pki_config){.se = ret->key.se,
-                                          .host = &state->file_host,
-                                          .dir = ret->dir,
-                                          .name = "ca",
-                                          .label = ret->key.label,
-                                          .crl_lifetime_us = CRL_LIFE_US};
+    struct bst_state_place place;
+    BST_TRY(ca_keys_find(ctx, cert, &place, ret, NULL));
+    *ret_se = place.se;
     return BST_OK;
 }
 
-static bst_result keep_place(struct bst_state *state, struct place *place, bst_result opened)
+static bst_result opening_of(struct bst_state *state, const struct bst_config *config, bool anew,
+                             struct opening *ret)
 {
-    if (!bst_failed(opened)) {
-        bst_se_close(&state->ca_se);
-        state->ca_se = bst_steal(&place->key.se);
-    }
-    bst_state_place_clear(&place->key);
-    return opened;
+    *ret = (struct opening){.keys = {.state = state, .config = config, .anew = anew}};
+    ret->source = (struct bst_pki_keys){&ret->keys, find_key};
+    BST_TRY(bst_state_path(state->folder, "pki", ret->dir));
+    ret->config = (struct bst_pki_config){.host = &state->file_host,
+                                          .dir = ret->dir,
+                                          .name = "ca",
+                                          .label = "pki.ca",
+                                          .crl_lifetime_us = CRL_LIFE_US};
+    return ca_record_read(state, &ret->keys.record);
 }
 
 static bst_result open_at(struct bst_state *state, const struct bst_config *config, bool anew,
                           struct bst_pki **ret)
 {
-    struct place place;
-    BST_TRY(place_of(state, config, anew, &place));
-    return keep_place(state, &place, bst_pki_open(&place.config, ret));
+    struct opening opening;
+    bst_result r = opening_of(state, config, anew, &opening);
+    if (!bst_failed(r)) {
+        opening.config.keys = &opening.source;
+        r = bst_pki_open(&opening.config, ret);
+    }
+    ca_record_clear(&opening.keys.record);
+    return r;
 }
 
 bst_result bst_ca_reopen(struct bst_state *state, const struct bst_config *config,
@@ -64,19 +70,44 @@ bst_result bst_ca_open(struct bst_state *state, struct bst_pki **ret)
     return bst_ca_reopen(state, &state->config, ret);
 }
 
+bst_result bst_ca_name(const struct bst_state *state, const char *suffix, char out[65])
+{
+    /* X.520: a common name has at most 64 characters. */
+    int room = 64 - (int)strlen("Bastide project CA of ") - (int)strlen(suffix);
+    BST_ENSURE(room > 0, BST_E_TOO_LONG);
+    snprintf(out, 65, "Bastide project CA of %.*s%s", room, state->config.sp_domain, suffix);
+    return BST_OK;
+}
+
+size_t bst_ca_permits(const struct bst_state *state, struct bst_cert_permit out[BST_CA_PERMITS])
+{
+    struct bst_view domain = bst_view(state->config.sp_domain);
+    const struct bst_cert_permit permits[BST_CA_PERMITS] = {
+        {BST_CERT_CSE, domain}, {BST_CERT_AE, domain}, {BST_CERT_NODE, BST_VIEW("urn:")}};
+    memcpy(out, permits, sizeof permits);
+    return BST_CA_PERMITS;
+}
+
+static bst_result create_at(struct bst_state *state, struct opening *opening, struct bst_pki **ret)
+{
+    struct bst_cert_permit permits[BST_CA_PERMITS];
+    char name[65];
+    size_t n = bst_ca_permits(state, permits);
+    BST_TRY(bst_ca_name(state, "", name));
+    BST_TRY(ca_keys_place(&opening->keys, state_key_address(&state->config, BST_STATE_KEY_CA),
+                          &opening->place));
+    opening->config.se = opening->place.se;
+    opening->config.label = opening->place.label;
+    return bst_pki_create(&opening->config, bst_view(name), permits, n, NULL, CA_LIFE_US, ret);
+}
+
 bst_result bst_ca_create(struct bst_state *state, struct bst_pki **ret)
 {
-    struct place place;
-    char name[300];
-    struct bst_view domain = bst_view(state->config.sp_domain);
-    /* Names of other domains are not ours to certify. */
-    const struct bst_cert_permit permits[] = {
-        {BST_CERT_CSE, domain}, {BST_CERT_AE, domain}, {BST_CERT_NODE, BST_VIEW("urn:")}};
-    BST_TRY(place_of(state, &state->config, false, &place));
-    snprintf(name, sizeof name, "Bastide project CA of %s", state->config.sp_domain);
-    return keep_place(
-        state, &place,
-        bst_pki_create(&place.config, bst_view(name), permits, 3, NULL, CA_LIFE_US, ret));
+    struct opening opening;
+    BST_TRY(opening_of(state, &state->config, false, &opening));
+    bst_result r = create_at(state, &opening, ret);
+    ca_record_clear(&opening.keys.record);
+    return r;
 }
 
 static bst_result record(const struct bst_state *state, const struct bst_buf *line)
@@ -94,16 +125,18 @@ static bst_result record(const struct bst_state *state, const struct bst_buf *li
     return r;
 }
 
-static bst_result record_issue(const struct bst_state *state, const struct bst_ca_order *order,
-                               struct bst_view pem)
+static bst_result record_issue(const struct bst_state *state, const struct bst_pki *pki,
+                               const struct bst_ca_order *order, struct bst_view pem)
 {
     bst_auto_cert *cert = NULL;
     bst_auto(buf) line = {0};
-    struct bst_cert_facts facts;
+    struct bst_cert_facts facts, root;
+    bool has_key;
     BST_TRY(bst_cert_load(pem, &cert));
     BST_TRY(bst_cert_facts(cert, &facts));
-    bst_buf_addf(&line, "{\"serial\":\"%s\",\"flavour\":%d,\"ends\":%lld,\"name\":", facts.serial,
-                 (int)order->flavour, (long long)facts.not_after_us);
+    BST_TRY(bst_pki_root(pki, 0, &root, &has_key));
+    bst_buf_addf(&line, "{\"serial\":\"%s\",\"ca\":\"%s\",\"flavour\":%d,\"ends\":%lld,\"name\":",
+                 facts.serial, root.serial, (int)order->flavour, (long long)facts.not_after_us);
     bst_buf_add_json(&line, order->name);
     bst_buf_adds(&line, "}\n");
     return record(state, &line);
@@ -131,9 +164,9 @@ bst_result bst_ca_issue(struct bst_state *state, struct bst_pki *pki,
     }
     BST_TRY(bst_pki_issue(pki, &made, spki, &pem));
     /* What nobody could revoke must not leave. */
-    BST_TRY(record_issue(state, order, bst_buf_view(&pem)));
+    BST_TRY(record_issue(state, pki, order, bst_buf_view(&pem)));
     bst_buf_addv(ret_pem, bst_buf_view(&pem));
-    return bst_buf_check(ret_pem);
+    return bst_pki_chain(pki, ret_pem);
 }
 
 /* --- reading -------------------------------------------------------------------------------- */
@@ -168,7 +201,7 @@ static void mark_revoked(struct listing *l, struct bst_view serial, int64_t when
 static bst_result take_line(struct listing *l, struct bst_arena *arena, struct bst_view line)
 {
     yyjson_val *root;
-    struct bst_view serial, name = {0};
+    struct bst_view serial, name = {0}, issuer = {0};
     struct bst_issued item = {0};
     int64_t flavour = 0, revoked = 0;
     BST_TRY(bst_json_parse(arena, line, 3, &root));
@@ -181,7 +214,9 @@ static bst_result take_line(struct listing *l, struct bst_arena *arena, struct b
     BST_TRY(bst_json_string(root, "name", &name));
     BST_TRY(bst_json_i64(root, "flavour", &flavour));
     BST_TRY(bst_json_i64(root, "ends", &item.ends_us));
+    BST_TRY(bst_json_opt_string(root, "ca", &issuer));
     BST_TRY(bst_view_copy(serial, item.serial, sizeof item.serial));
+    BST_TRY(bst_view_copy(issuer, item.issuer, sizeof item.issuer));
     BST_TRY(bst_view_copy(name, item.name, sizeof item.name));
     item.flavour = (enum bst_cert_flavour)flavour;
     return add_item(l, &item);
@@ -228,7 +263,7 @@ static bst_result revoke_one(struct bst_state *state, struct bst_pki *pki,
                              const struct bst_issued *item, int reason)
 {
     bst_auto(buf) line = {0};
-    BST_TRY(bst_pki_revoke(pki, bst_view(item->serial), reason));
+    BST_TRY(bst_pki_revoke(pki, bst_view(item->issuer), bst_view(item->serial), reason));
     bst_buf_addf(&line, "{\"serial\":\"%s\",\"revoked\":%lld,\"reason\":%d}\n", item->serial,
                  (long long)bst_wall_us(), reason);
     return record(state, &line);

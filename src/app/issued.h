@@ -14,6 +14,12 @@ bst_result bst_ca_reopen(struct bst_state *state, const struct bst_config *confi
                          struct bst_pki **ret);
 /** Make it; its names are bound to the SP domain. */
 bst_result bst_ca_create(struct bst_state *state, struct bst_pki **ret);
+#define CA_LIFE_US (INT64_C(10) * 365 * 86400 * BST_US_PER_S)
+/** Its name for people, which ends with `suffix`. */
+bst_result bst_ca_name(const struct bst_state *state, const char *suffix, char out[65]);
+#define BST_CA_PERMITS 3
+/** What it may certify: names of other domains are not ours. */
+size_t bst_ca_permits(const struct bst_state *state, struct bst_cert_permit out[BST_CA_PERMITS]);
 
 struct bst_ca_order {
     enum bst_cert_flavour flavour;
@@ -23,13 +29,15 @@ struct bst_ca_order {
     int64_t begin_us; /* 0: now */
     int64_t lifetime_us;
 };
-/** Issue, and put it on record before it is returned. `spki` is DER or PEM; appends PEM. */
+/** Issue, and put it on record before it is returned. `spki` is DER or PEM; appends PEM: the
+ * certificate, and behind it what leads to former roots that are still trusted. */
 bst_result bst_ca_issue(struct bst_state *state, struct bst_pki *pki,
                         const struct bst_ca_order *order, struct bst_view spki,
                         struct bst_buf *ret_pem);
 
 struct bst_issued {
     char serial[48];
+    char issuer[48]; /* serial number of the root; "" in old records */
     char name[BST_CERT_NAME_BYTES];
     enum bst_cert_flavour flavour;
     int64_t ends_us, revoked_us; /* revoked 0: good */

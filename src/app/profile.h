@@ -68,6 +68,12 @@ const char *bst_profile_tls_label(const struct bst_profile *profile);
  *                        and the new environment does not have it */
 bst_result bst_profile_move(struct bst_profile *profile, const char *uri);
 
+/** Trust the roots of `pem` in place of those of ca.pem. A root that is new is taken only with a
+ * certificate for its key, in `pem` too, that leads to one which is trusted already (RFC 4210 4.4).
+ * @error BST_E_BAD_CERT  a root that nobody vouches for, or none at all: nothing changes */
+bst_result bst_profile_trust(const struct bst_profile *profile, struct bst_view pem,
+                             size_t *ret_new, size_t *ret_all);
+
 enum bst_profile_peer { BST_PROFILE_CSE, BST_PROFILE_MEF };
 /** TLS client for one of the two peers, with this profile's credential for it. For kind LAB and the
  * CSE *ret is NULL: plain. */

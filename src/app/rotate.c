@@ -24,37 +24,53 @@ static bst_result check_able(const struct bst_rotation *r)
     return asked.code == BST_E_EXISTS ? BST_OK : asked;
 }
 
-static bst_result make_next(struct bst_rotation *r, const char *next, int64_t expires_us)
+/* Attributes point into the info that they came with. */
+static bst_result next_attrs(const struct bst_rotation *r, int64_t expires_us,
+                             struct bst_key_info *ret)
 {
-    struct bst_key_info info;
-    BST_TRY(bst_se_key_info(r->se, r->old, &info));
-    struct bst_key_attrs attrs = info.attrs;
-    if (attrs.expires_us && !expires_us && attrs.expires_us <= bst_wall_us()) {
+    struct bst_key_attrs *attrs = &ret->attrs;
+    BST_TRY(bst_se_key_info(r->se, r->old, ret));
+    if (attrs->expires_us && !expires_us && attrs->expires_us <= bst_wall_us()) {
         BST_FAIL(
             BST_E_EXPIRED,
             "key '%s' has expired, and so would the new one: say until when it holds (--expires)",
             r->label);
     }
+    attrs->expires_us = expires_us ? expires_us : attrs->expires_us;
+    return BST_OK;
+}
+
+static bst_result make_next(struct bst_rotation *r, const char *next,
+                            const struct bst_key_attrs *like)
+{
+    struct bst_key_attrs attrs = *like;
     attrs.label = next;
     attrs.persistent = true;
-    attrs.expires_us = expires_us ? expires_us : attrs.expires_us;
     return bst_se_key_generate(r->se, &attrs, &r->fresh);
+}
+
+static bst_result find_both(struct bst_se *se, const char *label, struct bst_rotation *r,
+                            char next[BST_KEY_LABEL_MAX + 1])
+{
+    *r = (struct bst_rotation){.se = se};
+    BST_TRY(bst_view_copy(bst_view(label), r->label, sizeof r->label));
+    BST_TRY(suffixed(label, "next", next));
+    BST_TRY(bst_se_key_find(se, label, &r->old));
+    return bst_se_key_find(se, next, &r->fresh);
 }
 
 bst_result bst_rotation_begin(struct bst_se *se, const char *label, int64_t expires_us,
                               struct bst_rotation *ret)
 {
-    struct bst_rotation r = {.se = se};
+    struct bst_rotation r;
+    struct bst_key_info info;
     char next[BST_KEY_LABEL_MAX + 1];
-    BST_TRY(bst_view_copy(bst_view(label), r.label, sizeof r.label));
     if (bst_view_starts(bst_view(label), BST_VIEW("ts0016"))) {
         BST_FAIL(BST_E_SE_USAGE,
                  "key '%s' belongs to a resource (TS-0016): its generateKey makes the next one",
                  label);
     }
-    BST_TRY(suffixed(label, "next", next));
-    BST_TRY(bst_se_key_find(se, label, &r.old));
-    BST_TRY(bst_se_key_find(se, next, &r.fresh));
+    BST_TRY(find_both(se, label, &r, next));
     if (!r.old && !r.fresh) {
         BST_FAIL(BST_E_NOT_FOUND, "there is no key '%s'; 'bastide key list' shows what there is",
                  label);
@@ -62,7 +78,24 @@ bst_result bst_rotation_begin(struct bst_se *se, const char *label, int64_t expi
     /* Without an old key a rotation ended between its two renamings: only the second is left. */
     if (!r.fresh) {
         BST_TRY(check_able(&r));
-        BST_TRY(make_next(&r, next, expires_us));
+        BST_TRY(next_attrs(&r, expires_us, &info));
+        BST_TRY(make_next(&r, next, &info.attrs));
+    }
+    *ret = r;
+    return BST_OK;
+}
+
+bst_result bst_rotation_begin_with(struct bst_se *se, const char *label,
+                                   const struct bst_key_attrs *attrs, struct bst_rotation *ret)
+{
+    struct bst_rotation r;
+    char next[BST_KEY_LABEL_MAX + 1];
+    BST_TRY(find_both(se, label, &r, next));
+    if (r.old) {
+        BST_TRY(check_able(&r));
+    }
+    if (!r.fresh) {
+        BST_TRY(make_next(&r, next, attrs));
     }
     *ret = r;
     return BST_OK;
@@ -80,11 +113,16 @@ static bst_result free_label(const struct bst_rotation *r, char out[BST_KEY_LABE
     return taken ? bst_error(BST_E_LIMIT) : BST_OK;
 }
 
+bst_result bst_rotation_put_by(struct bst_rotation *r)
+{
+    BST_TRY(free_label(r, r->kept));
+    return bst_se_key_rename(r->se, r->old, r->kept);
+}
+
 bst_result bst_rotation_end(struct bst_rotation *r, bool drop)
 {
     if (r->old) {
-        BST_TRY(free_label(r, r->kept));
-        BST_TRY(bst_se_key_rename(r->se, r->old, r->kept));
+        BST_TRY(bst_rotation_put_by(r));
     }
     BST_TRY(bst_se_key_rename(r->se, r->fresh, r->label));
     if (drop && r->old) {

@@ -18,5 +18,12 @@ struct bst_rotation {
  * @error BST_E_NOT_FOUND  no key of this label */
 bst_result bst_rotation_begin(struct bst_se *se, const char *label, int64_t expires_us,
                               struct bst_rotation *ret);
+/** The same with attributes that are given: the label may be free here, when the old key is
+ * elsewhere. */
+bst_result bst_rotation_begin_with(struct bst_se *se, const char *label,
+                                   const struct bst_key_attrs *attrs, struct bst_rotation *ret);
+/** Give the old key its label of afterwards, when the new one is elsewhere: only `se`, `label` and
+ * `old` count. */
+bst_result bst_rotation_put_by(struct bst_rotation *rotation);
 /** Give the labels, and delete the old key if `drop`. */
 bst_result bst_rotation_end(struct bst_rotation *rotation, bool drop);

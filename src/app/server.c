@@ -74,17 +74,10 @@ static bst_result open_cse(struct bst_server *server)
                                  .events = &server->events,
                                  .bind_credential = server_bind,
                                  .unbind_credential = server_unbind,
-                                 .bindings_durable = server_bindings_durable,
+                                 .bindings_durable = server_bindings_changed,
                                  .check_credential = server_check_credential,
                                  .bind_ctx = server},
         &server->cse);
-}
-
-static bst_result open_pki(struct bst_server *server)
-{
-    bst_result r = bst_ca_open(server->state, &server->pki);
-    /* A server may live without a CA of its own. */
-    return r.code == BST_E_NOT_FOUND ? BST_OK : r;
 }
 
 static bst_result open_all(struct bst_server *server)
@@ -92,7 +85,7 @@ static bst_result open_all(struct bst_server *server)
     BST_TRY(names(server));
     BST_TRY(open_store(server));
     BST_TRY(open_cse(server));
-    BST_TRY(open_pki(server));
+    BST_TRY(server_ca_open(server));
     return server->config->mef.enabled ? server_mef_new(server, &server->mef) : BST_OK;
 }
 
@@ -103,11 +96,14 @@ bst_result bst_server_new(const struct bst_server_options *options, struct bst_s
     server->options = *options;
     server->state = options->state;
     server->config = &options->state->config;
-    server->started_us = bst_mono_us();
+    server->started_us = server->mef_swept_us = bst_mono_us();
     pthread_mutex_init(&server->admin_lock, NULL);
     pthread_mutex_init(&server->unsaved_lock, NULL);
     pthread_mutex_init(&server->places_lock, NULL);
+    pthread_mutex_init(&server->chores.lock, NULL);
+    pthread_cond_init(&server->chores.wake, NULL);
     server_metrics_init(server);
+    server_trust_init(server);
     bst_result r = open_all(server);
     if (bst_failed(r)) {
         bst_server_free(&server);
@@ -127,6 +123,7 @@ void bst_server_free(struct bst_server **slot)
     snprintf(detail, sizeof detail, "%s", bst_error_detail());
     if (server->unfinished) {
         /* The stores end in order; what waited for them is never called. */
+        server_mef_end_store(server->mef);
         bst_error_set_detail(detail);
         return;
     }
@@ -143,6 +140,8 @@ void bst_server_free(struct bst_server **slot)
     pthread_mutex_destroy(&server->unsaved_lock);
     bst_map_clear(&server->unsaved_revocations);
     pthread_mutex_destroy(&server->places_lock);
+    pthread_mutex_destroy(&server->chores.lock);
+    pthread_cond_destroy(&server->chores.wake);
     bst_free(server);
     *slot = NULL;
     bst_error_set_detail(detail);
@@ -402,7 +401,7 @@ static void on_signal(void *user, int signum)
 {
     struct bst_server *server = user;
     if (signum == SIGHUP) {
-        (void)server_reload(server).code;
+        server_reload_later(server);
         return;
     }
     bst_log(BST_LOG_INFO, "server.stopping", "signal %d: no new connections, requests in work end",
@@ -411,19 +410,53 @@ static void on_signal(void *user, int signum)
     bst_loop_stop(server->loop);
 }
 
-static void every_second(void *user)
+static void sweep_mef(struct bst_server *server)
 {
-    struct bst_server *server = user;
+    struct bst_mef *mef = server_mef_core(server->mef);
+    int64_t now_us = bst_mono_us();
+    unsigned removed;
+    if (!mef || now_us - server->mef_swept_us < MEF_SWEEP_S * BST_US_PER_S) {
+        return;
+    }
+    server->mef_swept_us = now_us;
+    if (bst_failed(bst_mef_sweep(mef, &removed))) {
+        bst_log(BST_LOG_ERROR, "mef.sweep_failed", "expired keys could not be removed: %s",
+                bst_error_detail());
+    }
+}
+
+static void keep_up(struct bst_server *server)
+{
     if (bst_failed(bst_audit_flush(server->state->audit))) {
         bst_log(BST_LOG_ERROR, "audit.flush_failed", "the audit trail could not be written: %s",
                 bst_error_detail());
     }
-    int64_t s = (bst_mono_us() - server->started_us) / BST_US_PER_S;
-    struct bst_mef *mef = server_mef_core(server->mef);
-    unsigned removed;
-    if (mef && s % MEF_SWEEP_S == 0 && bst_failed(bst_mef_sweep(mef, &removed))) {
-        bst_log(BST_LOG_ERROR, "mef.sweep_failed", "expired keys could not be removed: %s",
-                bst_error_detail());
+    sweep_mef(server);
+}
+
+static bst_result run_upkeep(struct bst_se *se, struct bst_se_call *call)
+{
+    keep_up(bst_container_of(call, struct bst_server, upkeep));
+    return BST_OK;
+}
+
+static void upkeep_done(struct bst_se_call *call)
+{
+    atomic_store(&bst_container_of(call, struct bst_server, upkeep)->upkeep_runs, false);
+}
+
+/* The trail is signed, and keys are removed, where a slow environment keeps no loop waiting. What
+ * is not done in time is done a second later. */
+static void every_second(void *user)
+{
+    struct bst_server *server = user;
+    if (!bst_se_slow(server->state->se)) {
+        keep_up(server);
+    } else if (!atomic_exchange(&server->upkeep_runs, true)) {
+        server->upkeep = (struct bst_se_call){.run = run_upkeep, .done = upkeep_done};
+        if (bst_failed(bst_se_submit(server->state->se, &server->upkeep))) {
+            atomic_store(&server->upkeep_runs, false);
+        }
     }
 }
 
@@ -489,13 +522,16 @@ static bst_result start(struct bst_server *server, struct listeners *all)
     BST_TRY(serve_all(server, all));
     BST_TRY(server_outside_start(server));
     BST_TRY(start_threads(server));
+    BST_TRY(server_chores_start(server));
     return write_ports(server);
 }
 
 static void stop(struct bst_server *server)
 {
+    server_chores_stop(server);
     workers_stop(server);
     server_outside_stop(server);
+    bst_se_settle(server->state->se); /* its answers go to the loops of workers */
     workers_free(server);
     server_local_stop(server);
     server_keys_free(&server->keys);

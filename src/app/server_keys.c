@@ -3,6 +3,7 @@
  * MEF does not know is not asked again for a while. TS-0003 8.2.2.1, 8.3.5.2.8, 10.5.
  *
  * Look-ups live on the worker's loop, fetches on the outside loop; the lock guards what both see.
+ * What a slow environment does for them, it does on its own threads.
  */
 #include "app/server_priv.h"
 
@@ -48,6 +49,9 @@ struct flight {
     char peer[BST_INET_TEXT]; /* who asked first: the fetch counts for that address */
     struct waiter *waiters;
     int64_t start_us;
+    struct bst_mef_outcome outcome;
+    struct bst_se_call inside; /* takes the key in */
+    bst_key key;
 };
 
 struct kept {
@@ -55,8 +59,15 @@ struct kept {
     int64_t until_us;
 };
 
+/* A key that goes. */
+struct parting {
+    struct bst_se_call call;
+    bst_key key;
+};
+
 struct server_keys {
     struct bst_server *server;
+    struct bst_se *se; /* of the state; borrowed */
     pthread_mutex_t lock;
     struct bst_map cache;   /* identity -> struct kept */
     struct bst_map missing; /* identity -> struct kept without key */
@@ -88,7 +99,7 @@ static bst_key find_local(struct server_keys *keys, struct bst_view identity)
     bst_key key = 0;
     int len = snprintf(label, sizeof label, SERVER_KPSA_PREFIX "%.*s", BST_VIEW_ARGS(identity));
     if (len < 0 || (size_t)len >= sizeof label ||
-        bst_failed(bst_se_key_find(keys->server->state->se, label, &key))) {
+        bst_failed(bst_se_key_find_of(keys->server->state->se, "cse", label, &key))) {
         return 0;
     }
     return key;
@@ -100,12 +111,40 @@ static struct kept *find_kept(struct bst_map *map, struct bst_view identity)
     return kept && kept->until_us > bst_mono_us() ? kept : NULL;
 }
 
+static bst_result run_parting(struct bst_se *se, struct bst_se_call *call)
+{
+    return bst_se_key_delete(se, bst_container_of(call, struct parting, call)->key);
+}
+
+static void parting_done(struct bst_se_call *call)
+{
+    bst_free(bst_container_of(call, struct parting, call));
+}
+
+/* One that cannot go now stays, without a name, until the environment is closed. */
+static void part_with(struct server_keys *keys, bst_key key)
+{
+    if (!bst_se_slow(keys->se)) {
+        (void)bst_se_key_delete(keys->se, key).code;
+        return;
+    }
+    struct parting *parting = bst_alloc(sizeof *parting);
+    if (!parting) {
+        return;
+    }
+    parting->key = key;
+    parting->call = (struct bst_se_call){.run = run_parting, .done = parting_done};
+    if (bst_failed(bst_se_submit(keys->se, &parting->call))) {
+        bst_free(parting);
+    }
+}
+
 /* With the lock. A key that goes is deleted from the secure environment too. */
 static void drop_kept(struct server_keys *keys, struct bst_map *map, struct bst_view identity)
 {
     struct kept *kept = bst_map_remove(map, identity);
     if (kept && kept->key) {
-        (void)bst_se_key_delete(keys->server->state->se, kept->key).code;
+        part_with(keys, kept->key);
     }
     bst_free(kept);
 }
@@ -221,7 +260,8 @@ static void flight_end(struct flight *f, bst_result result, bst_key key, int64_t
     bst_map_remove(&keys->flights, identity);
     if (!bst_failed(result)) {
         keep(keys, &keys->cache, CACHE_MAX, identity, key, life_us);
-    } else if (bst_error_class(result.code) != BST_CLASS_IO) {
+    } else if (bst_error_class(result.code) != BST_CLASS_IO &&
+               bst_error_class(result.code) != BST_CLASS_BUSY) {
         keep(keys, &keys->missing, MISSING_MAX, identity, 0,
              keys->server->config->enrolment.missing_s * BST_US_PER_S);
     }
@@ -296,48 +336,37 @@ static bst_result mef_connect(struct bst_server *server, struct mef_peer *mef)
     return r;
 }
 
-static bst_result keep_fetched(struct flight *f, struct bst_mef_outcome *outcome, bst_key *ret_key,
-                               int64_t *ret_life_us)
-{
-    int64_t now = bst_wall_us();
-    int64_t life = f->keys->server->config->enrolment.keep_s * BST_US_PER_S;
-    if (outcome->expires_us && outcome->expires_us - now < life) {
-        life = outcome->expires_us - now;
-    }
-    *ret_life_us = life;
-    return bst_se_key_import(f->keys->server->state->se,
-                             &(struct bst_key_attrs){.type = BST_KEY_SYMMETRIC,
-                                                     .uses = BST_KEY_USE_PSK,
-                                                     .suid = outcome->suid,
-                                                     .owner = "cse",
-                                                     .expires_us = outcome->expires_us},
-                             &outcome->value, ret_key);
-}
-
-static bst_result judge(struct flight *f, const struct bst_http_msg *response, bst_key *ret_key,
-                        int64_t *ret_life_us)
+static bst_result read_answer(struct flight *f, const struct bst_http_msg *response)
 {
     struct bst_m2m_response rsp = {0};
-    struct bst_mef_outcome outcome = {0};
     BST_TRY(bst_http_to_response(response, &f->arena, &rsp));
-    BST_TRY(bst_mef_client_take(f->client, &rsp, bst_wall_us(), &f->arena, &outcome));
-    bst_result r = keep_fetched(f, &outcome, ret_key, ret_life_us);
-    bst_mef_outcome_clear(&outcome);
+    bst_result r = bst_mef_client_take(f->client, &rsp, bst_wall_us(), &f->arena, &f->outcome);
     if (rsp.pc.ptr) {
         bst_wipe((char *)(uintptr_t)rsp.pc.ptr, rsp.pc.len);
     }
     return r;
 }
 
-static void on_answer(void *user, bst_result result, const struct bst_http_msg *response,
-                      const struct bst_tls_peer *peer)
+static bst_result take_in(struct bst_se *se, struct flight *f)
 {
-    struct flight *f = user;
-    bst_key key = 0;
-    int64_t life_us = 0;
-    if (!bst_failed(result)) {
-        result = judge(f, response, &key, &life_us);
-    }
+    return bst_se_key_import(se,
+                             &(struct bst_key_attrs){.type = BST_KEY_SYMMETRIC,
+                                                     .uses = BST_KEY_USE_PSK,
+                                                     .suid = f->outcome.suid,
+                                                     .owner = "cse",
+                                                     .expires_us = f->outcome.expires_us},
+                             &f->outcome.value, &f->key);
+}
+
+static int64_t life_of(const struct flight *f)
+{
+    int64_t life_us = f->keys->server->config->enrolment.keep_s * BST_US_PER_S;
+    int64_t rest_us = f->outcome.expires_us - bst_wall_us();
+    return f->outcome.expires_us && rest_us < life_us ? rest_us : life_us;
+}
+
+static void fetched(struct flight *f, bst_result result)
+{
     char took[32];
     snprintf(took, sizeof took, "%lld", (long long)((bst_mono_us() - f->start_us) / 1000));
     struct bst_log_field fields[] = {{"identity", bst_view(f->identity)},
@@ -345,7 +374,39 @@ static void on_answer(void *user, bst_result result, const struct bst_http_msg *
                                      {"ms", bst_view(took)}};
     bst_log_fields(bst_failed(result) ? BST_LOG_WARN : BST_LOG_INFO, "key.fetched", fields, 3, "%s",
                    bst_failed(result) ? bst_error_detail() : "the key was fetched from its MEF");
-    flight_end(f, result, key, life_us);
+    int64_t life_us = life_of(f);
+    bst_mef_outcome_clear(&f->outcome);
+    flight_end(f, result, f->key, life_us);
+}
+
+static bst_result run_taking_in(struct bst_se *se, struct bst_se_call *call)
+{
+    return take_in(se, bst_container_of(call, struct flight, inside));
+}
+
+static void taken_in(struct bst_se_call *call)
+{
+    fetched(bst_container_of(call, struct flight, inside), call->outcome);
+}
+
+static void on_answer(void *user, bst_result result, const struct bst_http_msg *response,
+                      const struct bst_tls_peer *peer)
+{
+    struct flight *f = user;
+    struct bst_se *se = f->keys->se;
+    if (!bst_failed(result)) {
+        result = read_answer(f, response);
+    }
+    if (!bst_failed(result) && bst_se_slow(se)) {
+        f->inside = (struct bst_se_call){.run = run_taking_in, .done = taken_in};
+        result = bst_se_submit(se, &f->inside);
+        if (!bst_failed(result)) {
+            return;
+        }
+    } else if (!bst_failed(result)) {
+        result = take_in(se, f);
+    }
+    fetched(f, result);
 }
 
 static bst_result fetch(struct flight *f)
@@ -612,6 +673,7 @@ bst_result server_keys_new(struct bst_server *server, struct server_keys **ret)
     struct server_keys *keys = bst_alloc(sizeof *keys);
     BST_ENSURE(keys, BST_E_NOMEM);
     keys->server = server;
+    keys->se = server->state->se;
     pthread_mutex_init(&keys->lock, NULL);
     bst_result r = add_mefs(keys);
     if (bst_failed(r)) {

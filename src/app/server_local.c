@@ -1,5 +1,5 @@
 /* Endpoints for this machine only: /metrics on the loopback, and the admin socket. Both live on the
- * main loop, where waiting for the store is allowed. */
+ * main loop, where a short wait for the store is allowed; longer ones are for the chores. */
 #include "app/server_priv.h"
 
 #include "mef/mef.h"
@@ -217,24 +217,69 @@ static bst_result admin_session(void *ctx, struct bst_net_peer *peer)
     return bst_error(BST_E_DENIED);
 }
 
+/* One command; it may be carried out on another thread than that of its connection. */
+struct admin_work {
+    struct server_chore chore;
+    struct bst_task back;
+    struct bst_server *server;
+    struct bst_http_exchange *x;
+    struct bst_buf out;
+    bool failed;
+};
+
+static void admin_answer(struct admin_work *w)
+{
+    answer_text(w->x, w->failed ? 400 : 200, "application/json", bst_buf_view(&w->out));
+    bst_buf_wipe(&w->out);
+    bst_free(w);
+}
+
+static void admin_run(struct admin_work *w)
+{
+    const struct bst_http_msg *req = &w->x->req;
+    bst_result r = bst_admin_run(w->server, bst_view_from(req->target, 1), req->body, &w->out);
+    w->failed = bst_failed(r);
+    if (w->failed) {
+        bst_buf_wipe(&w->out);
+        bst_buf_addf(&w->out, "{\"error\":\"%s\",\"detail\":", bst_error_name(r.code));
+        bst_buf_add_json(&w->out, bst_view(bst_error_detail()));
+        bst_buf_addc(&w->out, '}');
+    }
+    /* Arguments may hold a key that is being provisioned. */
+    bst_wipe((char *)(uintptr_t)req->body.ptr, req->body.len);
+}
+
+static void admin_back(struct bst_task *task)
+{
+    admin_answer(bst_container_of(task, struct admin_work, back));
+}
+
+static void admin_chore(struct server_chore *chore)
+{
+    struct admin_work *w = bst_container_of(chore, struct admin_work, chore);
+    admin_run(w);
+    bst_loop_post(w->server->loop, &w->back);
+}
+
 static void admin_request(void *ctx, struct bst_http_exchange *x)
 {
-    bst_auto(buf) out = {0};
     if (x->req.method != BST_HTTP_POST || !bst_view_starts(x->req.target, BST_VIEW("/"))) {
         answer_text(x, 405, "text/plain", BST_VIEW("POST /OPERATION only\n"));
         return;
     }
-    bst_result r = bst_admin_run(ctx, bst_view_from(x->req.target, 1), x->req.body, &out);
-    if (bst_failed(r)) {
-        bst_buf_wipe(&out);
-        bst_buf_addf(&out, "{\"error\":\"%s\",\"detail\":", bst_error_name(r.code));
-        bst_buf_add_json(&out, bst_view(bst_error_detail()));
-        bst_buf_addc(&out, '}');
+    struct admin_work *w = bst_alloc(sizeof *w);
+    if (!w) {
+        answer_text(x, 500, "text/plain", BST_VIEW("out of memory\n"));
+        return;
     }
-    /* Arguments may hold a key that is being provisioned. */
-    bst_wipe((char *)(uintptr_t)x->req.body.ptr, x->req.body.len);
-    answer_text(x, bst_failed(r) ? 400 : 200, "application/json", bst_buf_view(&out));
-    bst_buf_wipe(&out);
+    *w = (struct admin_work){
+        .chore = {.run = admin_chore}, .back = {.run = admin_back}, .server = ctx, .x = x};
+    if (server_admin_waits(bst_view_from(x->req.target, 1))) {
+        server_chore_post(ctx, &w->chore);
+    } else {
+        admin_run(w);
+        admin_answer(w);
+    }
 }
 
 /* --- life ----------------------------------------------------------------------------------- */

@@ -25,15 +25,9 @@ struct mef_request {
 
 /* --- sessions ------------------------------------------------------------------------------- */
 
-static bst_result export_id(void *ctx, const char *label, uint8_t ret_id[16])
+static bst_result take_export(void *ctx, const char *label, struct bst_secret *ret)
 {
-    return bst_tls_export_id(ctx, label, ret_id);
-}
-
-static bst_result export_key(void *ctx, const char *label, struct bst_se *se,
-                             const struct bst_key_attrs *attrs, bst_key *ret)
-{
-    return bst_tls_export_key(ctx, label, se, attrs, ret);
+    return bst_tls_export(ctx, label, ret);
 }
 
 static bst_result session_who(struct server_front *front, const struct bst_net_peer *peer,
@@ -72,7 +66,7 @@ static bst_result on_session(void *ctx, struct bst_net_peer *peer)
         bst_free(session);
         return r;
     }
-    session->mef.exporter = (struct bst_mef_exporter){peer->endpoint, export_id, export_key};
+    session->mef.exporter = (struct bst_mef_exporter){peer->endpoint, take_export};
     session->mef.peer = peer->address;
     peer->association = session;
     return BST_OK;
@@ -241,6 +235,14 @@ void server_mef_free(struct server_mef **slot)
     bst_se_close(&mef->se);
     bst_free(mef);
     *slot = NULL;
+}
+
+void server_mef_end_store(struct server_mef *mef)
+{
+    if (mef) {
+        bst_se_settle(mef->se); /* what it does goes on in the store */
+        bst_store_close(&mef->store);
+    }
 }
 
 struct bst_mef *server_mef_core(struct server_mef *mef)

@@ -239,6 +239,10 @@ static void on_answer(void *user, bst_result result, const struct bst_http_msg *
     if (!bst_failed(result) && rsp.rqi.len && !bst_view_eq(rsp.rqi, s->attempt->req.rqi)) {
         result = bst_error_detailed(BST_E_SYNTAX, "the answer is one to another request");
     }
+    if (!bst_failed(result) && rsp.retry_s) {
+        s->attempt->retry_ms = (int64_t)rsp.retry_s * 1000;
+        result = bst_error_detailed(BST_E_BUSY, "the target is busy");
+    }
     sending_end(s, result, rsp.rsc);
 }
 

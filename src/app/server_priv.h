@@ -70,6 +70,27 @@ struct server_metrics {
 struct server_keys;
 struct server_mef;
 
+/** A piece of work for the thread that may wait. Its storage belongs to the sender until it runs.
+ */
+struct server_chore {
+    struct server_chore *next;
+    void (*run)(struct server_chore *chore);
+};
+struct server_chores {
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    struct server_chore *first, *last;
+    struct bst_thread *thread;
+    bool ending;
+};
+/** Work that is due once, however often it is asked for. */
+struct server_duty {
+    struct server_chore chore;
+    atomic_bool waits;
+    struct bst_server *server;
+    void (*work)(struct bst_server *server);
+};
+
 struct bst_server {
     struct bst_state *state;
     const struct bst_config *_Atomic config; /* as it holds now; replaced whole */
@@ -84,7 +105,7 @@ struct bst_server {
     struct bst_cse *cse;
     struct bst_cse_events events;
     struct bst_notifier *notifier;
-    struct bst_pki *pki; /* only on the main thread or under admin_lock */
+    struct bst_pki *pki; /* under admin_lock */
     pthread_mutex_t places_lock;
     struct bst_state_place places[SERVER_PLACES]; /* under its lock */
     struct server_mef *mef;
@@ -102,18 +123,22 @@ struct bst_server {
     struct bst_signal *signals[3];
     struct bst_watch *watches[32];
     size_t n_watches;
-    struct bst_timer second, crl;
+    struct bst_timer second, crl, ca;
+    atomic_int_fast64_t ca_until_us; /* wall; when a former root of the CA ends; 0: none does */
+    struct bst_se_call upkeep;
+    atomic_bool upkeep_runs;
+    int64_t mef_swept_us;
     struct server_metrics metrics;
     struct bst_server_ports ports;
     int64_t started_us;
 
-    pthread_mutex_t admin_lock;
+    pthread_mutex_t admin_lock; /* of what changes keys, certificates and configuration */
+    struct server_chores chores;
+    struct server_duty reload, renew_crl, end_former;
     atomic_uint_fast64_t bindings; /* grows when a credential's bindings or revocation changed */
     pthread_mutex_t unsaved_lock;
     struct bst_map unsaved_revocations; /* the store could not take them; until the process ends */
     atomic_bool workers_gone;
-    atomic_bool bump_pending;
-    struct bst_store_job bump;
     bool unfinished; /* requests outlived the end of the loops */
 };
 
@@ -162,9 +187,9 @@ bst_result server_revoke(struct bst_server *server, struct bst_view cred_id,
 bst_result server_unrevoke(struct bst_server *server, struct bst_view cred_id);
 /** Close every session of a Credential-ID, at the CSE and at the MEF. */
 bst_result server_close_credential(struct bst_server *server, struct bst_view cred_id);
-void server_bindings_changed(struct bst_server *server);
-/** The change is committed: sessions that looked just before it look again. */
-void server_bindings_durable(void *ctx);
+/** A change of bindings or revocations is committed: sessions look again before their next request.
+ * Called after the commit, so that what they see then is the change. @param ctx  the server */
+void server_bindings_changed(void *ctx);
 /** The PSK identity with which an AE was registered; empty when it was a certificate. */
 bst_result server_psk_of_ae(struct bst_store_conn *conn, struct bst_view ae_id_stem,
                             struct bst_arena *arena, struct bst_view *ret);
@@ -194,10 +219,13 @@ bool server_notify_allows_ip(const struct bst_config_texts *allow, const struct 
 bool server_notify_allows_name(const struct bst_config_texts *allow, struct bst_view host);
 
 /* server_trust.c: certificates, CAs, CRLs, and their replacement */
+void server_trust_init(struct bst_server *server);
 bst_result server_trust_start(struct bst_server *server);
 void server_trust_stop(struct bst_server *server);
-/** Read them anew; on failure the old ones stay. Blocks on files. */
+/** Read them anew; on failure the old ones stay. Under admin_lock; blocks on files and tokens. */
 bst_result server_reload(struct bst_server *server);
+/** The same soon, on the thread that may wait. */
+void server_reload_later(struct bst_server *server);
 /** Would the session's certificate be accepted now? @thread the session's loop */
 bool server_still_trusted(struct bst_server *server, enum front_kind kind,
                           const struct bst_net_peer *peer);
@@ -206,15 +234,45 @@ bst_result server_trust_load(struct bst_server *server, struct bst_trust **ret);
 bst_result server_own_credential(struct bst_server *server, struct bst_buf *pem,
                                  struct bst_tls_credential *ret);
 
+/* server_ca.c: the project CA while the server runs. Under admin_lock */
+/** Open it from where its key is now. While a token is gone, what is open stays and all else goes
+ * on. */
+bst_result server_ca_open(struct bst_server *server);
+/** `pki` is there afterwards. @error BST_E_NOT_FOUND there is no CA  @error BST_E_BUSY its token is
+ * gone */
+bst_result server_ca_need(struct bst_server *server);
+/** Own certificates follow the CA: CSE, MEF and the administrator's profile. */
+bst_result server_ca_settle(struct bst_server *server);
+/** Trust only the latest `keep` former roots, and go over to that. */
+bst_result server_ca_retire(struct bst_server *server, size_t keep);
+/** Former roots whose time has come are retired; those of later are waited for. */
+bst_result server_ca_watch(struct bst_server *server);
+
+/* server_chores.c: a thread that may wait on behalf of the main loop */
+bst_result server_chores_start(struct bst_server *server);
+/** What waits is done first. */
+void server_chores_stop(struct bst_server *server);
+/** Without the thread it is done at once. */
+void server_chore_post(struct bst_server *server, struct server_chore *chore);
+/** @param duty_work  under admin_lock */
+void server_duty_init(struct bst_server *server, struct server_duty *duty,
+                      void (*duty_work)(struct bst_server *server));
+/** Not twice when it waits already. */
+void server_duty_post(struct server_duty *duty);
+
 /* server_local.c: metrics and admin endpoints */
 bst_result server_local_start(struct bst_server *server);
 void server_local_stop(struct bst_server *server);
 void server_metrics_init(struct bst_server *server);
+/** Whether an administrative command may keep its thread waiting. */
+bool server_admin_waits(struct bst_view op);
 
 /* server_mef.c */
 bst_result server_mef_new(struct bst_server *server, struct server_mef **ret);
 void server_mef_free(struct server_mef **mef);
 extern const struct bst_http_handler server_mef_handler;
 struct bst_tls_identity_source server_mef_source(struct bst_server *server);
+/** End its store, with the requests that outlived the loops. */
+void server_mef_end_store(struct server_mef *mef);
 struct bst_mef *server_mef_core(struct server_mef *mef); /* NULL when there is none */
 struct bst_store *server_mef_store(struct server_mef *mef);

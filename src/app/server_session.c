@@ -24,33 +24,10 @@ static void pair_key(struct bst_buf *out, struct bst_view first, struct bst_view
     bst_buf_addv(out, second);
 }
 
-/* A loop may ask again before the change is committed, so the generation grows after it. */
-static bst_result bump_nothing(struct bst_store_conn *conn, struct bst_store_job *job)
-{
-    return BST_OK;
-}
-
-void server_bindings_durable(void *ctx)
+void server_bindings_changed(void *ctx)
 {
     struct bst_server *server = ctx;
     atomic_fetch_add(&server->bindings, 1);
-}
-
-static void bump_done(struct bst_store_job *job, bst_result result)
-{
-    struct bst_server *server = bst_container_of(job, struct bst_server, bump);
-    atomic_store(&server->bump_pending, false);
-    server_bindings_durable(server);
-}
-
-void server_bindings_changed(struct bst_server *server)
-{
-    atomic_fetch_add(&server->bindings, 1);
-    if (atomic_exchange(&server->bump_pending, true)) {
-        return;
-    }
-    server->bump = (struct bst_store_job){.run = bump_nothing, .done = bump_done};
-    bst_store_submit(server->store, &server->bump);
 }
 
 /* Second halves of the keys that begin with `first`. */
@@ -224,9 +201,7 @@ bst_result server_bind(void *ctx, struct bst_store_conn *txn, const struct bst_a
     BST_TRY(bst_buf_check(&forward));
     BST_TRY(bst_buf_check(&back));
     BST_TRY(bst_kv_put(txn, NS_CREDENTIAL_AES, bst_buf_view(&forward), BST_VIEW("")));
-    BST_TRY(bst_kv_put(txn, NS_AE_CREDENTIALS, bst_buf_view(&back), BST_VIEW("")));
-    server_bindings_changed(ctx);
-    return BST_OK;
+    return bst_kv_put(txn, NS_AE_CREDENTIALS, bst_buf_view(&back), BST_VIEW(""));
 }
 
 static bst_result write_certified(struct bst_store_conn *txn, void *arg)
@@ -244,7 +219,7 @@ bst_result server_certified(struct bst_server *server, struct bst_view ae_id)
 }
 
 static bst_result unbind_all(struct bst_store_conn *txn, struct bst_view stem,
-                             struct bst_arena *arena, size_t *ret_count)
+                             struct bst_arena *arena)
 {
     struct seconds credentials;
     BST_TRY(seconds_of(txn, NS_AE_CREDENTIALS, stem, arena, &credentials));
@@ -259,20 +234,15 @@ static bst_result unbind_all(struct bst_store_conn *txn, struct bst_view stem,
         BST_TRY(bst_kv_delete(txn, NS_AE_CREDENTIALS, bst_buf_view(&back)));
         BST_TRY(keep_for(txn, credentials.items[i], stem, arena));
     }
-    *ret_count = credentials.n;
     return BST_OK;
 }
 
 bst_result server_unbind(void *ctx, struct bst_store_conn *txn, struct bst_view stem)
 {
     struct bst_arena arena;
-    size_t count = 0;
     bst_arena_init(&arena, 256 * 1024);
-    bst_result r = unbind_all(txn, stem, &arena, &count);
+    bst_result r = unbind_all(txn, stem, &arena);
     bst_arena_clear(&arena);
-    if (!bst_failed(r) && count) {
-        server_bindings_changed(ctx);
-    }
     return r;
 }
 

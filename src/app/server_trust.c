@@ -250,19 +250,6 @@ static bst_result load(struct bst_server *server)
     return r;
 }
 
-/* The project CA from where its key is now. Administrative commands run on this thread too. */
-static bst_result reload_ca(struct bst_server *server)
-{
-    struct bst_pki *fresh = NULL;
-    if (!server->pki) {
-        return BST_OK;
-    }
-    BST_TRY(bst_ca_reopen(server->state, server->config, &fresh));
-    bst_pki_close(&server->pki);
-    server->pki = fresh;
-    return BST_OK;
-}
-
 bool server_still_trusted(struct bst_server *server, enum front_kind kind,
                           const struct bst_net_peer *peer)
 {
@@ -311,7 +298,7 @@ static bst_result reload_config(struct bst_server *server)
 static bst_result reload_all(struct bst_server *server)
 {
     BST_TRY(reload_config(server));
-    BST_TRY(reload_ca(server));
+    BST_TRY(server_ca_open(server));
     return server->cse_tls ? load(server) : BST_OK; /* a laboratory server has no TLS */
 }
 
@@ -336,9 +323,19 @@ bst_result server_reload(struct bst_server *server)
 
 /* --- watching ------------------------------------------------------------------------------- */
 
+static void reload_now(struct bst_server *server)
+{
+    (void)server_reload(server).code; /* it logs why not */
+}
+
+void server_reload_later(struct bst_server *server)
+{
+    server_duty_post(&server->reload);
+}
+
 static void on_change(void *user)
 {
-    (void)server_reload(user).code;
+    server_reload_later(user);
 }
 
 static bst_result watch_path(struct bst_server *server, const char *path)
@@ -359,23 +356,55 @@ static bst_result watch(struct bst_server *server, const char *name)
     return watch_path(server, path);
 }
 
+static void renew_crl_now(struct bst_server *server)
+{
+    bst_result r = server_ca_need(server);
+    if (!bst_failed(r)) {
+        r = bst_pki_crl_renew(server->pki);
+    }
+    if (bst_failed(r) && r.code != BST_E_NOT_FOUND) {
+        bst_log(BST_LOG_ERROR, "pki.crl_failed", "no new CRL could be signed: %s",
+                bst_error_detail());
+    }
+}
+
 /* The own CRL ends after a week: sign a new one each day. */
 static void renew_crl(void *user)
 {
     struct bst_server *server = user;
-    pthread_mutex_lock(&server->admin_lock);
-    bst_result r = server->pki ? bst_pki_crl_renew(server->pki) : BST_OK;
-    pthread_mutex_unlock(&server->admin_lock);
-    if (bst_failed(r)) {
-        bst_log(BST_LOG_ERROR, "pki.crl_failed", "no new CRL could be signed: %s",
+    server_duty_post(&server->renew_crl);
+}
+
+static void end_former_now(struct bst_server *server)
+{
+    if (bst_failed(server_ca_watch(server))) {
+        bst_log(BST_LOG_ERROR, "ca.retire_failed", "a former root of the CA stays trusted: %s",
                 bst_error_detail());
     }
+}
+
+/* A former root of the CA ends at the time that was stated. */
+static void end_former(void *user)
+{
+    struct bst_server *server = user;
+    int64_t until_us = atomic_load(&server->ca_until_us);
+    if (until_us && until_us <= bst_wall_us()) {
+        server_duty_post(&server->end_former);
+    }
+}
+
+void server_trust_init(struct bst_server *server)
+{
+    server_duty_init(server, &server->reload, reload_now);
+    server_duty_init(server, &server->renew_crl, renew_crl_now);
+    server_duty_init(server, &server->end_former, end_former_now);
 }
 
 bst_result server_trust_start(struct bst_server *server)
 {
     const struct bst_config *config = server->config;
     BST_TRY(load(server));
+    BST_TRY(server_ca_watch(server));
     if (config->file) {
         BST_TRY(watch_path(server, config->file));
     }
@@ -389,12 +418,15 @@ bst_result server_trust_start(struct bst_server *server)
     }
     bst_timer_init(server->loop, &server->crl, renew_crl, server);
     bst_timer_start(&server->crl, INT64_C(86400000), INT64_C(86400000));
+    bst_timer_init(server->loop, &server->ca, end_former, server);
+    bst_timer_start(&server->ca, 1000, 1000);
     return BST_OK;
 }
 
 void server_trust_stop(struct bst_server *server)
 {
     bst_timer_stop(&server->crl);
+    bst_timer_stop(&server->ca);
     while (server->n_watches > 0) {
         bst_watch_free(&server->watches[--server->n_watches]);
     }

@@ -1,5 +1,6 @@
 /* Opening a state folder: lock, configuration, keys, audit trail. Files have mode 0600, folders
  * 0700. */
+#include "app/ca_keys.h"
 #include "app/state_priv.h"
 
 #include "se/filters.h"
@@ -172,7 +173,7 @@ void bst_state_close(struct bst_state **slot)
     bst_se_trail_close(&state->trail);
     bst_audit_close(&state->audit);
     bst_append_clear(&state->audit_file);
-    bst_se_close(&state->ca_se);
+    ca_keys_close(state);
     bst_se_close(&state->se);
     bst_lock_clear(&state->lock);
     bst_config_clear(&state->config);

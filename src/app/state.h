@@ -11,6 +11,14 @@
 #include <pthread.h>
 
 #define BST_PATH_MAX 4096
+#define BST_CA_ENVS_MAX 8
+
+/** The keys of the process itself that may live in environments of their own. */
+enum bst_state_key { BST_STATE_KEY_CSE, BST_STATE_KEY_MEF, BST_STATE_KEY_CA, BST_STATE_KEYS };
+struct bst_state_place {
+    struct bst_se *se; /* owned */
+    char label[BST_KEY_LABEL_MAX + 1];
+};
 
 /** An opened state folder: locked, configured, with its keys. */
 struct bst_state {
@@ -18,7 +26,11 @@ struct bst_state {
     struct bst_config config;
     struct bst_lock lock;
     struct bst_se *se;
-    struct bst_se *ca_se; /* of the project CA's key, where it is not `se` */
+    struct bst_ca_env {
+        char *address;
+        struct bst_state_place place;
+    } ca_envs[BST_CA_ENVS_MAX]; /* of the project CA's keys (app/ca_keys.h) */
+    size_t n_ca_envs;
     struct bst_audit *audit;
     struct bst_se_trail *trail;       /* the same, for the filters of environments */
     struct bst_audit_host audit_host; /* ctx is this state: it may not move */
@@ -54,12 +66,6 @@ bst_result bst_state_read(const struct bst_state *state, const char *name, struc
 /** The audit trail's files and keys, read-only, for verification while a server runs. */
 bst_result bst_state_verify_audit(const struct bst_state_options *options,
                                   struct bst_audit_report *ret);
-/** The keys of the process itself that may live in environments of their own. */
-enum bst_state_key { BST_STATE_KEY_CSE, BST_STATE_KEY_MEF, BST_STATE_KEY_CA, BST_STATE_KEYS };
-struct bst_state_place {
-    struct bst_se *se; /* owned */
-    char label[BST_KEY_LABEL_MAX + 1];
-};
 void bst_state_place_clear(struct bst_state_place *place);
 /** Where a key is by this configuration; the state's own environment is shared.
  * @param anew  open a token once more, to see what other programs did on it */

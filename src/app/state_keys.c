@@ -21,7 +21,7 @@ static const char *label_of(enum bst_state_key which)
     return labels[which];
 }
 
-static const char *address_of(const struct bst_config *config, enum bst_state_key which)
+const char *state_key_address(const struct bst_config *config, enum bst_state_key which)
 {
     const char *const own[BST_STATE_KEYS] = {config->cse.key_uri, config->mef.key_uri,
                                              config->pki.ca_uri};
@@ -49,10 +49,9 @@ static bst_result open_filtered(const struct bst_state *state, const char *uri, 
     return BST_OK;
 }
 
-bst_result bst_state_place(const struct bst_state *state, const struct bst_config *config,
-                           enum bst_state_key which, bool anew, struct bst_state_place *ret)
+bst_result state_place_at(const struct bst_state *state, const char *address,
+                          enum bst_state_key which, bool anew, struct bst_state_place *ret)
 {
-    const char *address = address_of(config, which);
     struct bst_state_place place = {0};
     bst_auto(buf) uri = {0};
     snprintf(place.label, sizeof place.label, "%s", label_of(which));
@@ -65,6 +64,12 @@ bst_result bst_state_place(const struct bst_state *state, const struct bst_confi
     }
     *ret = place;
     return BST_OK;
+}
+
+bst_result bst_state_place(const struct bst_state *state, const struct bst_config *config,
+                           enum bst_state_key which, bool anew, struct bst_state_place *ret)
+{
+    return state_place_at(state, state_key_address(config, which), which, anew, ret);
 }
 
 /* --- the key of a certificate --------------------------------------------------------------- */
@@ -81,7 +86,7 @@ static bool collect(void *ctx, bst_key key, const struct bst_key_attrs *attrs)
 {
     struct candidates *c = ctx;
     if (strncmp(attrs->label, c->label, c->len) == 0 && attrs->label[c->len] == '.' &&
-        attrs->type != BST_KEY_SYMMETRIC && c->n < CANDIDATES_MAX) {
+        attrs->owner[0] == '\0' && (attrs->uses & BST_KEY_USE_SIGN) && c->n < CANDIDATES_MAX) {
         c->keys[c->n++] = key;
     }
     return true;

@@ -91,15 +91,56 @@ static struct {
     uint64_t used[POOL_SLOTS / 64];
 } pool = {.lock = ATOMIC_FLAG_INIT};
 
-static void *lockable_pages(size_t bytes)
+void *bst_pages_hidden(size_t bytes)
 {
-    void *pages = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *pages = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (pages == MAP_FAILED) {
         return NULL;
     }
-    /* Best effort: a container may forbid locking; leaving it out of dumps still helps. */
-    (void)!mlock(pages, bytes);
     (void)!madvise(pages, bytes, MADV_DONTDUMP);
+    return pages;
+}
+
+bool bst_pages_lock(void *pages, size_t bytes)
+{
+    return mlock(pages, bytes) == 0;
+}
+
+void bst_pages_free(void *pages, size_t bytes)
+{
+    munmap(pages, bytes);
+}
+
+#define PLACES 4
+
+void bst_pages_hide(void *at, size_t bytes)
+{
+    static _Thread_local struct {
+        uintptr_t begin, end;
+    } places[PLACES];
+    static _Thread_local unsigned next;
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t begin = (uintptr_t)at & ~(page - 1);
+    uintptr_t end = ((uintptr_t)at + bytes + page - 1) & ~(page - 1);
+    for (size_t i = 0; i < PLACES; i++) {
+        if (begin >= places[i].begin && end <= places[i].end) {
+            return;
+        }
+    }
+    uint8_t *pages = (uint8_t *)at - ((uintptr_t)at - begin);
+    (void)!madvise(pages, end - begin, MADV_DONTDUMP);
+    (void)!mlock(pages, end - begin);
+    places[next].begin = begin;
+    places[next].end = end;
+    next = (next + 1) % PLACES;
+}
+
+/* A container may forbid locking; leaving them out of dumps still helps. */
+static void *lockable_pages(size_t bytes)
+{
+    void *pages = bst_pages_hidden(bytes);
+    (void)(pages && bst_pages_lock(pages, bytes));
     return pages;
 }
 

@@ -47,6 +47,15 @@ static inline void bst_free_ptr_(void *slot)
         bst_out_;                                                                                  \
     })
 
+/** Zeroed pages that no core dump shows, for keys of others than bst_secret, or NULL. */
+void *bst_pages_hidden(size_t bytes);
+/** Keep them out of swap as well; false where RLIMIT_MEMLOCK does not allow it. */
+bool bst_pages_lock(void *pages, size_t bytes);
+void bst_pages_free(void *pages, size_t bytes);
+/** Do both, for good, to the pages of a place that others have chosen, such as a frame of the
+ * stack. A thread that asks for the same places again and again is answered from memory. */
+void bst_pages_hide(void *at, size_t bytes);
+
 /** Key bytes: locked memory, wiped on clear, no print and no ==. */
 struct bst_secret {
     uint8_t *ptr;

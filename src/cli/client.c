@@ -7,7 +7,13 @@
 #include "tls/tls.h"
 
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
+
+/* What was answered as busy was not done: it is asked for again, after as long as the answer says.
+ */
+#define BUSY_TRIES 4
+#define BUSY_WAIT_MAX_S 5
 
 static void handshake_failed(void *ctx, const struct bst_http_target *target,
                              const struct bst_tls_failure *why)
@@ -141,12 +147,33 @@ static bst_result fill_request(struct cli_client *client, struct bst_m2m_request
     return BST_OK;
 }
 
+static bst_result call_once(struct cli_client *client, const struct bst_http_call_spec *spec,
+                            struct bst_arena *arena, struct bst_m2m_response *ret)
+{
+    struct bst_http_msg answer;
+    client->why[0] = '\0';
+    bst_result r = bst_http_client_call_blocking(client->http, spec, arena, &answer);
+    if (bst_failed(r) && client->why[0]) {
+        BST_FAIL(r.code, "%s", client->why);
+    }
+    BST_TRY(r);
+    return bst_http_to_response(&answer, arena, ret);
+}
+
+/* As long as it asks for, up to a bound: a person waits. */
+static void wait_for(unsigned seconds)
+{
+    struct timespec left = {.tv_sec = seconds < BUSY_WAIT_MAX_S ? seconds : BUSY_WAIT_MAX_S};
+    while (nanosleep(&left, &left) != 0) {
+    }
+}
+
 bst_result cli_client_request(struct cli_client *client, enum bst_profile_peer peer,
                               struct bst_m2m_request *req, struct bst_arena *arena,
                               struct bst_m2m_response *ret)
 {
     struct bst_http_call_spec spec = {.timeout_ms = 30000};
-    struct bst_http_msg msg = {0}, answer;
+    struct bst_http_msg msg = {0};
     BST_TRY(cli_client_target(client, peer, &spec.target));
     BST_TRY(fill_request(client, req, arena));
     BST_TRY(bst_m2m_request_check(req));
@@ -156,13 +183,12 @@ bst_result cli_client_request(struct cli_client *client, enum bst_profile_peer p
     spec.headers = msg.headers;
     spec.n_headers = msg.n_headers;
     spec.body = msg.body;
-    client->why[0] = '\0';
-    bst_result r = bst_http_client_call_blocking(client->http, &spec, arena, &answer);
-    if (bst_failed(r) && client->why[0]) {
-        BST_FAIL(r.code, "%s", client->why);
+    BST_TRY(call_once(client, &spec, arena, ret));
+    for (int again = 0; ret->retry_s && again < BUSY_TRIES; again++) {
+        wait_for(ret->retry_s);
+        BST_TRY(call_once(client, &spec, arena, ret));
     }
-    BST_TRY(r);
-    return bst_http_to_response(&answer, arena, ret);
+    return BST_OK;
 }
 
 /* Several errors share a status: those of input come first, a peer's 4000 is no wrong usage of
@@ -181,6 +207,10 @@ bst_result cli_client_status(const struct bst_m2m_response *rsp)
 {
     if (rsp->rsc < 4000) {
         return BST_OK;
+    }
+    if (rsp->retry_s) {
+        BST_FAIL(BST_E_BUSY, "%d %s: the other side is busy; try again in %u s", rsp->rsc,
+                 bst_m2m_rsc_name(rsp->rsc), rsp->retry_s);
     }
     BST_FAIL(error_of(rsp->rsc), "%d %s: %.*s", rsp->rsc, bst_m2m_rsc_name(rsp->rsc),
              BST_VIEW_ARGS(rsp->debug));

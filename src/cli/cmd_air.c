@@ -320,6 +320,7 @@ static const struct cli_option message_options[] = {
     {"--keys", "FILE", "Keys of the devices in the capture, in JSON (with --pcap).", false},
     {"--profile", "DIR", "Folder whose secure environment has the keys that the file names.",
      false},
+    CLI_5G_SE_OPTIONS,
     {0},
 };
 

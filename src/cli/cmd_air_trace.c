@@ -47,11 +47,11 @@ static void note_experimental(struct work *w)
 
 static bst_result read_keys(struct work *w)
 {
-    const char *path = NULL, *folder = cli_value(w->call, "--profile");
+    const char *path = NULL;
     bst_auto(buf) text = {0};
     BST_TRY(value_of(w->call, "--keys", &path));
-    if (folder) {
-        BST_TRY(cli_5g_open(folder, &w->se));
+    if (cli_5g_named(w->call) || cli_has(w->call, "--pin-file")) {
+        BST_TRY(cli_5g_open_named(w->call, "the keys that the file names", &w->se));
     }
     bst_result r = cli_5g_read_key(w->call, path, BST_TRACE_KEYFILE_MAX, &text);
     if (!bst_failed(r)) {

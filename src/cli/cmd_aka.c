@@ -170,6 +170,10 @@ static bst_result supi_of(const struct cli_call *call, const char **ret)
 static bst_result subject_open(const struct cli_call *call, struct subject *ret)
 {
     const char *folder = cli_value(call, "--profile"), *file = cli_value(call, "--keys");
+    if (cli_has(call, "--se") && !folder) {
+        BST_FAIL(BST_E_USAGE, "--profile DIR is missing: the folder that keeps the sequence "
+                              "numbers, beside the keys in --se");
+    }
     if (!folder == !file) {
         BST_FAIL(BST_E_USAGE, "give either --profile DIR with --supi, or --keys FILE");
     }
@@ -180,12 +184,13 @@ static bst_result subject_open(const struct cli_call *call, struct subject *ret)
     }
     BST_TRY(supi_of(call, &ret->shelf.supi));
     BST_TRY(shelf_open(&ret->shelf));
-    BST_TRY(cli_5g_open(folder, &ret->se));
+    BST_TRY(cli_5g_open_named(call, "the subscriber's keys", &ret->se));
     return bst_aka_subscriber(ret->se, ret->shelf.supi, &ret->key);
 }
 
 #define SUBJECT_OPTIONS                                                                            \
     {"--profile", "DIR", "Folder with the subscriber's keys and sequence numbers.", false},        \
+        CLI_5G_SE_OPTIONS,                                                                         \
         {"--supi", "SUPI", "The subscriber: imsi-... or nai-... (with --profile).", false},        \
     {                                                                                              \
         "--keys", "FILE", "Key file in JSON in place of a folder; nothing is kept.", false         \
@@ -205,6 +210,7 @@ static bst_result sn_of(const struct cli_call *call, struct bst_view *ret)
 
 static const struct cli_option add_options[] = {
     {"--profile", "DIR", "Folder that gets the keys.", false},
+    CLI_5G_SE_OPTIONS,
     {"--supi", "SUPI", "The subscriber: imsi-... or nai-...", false},
     {0},
 };
@@ -212,14 +218,19 @@ static const struct cli_option add_options[] = {
 static bst_result add_one(const struct cli_call *call)
 {
     AUTO_SUBJECT subject = {.shelf.lock = {-1}};
-    const char *supi, *folder = cli_value(call, "--profile");
-    if (!folder) {
-        BST_FAIL(BST_E_USAGE, "--profile DIR is missing: the folder that gets the keys");
-    }
+    struct bst_key_info info;
+    const char *supi;
+    char level[12];
     BST_TRY(supi_of(call, &supi));
-    BST_TRY(cli_5g_open(folder, &subject.se));
+    BST_TRY(cli_5g_open_named(call, "the subscribers' keys", &subject.se));
     BST_TRY(import_file(call, call->args[0], subject.se, supi, true, &subject.key));
-    cli_5g_print(call, &(struct cli_5g_field){"added", NULL, 0, supi}, 1);
+    BST_TRY(bst_se_key_info(subject.se, subject.key, &info));
+    snprintf(level, sizeof level, "%d", info.attrs.level);
+    const struct cli_5g_field fields[] = {
+        {"added", NULL, 0, supi},
+        {"level", NULL, 0, level, true},
+    };
+    cli_5g_print(call, fields, sizeof fields / sizeof fields[0]);
     return BST_OK;
 }
 
@@ -446,12 +457,20 @@ static const struct cli_command words[] = {
     {
         .name = "add",
         .args = "KEYFILE",
-        .summary = "Put a subscriber's keys into the secure environment of a folder",
+        .summary = "Put a subscriber's keys into a secure environment",
         .text = "The key file is a JSON object with algorithm (milenage, tuak, milenage256), k, "
                 "and opc or "
-                "op, in hexadecimal. It is not needed afterwards: delete it.",
+                "op, in hexadecimal. It is not needed afterwards: delete it."
+                "\n\n"
+                "The authentication functions run over K and OPc themselves, which no token does: "
+                "in an address of --se, fallback=soft keeps them on the token and lets them out "
+                "for "
+                "each use, at protection level 1. Sequence numbers stay in the folder of "
+                "--profile.",
         .options = add_options,
-        .example = "bastide aka add subscriber.json --profile ./home --supi imsi-001010000000001",
+        .example = "bastide aka add subscriber.json --profile ./home --supi imsi-001010000000001\n"
+                   "bastide aka add subscriber.json --supi imsi-001010000000001 "
+                   "--se 'pkcs11:token=home?fallback=soft' --pin-file pin",
         .run = add,
     },
     {

@@ -9,6 +9,7 @@
 #include "sec/enrol/mef_client.h"
 #include "sec/sec_names.h"
 #include "sys/clock.h"
+#include "sys/file.h"
 #include "tls/tls.h"
 
 #include <stdarg.h>
@@ -311,6 +312,34 @@ static int run_register(struct cli_call *call)
     return device_close(&d, r);
 }
 
+/* -- trust */
+
+static bst_result trust_roots(struct device *d)
+{
+    const char *file = cli_value(d->call, "--ca");
+    const struct bst_profile *profile = &d->client.profile;
+    bst_auto(buf) pem = {0};
+    size_t n_new, n_all;
+    if (!file) {
+        BST_FAIL(BST_E_USAGE, "--ca FILE is missing: the roots to be trusted");
+    }
+    BST_TRY(bst_file_read(file, 1 << 20, &pem));
+    BST_TRY(bst_profile_trust(profile, bst_buf_view(&pem), &n_new, &n_all));
+    tell(d, "%zu root%s trusted, %zu of them new: %s/ca.pem", n_all, n_all == 1 ? "" : "s", n_new,
+         profile->folder);
+    if (d->call->json) {
+        fprintf(d->call->out, "{\"trusted\":%zu,\"new\":%zu}\n", n_all, n_new);
+    }
+    return BST_OK;
+}
+
+static int run_trust(struct cli_call *call)
+{
+    struct device d;
+    bst_result r = device_open(call, &d);
+    return device_close(&d, bst_failed(r) ? r : trust_roots(&d));
+}
+
 /* -- telemetry */
 
 struct sending {
@@ -538,6 +567,11 @@ static const struct cli_option send_options[] = {
     {"--receipts", "FILE", "Write the resource ID of each acknowledged reading there.", false},
     {0}};
 static const struct cli_option show_options[] = {PLACE_OPTIONS, {0}};
+static const struct cli_option trust_options[] = {
+    PLACE_OPTIONS,
+    {"--ca", "FILE", "The roots, and what former ones signed for them: pki/ca.crt and ca.chain.",
+     false},
+    {0}};
 
 static const struct cli_command words[] = {
     {"enrol", "DIR",
@@ -558,6 +592,12 @@ static const struct cli_command words[] = {
      send_options, "bastide device send hut --name hut --count 500", run_send, NULL},
     {"show", "DIR", "Show what a profile knows, and where its keys are", NULL, show_options,
      "bastide device show hut", run_show, NULL},
+    {"trust", "DIR", "Trust the roots of a CA that has a new key",
+     "A root is taken only when one that the profile trusts has signed a certificate for its key; "
+     "roots that are not in the file are trusted no more.",
+     trust_options,
+     "cat st/pki/ca.crt st/pki/ca.chain > roots.pem\nbastide device trust hut --ca roots.pem",
+     run_trust, NULL},
     {0},
 };
 

@@ -3,31 +3,11 @@
 
 #include "app/se_uri.h"
 #include "base/time.h"
-#include "sys/clock.h"
 #include "sys/file.h"
 
 #include <stdio.h>
 
 /* ---- what the words share ---- */
-
-static int64_t wall(void *ctx)
-{
-    return bst_wall_us();
-}
-
-void key_host(struct bst_se_host *ret)
-{
-    bst_se_host_file(ret, wall);
-}
-
-bst_result key_open_at(const char *uri, const char *pin_file, struct bst_se **ret)
-{
-    struct bst_se_host host;
-    bst_auto(buf) settled = {0};
-    key_host(&host);
-    BST_TRY(bst_se_uri_settle(uri, pin_file, false, &settled));
-    return bst_se_open(&host, settled.ptr, ret);
-}
 
 bst_result key_uri(const struct cli_call *call, struct bst_buf *ret)
 {
@@ -36,15 +16,49 @@ bst_result key_uri(const struct cli_call *call, struct bst_buf *ret)
 
 bst_result key_open(const struct cli_call *call, struct bst_se **ret)
 {
-    return key_open_at(call->args[0], cli_value(call, "--pin-file"), ret);
+    return cli_se_open(call->args[0], cli_value(call, "--pin-file"), ret);
 }
 
+struct named {
+    const char *label;
+    bst_key key;
+    size_t n;
+};
+
+static bool take_named(void *ctx, bst_key key, const struct bst_key_attrs *attrs)
+{
+    struct named *named = ctx;
+    if (strcmp(attrs->label, named->label) == 0) {
+        named->key = key;
+        named->n++;
+    }
+    return true;
+}
+
+/* Labels are an owner's: whose is said by --owner, or nobody's, or there is only one. */
 bst_result key_find(const struct cli_call *call, struct bst_se *se, bst_key *ret)
 {
-    BST_TRY(bst_se_key_find(se, call->args[1], ret));
+    const char *label = call->args[1], *owner = cli_value(call, "--owner");
+    struct named named = {.label = label};
+    *ret = 0;
+    if (owner) {
+        BST_TRY(bst_se_key_find_of(se, owner, label, ret));
+    }
     if (!*ret) {
-        BST_FAIL(BST_E_NOT_FOUND, "there is no key '%s'; 'bastide key list' shows what there is",
-                 call->args[1]);
+        BST_TRY(bst_se_key_find(se, label, ret));
+    }
+    if (!*ret) {
+        BST_TRY(bst_se_key_list(se, take_named, &named));
+        *ret = named.n == 1 && !owner ? named.key : 0;
+    }
+    if (!*ret && named.n > 1 && !owner) {
+        BST_FAIL(BST_E_NOT_FOUND, "%zu stakeholders have a key '%s': say whose with --owner",
+                 named.n, label);
+    }
+    if (!*ret) {
+        BST_FAIL(BST_E_NOT_FOUND,
+                 "there is no key '%s'%s%s; 'bastide key list' shows what there is", label,
+                 owner ? " of " : "", owner ? owner : "");
     }
     return BST_OK;
 }

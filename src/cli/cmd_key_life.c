@@ -2,6 +2,7 @@
 #include "cli/cmd_key_priv.h"
 
 #include "app/rotate.h"
+#include "app/se_uri.h"
 #include "cli/passphrase.h"
 #include "crypto/x509.h"
 
@@ -17,16 +18,73 @@ static void print_rotated(struct cli_call *call, yyjson_val *answer)
             kept[0] ? "kept as " : "deleted", kept);
 }
 
+static void print_ca(struct cli_call *call, yyjson_val *answer)
+{
+    const char *until = cli_text(answer, "until");
+    bool resumed = false;
+    if (!bst_failed(bst_json_opt_bool(answer, "resumed", &resumed)) && resumed) {
+        fprintf(call->out, "a rotation that was cut short is ended; no other began\n");
+    }
+    fprintf(call->out,
+            "%s is a new key; its root is the first in %s, and certificates are issued by it\n"
+            "the former root is trusted %s%s; its key is kept as %s and signs its list of revoked "
+            "certificates\n",
+            cli_text(answer, "rotated"), cli_text(answer, "certificate"),
+            until[0] ? "until " : "until 'bastide key rotate pki.ca --retire'", until,
+            cli_text(answer, "kept"));
+}
+
+static void print_retired(struct cli_call *call, yyjson_val *answer)
+{
+    int64_t n = 0;
+    (void)bst_json_opt_i64(answer, "retired", &n).code;
+    fprintf(call->out, "%lld former root%s of the project CA: certificates of it are refused\n",
+            (long long)n, n == 1 ? "" : "s");
+}
+
+static int retire_ca(struct cli_call *call)
+{
+    bst_auto(buf) args = {0};
+    bst_buf_addf(&args, "\"sure\":%s", cli_has(call, "--yes") ? "true" : "false");
+    return cli_admin_print(call, "ca-retire", &args, print_retired);
+}
+
+/* The project CA gets a new root beside the new key. */
+static int rotate_ca(struct cli_call *call)
+{
+    const char *to = cli_value(call, "--to"), *until = cli_value(call, "--until");
+    bst_auto(buf) args = {0}, address = {0};
+    if (cli_has(call, "--drop")) {
+        return cli_usage(call, "the former key of the CA signs its list of revoked certificates "
+                               "until --retire; delete it after that");
+    }
+    if (cli_has(call, "--retire")) {
+        return retire_ca(call);
+    }
+    if (to) {
+        bst_result r = bst_se_uri_settle(to, cli_value(call, "--pin-file"), true, &address);
+        if (bst_failed(r)) {
+            return cli_fail(call, r, "the project CA has no new key");
+        }
+        cli_arg(&args, "to", address.ptr);
+    }
+    cli_arg(&args, "until", until);
+    return cli_admin_print(call, "ca-rotate", &args, print_ca);
+}
+
 /* The server's own: certified anew and switched to without a restart. */
 static int rotate_server(struct cli_call *call)
 {
+    if (strcmp(call->args[0], "pki.ca") == 0) {
+        return rotate_ca(call);
+    }
     bst_auto(buf) args = {0};
     cli_arg(&args, "label", call->args[0]);
     bst_buf_addf(&args, ",\"drop\":%s", cli_has(call, "--drop") ? "true" : "false");
     return cli_admin_print(call, "key-rotate", &args, print_rotated);
 }
 
-static bst_result rotate(struct cli_call *call, struct bst_se *se)
+static bst_result rotate_in(struct cli_call *call, struct bst_se *se)
 {
     struct bst_rotation rotation;
     struct bst_key_attrs attrs;
@@ -46,10 +104,30 @@ static bst_result rotate(struct cli_call *call, struct bst_se *se)
     return key_print(call, se, rotation.fresh);
 }
 
+/* The line of keys is its owner's. One that is between its two renamings has LABEL.next only. */
+static bst_result rotate(struct cli_call *call, struct bst_se *se)
+{
+    struct bst_key_info info = {0};
+    struct bst_se *view;
+    bst_key key;
+    const char *owner = cli_value(call, "--owner");
+    if (!bst_failed(key_find(call, se, &key))) {
+        BST_TRY(bst_se_key_info(se, key, &info));
+        owner = info.owner;
+    }
+    if (!owner || !owner[0]) {
+        return rotate_in(call, se);
+    }
+    BST_TRY(bst_se_for_owner(se, owner, &view));
+    bst_result r = rotate_in(call, view);
+    bst_se_close(&view);
+    return r;
+}
+
 int key_rotate(struct cli_call *call)
 {
     if (!key_args_given(call)) {
-        return cli_usage(call, "name URI LABEL, or cse.tls or mef.tls alone");
+        return cli_usage(call, "name URI LABEL, or cse.tls, mef.tls or pki.ca alone");
     }
     return call->n_args == 1 ? rotate_server(call)
                              : key_with_se(call, "the key was not rotated", rotate);

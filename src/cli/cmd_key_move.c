@@ -186,7 +186,7 @@ static bst_result prove(struct rewrapping *r)
 static bst_result rewrap_open(struct rewrapping *r)
 {
     BST_TRY(key_open(r->call, &r->from));
-    BST_TRY(key_open_at(r->call->args[2], cli_value(r->call, "--to-pin-file"), &r->to));
+    BST_TRY(cli_se_open(r->call->args[2], cli_value(r->call, "--to-pin-file"), &r->to));
     return key_find(r->call, r->from, &r->key);
 }
 

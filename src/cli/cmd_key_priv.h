@@ -8,9 +8,6 @@
 bst_result key_open(const struct cli_call *call, struct bst_se **ret);
 /** The address with its PIN file, for what opens by itself. */
 bst_result key_uri(const struct cli_call *call, struct bst_buf *ret);
-void key_host(struct bst_se_host *ret);
-/** Another environment. @param pin_file  may be NULL */
-bst_result key_open_at(const char *uri, const char *pin_file, struct bst_se **ret);
 /** The key that the second argument names. */
 bst_result key_find(const struct cli_call *call, struct bst_se *se, bst_key *ret);
 /** The file of --in, "-" or nothing: standard input. */

@@ -309,7 +309,7 @@ int key_selftest(struct cli_call *call)
     if (!key_args_given(call)) {
         return cli_usage(call, "name %s", call->command->args);
     }
-    key_host(&host);
+    cli_se_host(&host);
     bst_result r = key_uri(call, &uri);
     struct bst_se_selftest test = {
         .host = &host, .uri = uri.ptr, .each = print_check, .ctx = &report};

@@ -3,8 +3,7 @@
 
 #define PIN_OPTION                                                                                 \
     {                                                                                              \
-        "--pin-file", "FILE",                                                                      \
-            "File of mode 0600 with the PIN of a token, or the passphrase of software.", false     \
+        "--pin-file", "FILE", CLI_PIN_TEXT, false                                                  \
     }
 #define OUT_OPTION                                                                                 \
     {                                                                                              \
@@ -24,7 +23,13 @@
     {"--type", "TYPE", "p256 (default), p384, ed25519, x25519 or symmetric.", false},              \
         ATTRIBUTE_OPTIONS
 
+#define OWNER_OPTION                                                                               \
+    {                                                                                              \
+        "--owner", "NAME", "Whose key, when several stakeholders have one of this label.", false   \
+    }
+
 static const struct cli_option pin_options[] = {PIN_OPTION, {0}};
+static const struct cli_option key_options[] = {PIN_OPTION, OWNER_OPTION, {0}};
 static const struct cli_option generate_options[] = {PIN_OPTION, MAKE_OPTIONS, {0}};
 static const struct cli_option import_options[] = {
     PIN_OPTION,
@@ -42,13 +47,15 @@ static const struct cli_option derive_options[] = {
     {0}};
 static const struct cli_option sign_options[] = {
     PIN_OPTION,
+    OWNER_OPTION,
     OUT_OPTION,
     {"--in", "FILE", "The message; without it, standard input.", false},
     {"--hash", "NAME", "sha256 (default), sha384 or sha512; not for Ed25519.", false},
     {0}};
-static const struct cli_option public_options[] = {PIN_OPTION, OUT_OPTION, {0}};
+static const struct cli_option public_options[] = {PIN_OPTION, OWNER_OPTION, OUT_OPTION, {0}};
 static const struct cli_option csr_options[] = {
     PIN_OPTION,
+    OWNER_OPTION,
     OUT_OPTION,
     {"--name", "NAME", "Common name of the subject.", false},
     {"--ae-id", "ID", "Absolute AE-ID, such as //sp.example.com/Cdevice1.", true},
@@ -57,6 +64,7 @@ static const struct cli_option csr_options[] = {
     {0}};
 static const struct cli_option certify_options[] = {
     PIN_OPTION,
+    OWNER_OPTION,
     OUT_OPTION,
     {"--ae-id", "ID", "Absolute AE-ID, such as //sp.example.com/Cdevice1.", false},
     {"--cse", "NAME", "Public domain name of a CSE.", false},
@@ -67,6 +75,7 @@ static const struct cli_option certify_options[] = {
     {0}};
 static const struct cli_option wrap_options[] = {
     PIN_OPTION,
+    OWNER_OPTION,
     OUT_OPTION,
     {"--with", "LABEL", "The key that wraps; made with --type symmetric --use kek.", false},
     {0}};
@@ -77,14 +86,21 @@ static const struct cli_option unwrap_options[] = {
     {0}};
 static const struct cli_option rewrap_options[] = {
     PIN_OPTION,
+    OWNER_OPTION,
     {"--to-pin-file", "FILE", "The same as --pin-file, for the other environment.", false},
     {"--as", "LABEL", "Label there; without it the same.", false},
     {"--move", NULL, "Delete the source once the copy is proved to be the same key.", false},
     {0}};
 static const struct cli_option rotate_options[] = {
     PIN_OPTION,
+    OWNER_OPTION,
     {"--drop", NULL, "Delete the old key in place of keeping it as LABEL.N.", false},
     {"--expires", "TIME", "Of the new key; without it as the old one.", false},
+    {"--to", "URI", "Of pki.ca: environment of the new key (its PIN: --pin-file), or state.",
+     false},
+    {"--until", "TIME", "Of pki.ca: when the former root ends; without it at --retire.", false},
+    {"--retire", NULL, "Of pki.ca: trust former roots no more.", false},
+    {"--yes", NULL, "With --retire: even if certificates of theirs still hold.", false},
     {0}};
 static const struct cli_option activate_options[] = {
     PIN_OPTION, {"--yes", NULL, "Needed: only wiping undoes it.", false}, {0}};
@@ -101,7 +117,8 @@ static const struct cli_option wipe_options[] = {
     {                                                                                              \
         "--nonce", "HEX", "Made by whoever wants the proof, 8 to 64 bytes.", false                 \
     }
-static const struct cli_option attest_options[] = {PIN_OPTION, OUT_OPTION, NONCE_OPTION, {0}};
+static const struct cli_option attest_options[] = {
+    PIN_OPTION, OWNER_OPTION, OUT_OPTION, NONCE_OPTION, {0}};
 static const struct cli_option verify_options[] = {
     NONCE_OPTION,
     {"--root", "FILE", "Certificates of the makers that are trusted; without one, none is.", true},
@@ -144,7 +161,7 @@ static const struct cli_command words[] = {
         .name = "info",
         .args = "URI LABEL",
         .summary = "Show one key",
-        .options = pin_options,
+        .options = key_options,
         .example = "bastide key info " TOKEN " cse.tls --pin-file pin",
         .run = key_info,
     },
@@ -152,7 +169,7 @@ static const struct cli_command words[] = {
         .name = "delete",
         .args = "URI LABEL",
         .summary = "Delete a key for good",
-        .options = pin_options,
+        .options = key_options,
         .example = "bastide key delete " TOKEN " cse.tls --pin-file pin",
         .run = key_delete,
     },
@@ -241,7 +258,7 @@ static const struct cli_command words[] = {
         .args = "URI LABEL",
         .summary = "Show the check value of a key",
         .text = "The same for the same key, wherever it is; it tells nothing about the value.",
-        .options = pin_options,
+        .options = key_options,
         .example = "bastide key check " TOKEN " meter7 --pin-file pin",
         .run = key_check,
     },
@@ -249,14 +266,18 @@ static const struct cli_command words[] = {
         .name = "rotate",
         .args = "[URI] LABEL",
         .summary = "Put a new key in the place of one",
-        .text = "The new key has the same attributes and takes the label; the old one stays as "
-                "LABEL.1, LABEL.2 and so on until it is deleted.\n\n"
-                "Without URI it is a key of the server of --state, cse.tls or mef.tls: the project "
-                "CA issues a certificate for the new key and the server goes over to it without a "
-                "restart.",
+        .text =
+            "The new key has the same attributes and takes the label; the old one stays as "
+            "LABEL.1, LABEL.2 and so on until it is deleted.\n\n"
+            "Without URI it is a key of the server of --state, cse.tls or mef.tls: the project "
+            "CA issues a certificate for the new key and the server goes over to it without a "
+            "restart. With pki.ca the project CA itself gets a new key and root; the former root "
+            "is trusted until --until or --retire, and who knows only that one still connects.",
         .options = rotate_options,
         .example = "bastide key rotate " TOKEN " meter7 --pin-file pin\n"
-                   "bastide key rotate cse.tls --state /var/lib/bastide",
+                   "bastide key rotate cse.tls --state /var/lib/bastide\n"
+                   "bastide key rotate pki.ca --to " TOKEN " --pin-file pin --until "
+                   "2027-01-01T00:00:00Z --state /var/lib/bastide",
         .run = key_rotate,
     },
     {

@@ -39,14 +39,8 @@ static bst_result time_of(const struct cli_call *call, const char *name, int64_t
     return BST_OK;
 }
 
-static bst_result folder_of(const struct cli_call *call, const char **ret)
-{
-    *ret = cli_value(call, "--profile");
-    if (!*ret) {
-        BST_FAIL(BST_E_USAGE, "--profile DIR is missing: the folder with the home network's keys");
-    }
-    return BST_OK;
-}
+#define HOME_OPTIONS                                                                               \
+    {"--profile", "DIR", "Folder with the home network's keys.", false}, CLI_5G_SE_OPTIONS
 
 /* A table of keys on its environment. */
 struct home {
@@ -59,9 +53,14 @@ static inline void bst_home_clear(struct home *home)
 }
 #define AUTO_HOME __attribute__((cleanup(bst_home_clear))) struct home
 
-static bst_result home_open(const char *folder, struct home *home)
+static bst_result home_se(const struct cli_call *call, struct home *home)
 {
-    BST_TRY(cli_5g_open(folder, &home->se));
+    return cli_5g_open_named(call, "the home network's keys", &home->se);
+}
+
+static bst_result home_open(const struct cli_call *call, struct home *home)
+{
+    BST_TRY(home_se(call, home));
     return bst_sidf_init(&home->sidf, home->se, bst_wall_us);
 }
 
@@ -70,8 +69,9 @@ static bst_result home_open(const char *folder, struct home *home)
 static void print_key(const struct cli_call *call, const struct bst_hn_key *key)
 {
     const struct bst_suci_scheme *scheme = bst_suci_scheme(key->scheme);
-    char id[8], from[BST_RFC3339_LEN + 1] = "", until[BST_RFC3339_LEN + 1] = "";
+    char id[8], level[12], from[BST_RFC3339_LEN + 1] = "", until[BST_RFC3339_LEN + 1] = "";
     snprintf(id, sizeof id, "%u", (unsigned)key->id);
+    snprintf(level, sizeof level, "%d", key->level);
     bst_rfc3339_format(key->from_us, from);
     if (key->until_us) {
         bst_rfc3339_format(key->until_us, until);
@@ -81,6 +81,7 @@ static void print_key(const struct cli_call *call, const struct bst_hn_key *key)
         {"scheme", NULL, 0, scheme->name},
         {"public", key->public_key, scheme->public_bytes, NULL},
         {"state", NULL, 0, bst_hn_state_name(key->state)},
+        {"level", NULL, 0, level, true},
         {"from", NULL, 0, from},
         {"until", NULL, 0, until[0] ? until : "no end"},
     };
@@ -88,7 +89,7 @@ static void print_key(const struct cli_call *call, const struct bst_hn_key *key)
 }
 
 static const struct cli_option keygen_options[] = {
-    {"--profile", "DIR", "Folder with the home network's keys.", false},
+    HOME_OPTIONS,
     {"--id", "N",
      "Key identifier, 0 to 254; an identifier is not used again while its key is there.", false},
     {"--scheme", "NAME",
@@ -140,11 +141,9 @@ static const struct bst_hn_key *key_with(const struct bst_sidf *sidf, uint8_t id
 static bst_result make_key(const struct cli_call *call, struct bst_buf *private_key)
 {
     struct bst_hn_wish wish = {0};
-    const char *folder = NULL;
     AUTO_HOME home = {0};
-    BST_TRY(folder_of(call, &folder));
     BST_TRY(read_wish(call, private_key, &wish));
-    BST_TRY(cli_5g_open(folder, &home.se));
+    BST_TRY(home_se(call, &home));
     BST_TRY(bst_hn_key_add(home.se, &wish));
     BST_TRY(bst_sidf_init(&home.sidf, home.se, bst_wall_us));
     const struct bst_hn_key *key = key_with(&home.sidf, wish.id);
@@ -161,17 +160,15 @@ static int keygen(struct cli_call *call)
     return bst_failed(r) ? cli_fail(call, r, "no key was made") : CLI_OK;
 }
 
-static const struct cli_option profile_options[] = {
-    {"--profile", "DIR", "Folder with the home network's keys.", false},
+static const struct cli_option home_options[] = {
+    HOME_OPTIONS,
     {0},
 };
 
 static bst_result list_keys(const struct cli_call *call)
 {
-    const char *folder = NULL;
     AUTO_HOME home = {0};
-    BST_TRY(folder_of(call, &folder));
-    BST_TRY(home_open(folder, &home));
+    BST_TRY(home_open(call, &home));
     for (size_t i = 0; i < home.sidf.n; i++) {
         if (i && !call->json) {
             fputc('\n', call->out);
@@ -190,14 +187,12 @@ static int keys(struct cli_call *call)
 static bst_result revoke_key(const struct cli_call *call)
 {
     uint64_t id = 0;
-    const char *folder = NULL;
     AUTO_HOME home = {0};
-    BST_TRY(folder_of(call, &folder));
     if (bst_failed(bst_parse_u64(bst_view(call->args[0]), &id)) || id > BST_SUCI_KEY_ID_MAX) {
         BST_FAIL(BST_E_USAGE, "'%s' is no key identifier (0 to %d)", call->args[0],
                  BST_SUCI_KEY_ID_MAX);
     }
-    BST_TRY(cli_5g_open(folder, &home.se));
+    BST_TRY(home_se(call, &home));
     return bst_hn_key_remove(home.se, (uint8_t)id);
 }
 
@@ -218,6 +213,7 @@ static int revoke(struct cli_call *call)
 
 static const struct cli_option conceal_options[] = {
     {"--profile", "DIR", "Take the active key of the home network in this folder.", false},
+    CLI_5G_SE_OPTIONS,
     {"--public", "FILE",
      "Public key of the home network: raw or hexadecimal, for A and B also PEM or DER.", false},
     {"--id", "N", "Its key identifier (with --public).", false},
@@ -246,13 +242,12 @@ static bst_result home_from_file(const struct cli_call *call, const struct bst_s
 
 static bst_result home_from_profile(const struct cli_call *call, struct bst_suci_home *ret)
 {
-    const char *folder = NULL;
     AUTO_HOME home = {0};
-    BST_TRY(folder_of(call, &folder));
-    BST_TRY(home_open(folder, &home));
+    BST_TRY(home_open(call, &home));
     const struct bst_hn_key *key = bst_sidf_active(&home.sidf, ret->scheme);
     if (!key) {
-        BST_FAIL(BST_E_NOT_FOUND, "%s has no active key of this scheme", folder);
+        BST_FAIL(BST_E_NOT_FOUND, "%s has no active key of this scheme",
+                 cli_has(call, "--se") ? "the secure environment" : cli_value(call, "--profile"));
     }
     ret->key_id = key->id;
     memcpy(ret->public_key, key->public_key, sizeof ret->public_key);
@@ -322,7 +317,7 @@ static int conceal(struct cli_call *call)
 /* ---- reveal ---- */
 
 static const struct cli_option reveal_options[] = {
-    {"--profile", "DIR", "Folder with the home network's keys.", false},
+    HOME_OPTIONS,
     {"--private", "FILE", "One private key, for the key identifier that the SUCI names.", false},
     {"--nas", NULL, "The SUCI is the mobile identity in hexadecimal, from its octet 4.", false},
     {"--allow-null", NULL, "Accept the null scheme, which proves and hides nothing.", false},
@@ -360,13 +355,13 @@ static bst_result reveal_one(const struct cli_call *call, struct bst_buf *key)
     bst_auto(suci) suci = {0};
     bst_auto(buf) text = {0};
     struct bst_supi supi;
-    const char *folder = cli_value(call, "--profile");
     bool from_file = cli_value(call, "--private") != NULL;
-    BST_TRY(read_suci(call, &suci));
-    if (!from_file && suci.scheme != BST_SUCI_NULL) {
-        BST_TRY(folder_of(call, &folder));
+    if (from_file && cli_has(call, "--se")) {
+        BST_FAIL(BST_E_USAGE, "the key is in a file or in an environment: --private or --se");
     }
-    BST_TRY(cli_5g_open(from_file ? NULL : folder, &home.se));
+    BST_TRY(read_suci(call, &suci));
+    bool keyless = from_file || (suci.scheme == BST_SUCI_NULL && !cli_5g_named(call));
+    BST_TRY(keyless ? cli_5g_open(NULL, &home.se) : home_se(call, &home));
     if (from_file && suci.scheme != BST_SUCI_NULL) {
         BST_TRY(import_one(call, &suci, key, home.se));
     }
@@ -401,29 +396,33 @@ static const struct cli_command words[] = {
         .name = "keygen",
         .args = "",
         .summary = "Make or import a home network key",
-        .text = "The private key goes into the secure environment of the folder and never leaves "
-                "it; the "
-                "public key is printed. The newest valid key of a scheme is the active one, older "
+        .text = "The private key goes into the secure environment of the folder, or the one that "
+                "--se "
+                "names, and never leaves it; the "
+                "public key and the protection level are printed. The newest valid key of a scheme "
+                "is the active one, older "
                 "ones are "
                 "still accepted until they end or are revoked.",
         .options = keygen_options,
         .example = "bastide suci keygen --profile ./home --id 1 --scheme A\n"
-                   "bastide suci keygen --profile ./home --id 2 --scheme B --private hn.pem",
+                   "bastide suci keygen --profile ./home --id 2 --scheme B --private hn.pem\n"
+                   "bastide suci keygen --se pkcs11:token=home --pin-file pin --id 3 --scheme B",
         .run = keygen,
     },
     {
         .name = "keys",
         .args = "",
-        .summary = "List the home network keys: identifier, public key, state, validity",
-        .options = profile_options,
-        .example = "bastide suci keys --profile ./home",
+        .summary = "List the home network keys: identifier, public key, state, level, validity",
+        .options = home_options,
+        .example = "bastide suci keys --profile ./home\n"
+                   "bastide suci keys --se pkcs11:token=home --pin-file pin",
         .run = keys,
     },
     {
         .name = "revoke",
         .args = "ID",
         .summary = "Remove a home network key for good",
-        .options = profile_options,
+        .options = home_options,
         .example = "bastide suci revoke 1 --profile ./home",
         .run = revoke,
     },

@@ -1,6 +1,9 @@
 /* What several commands need. */
 #include "cli/common.h"
 
+#include "app/se_uri.h"
+#include "sys/clock.h"
+
 void cli_state_options(const struct cli_call *call, const char *const *more, size_t n_more,
                        struct cli_sets *ret)
 {
@@ -14,6 +17,25 @@ void cli_state_options(const struct cli_call *call, const char *const *more, siz
     }
     ret->options = (struct bst_state_options){
         .folder = call->state, .config_file = call->config, .sets = ret->sets, .n_sets = n};
+}
+
+static int64_t se_wall(void *ctx)
+{
+    return bst_wall_us();
+}
+
+void cli_se_host(struct bst_se_host *ret)
+{
+    bst_se_host_file(ret, se_wall);
+}
+
+bst_result cli_se_open(const char *uri, const char *pin_file, struct bst_se **ret)
+{
+    struct bst_se_host host;
+    bst_auto(buf) settled = {0};
+    cli_se_host(&host);
+    BST_TRY(bst_se_uri_settle(uri, pin_file, false, &settled));
+    return bst_se_open(&host, settled.ptr, ret);
 }
 
 void cli_print(const struct cli_call *call, const struct bst_buf *json)

@@ -4,8 +4,11 @@
 #include "app/server.h"
 #include "cli/cli.h"
 #include "codec/json.h"
+#include "se/se.h"
 
 #define CLI_SETS_MAX 64
+/** What --pin-file is. */
+#define CLI_PIN_TEXT "File of mode 0600 with the PIN of a token, or the passphrase of software."
 
 /** Options for opening a state, with --set of the command line and more of the caller. */
 struct cli_sets {
@@ -14,6 +17,11 @@ struct cli_sets {
 };
 void cli_state_options(const struct cli_call *call, const char *const *more, size_t n_more,
                        struct cli_sets *ret);
+/** What secure environments of this program have around them: files, and the machine's clock. */
+void cli_se_host(struct bst_se_host *ret);
+/** Open the environment at an address.
+ * @param pin_file  becomes its pin-source=, for software its passphrase; may be NULL */
+bst_result cli_se_open(const char *uri, const char *pin_file, struct bst_se **ret);
 /** Print text that is JSON already, with a line end. */
 void cli_print(const struct cli_call *call, const struct bst_buf *json);
 

@@ -1,23 +1,15 @@
 /* Secure environments, key files and printing for bastide suci and bastide aka. */
 #include "cli/core5g.h"
 
-#include "sys/clock.h"
 #include "sys/file.h"
 
 #define OTHERS_MAY_READ 0044
 
-static int64_t se_clock(void *ctx)
-{
-    return bst_wall_us();
-}
-
 bst_result cli_5g_open(const char *folder, struct bst_se **ret)
 {
-    struct bst_se_host host;
     bst_auto(buf) path = {0}, uri = {0};
-    bst_se_host_file(&host, se_clock);
     if (!folder) {
-        return bst_se_open(&host, "se:soft", ret);
+        return cli_se_open("se:soft", NULL, ret);
     }
     bst_buf_addf(&path, "%s/se", folder);
     bst_buf_addc(&path, '\0');
@@ -27,7 +19,25 @@ bst_result cli_5g_open(const char *folder, struct bst_se **ret)
     bst_percent_add(&uri, bst_view(path.ptr), "/");
     bst_buf_addc(&uri, '\0');
     BST_TRY(bst_buf_check(&uri));
-    return bst_se_open(&host, uri.ptr, ret);
+    return cli_se_open(uri.ptr, NULL, ret);
+}
+
+bool cli_5g_named(const struct cli_call *call)
+{
+    return cli_has(call, "--se") || cli_has(call, "--profile");
+}
+
+bst_result cli_5g_open_named(const struct cli_call *call, const char *what, struct bst_se **ret)
+{
+    const char *uri = cli_value(call, "--se"), *folder = cli_value(call, "--profile");
+    const char *pin_file = cli_value(call, "--pin-file");
+    if (pin_file && !uri) {
+        BST_FAIL(BST_E_USAGE, "--pin-file belongs to --se URI");
+    }
+    if (!uri && !folder) {
+        BST_FAIL(BST_E_USAGE, "--profile DIR or --se URI is missing: where %s are", what);
+    }
+    return uri ? cli_se_open(uri, pin_file, ret) : cli_5g_open(folder, ret);
 }
 
 bst_result cli_5g_read_key(const struct cli_call *call, const char *path, size_t max,

@@ -31,6 +31,7 @@ static bst_result gcm(const struct gcm_call *call, uint8_t *out, uint8_t tag[TAG
     BST_TRY(bst_crypto_get(&crypto));
     BST_ENSURE(call->key.len == BST_AEAD_KEY_BYTES, BST_E_USAGE);
     BST_ENSURE(call->in.len < INT_MAX && call->aad.len < INT_MAX, BST_E_TOO_LONG);
+    BST_HEAP_MARKED;
     bst_auto_ossl(cipher_ctx) EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
     BST_ENSURE(ctx, BST_E_NOMEM);
     int len = 0;

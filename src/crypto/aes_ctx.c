@@ -14,6 +14,7 @@ bst_result bst_ctr_init(struct bst_ctr *ctr, struct bst_view key)
     if (key.len != 16 && key.len != 32) {
         BST_FAIL(BST_E_BAD_KEY, "counter mode takes 16 or 32 bytes of key, not %zu", key.len);
     }
+    BST_HEAP_MARKED;
     bst_auto_ossl(cipher_ctx) EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
     BST_ENSURE(ctx, BST_E_NOMEM);
     const EVP_CIPHER *cipher = key.len == 16 ? EVP_aes_128_ctr() : EVP_aes_256_ctr();
@@ -59,6 +60,7 @@ bst_result bst_cmac_init(struct bst_cmac *cmac, struct bst_view key)
     if (key.len != 16) {
         BST_FAIL(BST_E_BAD_KEY, "AES-128-CMAC takes 16 bytes of key, not %zu", key.len);
     }
+    BST_HEAP_MARKED;
     EVP_MAC *mac = EVP_MAC_fetch(NULL, "CMAC", NULL);
     EVP_MAC_CTX *ctx = mac ? EVP_MAC_CTX_new(mac) : NULL;
     EVP_MAC_free(mac); /* the context holds its own reference */

@@ -18,6 +18,7 @@ bst_result bst_aes_init(struct bst_aes *aes, struct bst_view key)
 {
     const struct bst_crypto *crypto;
     BST_TRY(start(key, &crypto));
+    BST_HEAP_MARKED;
     bst_auto_ossl(cipher_ctx) EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
     BST_ENSURE(ctx, BST_E_NOMEM);
     if (EVP_EncryptInit_ex2(ctx, crypto->aes_ecb, (const uint8_t *)key.ptr, NULL, NULL) != 1 ||

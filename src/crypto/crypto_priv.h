@@ -3,6 +3,7 @@
 #pragma once
 
 #include "crypto/digest.h"
+#include "crypto/heap.h"
 
 #include <openssl/crypto.h>
 #include <openssl/err.h>

@@ -100,6 +100,7 @@ bst_result bst_hmac_sha256(struct bst_view key, const struct bst_view *parts, si
 {
     const struct bst_crypto *crypto;
     BST_TRY(bst_crypto_get(&crypto));
+    BST_HEAP_MARKED;
     bst_auto_ossl(mac_ctx) EVP_MAC_CTX *ctx = EVP_MAC_CTX_dup(crypto->hmac_sha256);
     BST_ENSURE(ctx, BST_E_NOMEM);
     /* A NULL key would mean "the one set before": an empty key is still a key. */
@@ -152,6 +153,7 @@ bst_result bst_hmac_key(struct bst_hmac *hmac, struct bst_view key)
 {
     const struct bst_crypto *crypto;
     uint8_t block[HMAC_BLOCK_BYTES] = {0};
+    BST_HEAP_MARKED;
     BST_TRY(bst_crypto_get(&crypto));
     if (key.len > sizeof block) {
         BST_TRY(bst_sha256(key, block));
@@ -206,6 +208,7 @@ bst_result bst_hkdf_sha256(struct bst_view salt, struct bst_view ikm, struct bst
     const struct bst_crypto *crypto;
     BST_TRY(bst_crypto_get(&crypto));
     BST_ENSURE(out_len > 0 && out_len <= 255 * BST_SHA256_BYTES, BST_E_USAGE);
+    BST_HEAP_MARKED;
     bst_auto_ossl(kdf_ctx) EVP_KDF_CTX *ctx = EVP_KDF_CTX_new(crypto->hkdf);
     BST_ENSURE(ctx, BST_E_NOMEM);
     char digest[] = "SHA256";

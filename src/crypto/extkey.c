@@ -399,7 +399,8 @@ static int signer_raw(struct signer *signer, uint8_t *out, size_t *ret_len, size
     size_t len = 0;
     bst_result signed_ = signer->key->ops->sign(signer->key->ctx, signer->md, tbs, signature, &len);
     if (bst_failed(signed_)) {
-        ERR_raise_data(ERR_LIB_USER, 1, "%s: %s", bst_error_text(signed_.code), bst_error_detail());
+        ERR_raise_data(ERR_LIB_USER, (int)signed_.code, "%s: %s", bst_error_text(signed_.code),
+                       bst_error_detail());
         return 0;
     }
     if (len > cap) {

@@ -72,25 +72,29 @@ bst_result bst_crypto_start(void)
     return bst_crypto_get(&unused);
 }
 
-/* The first entry is the deepest cause; the last one what was being attempted. */
-static void drain(char *out, size_t cap)
+/* The first entry is the deepest cause; the last one what was being attempted. What an external key
+ * said is an error of ours. */
+static enum bst_error drain(char *out, size_t cap)
 {
+    enum bst_error own = BST_E_NONE;
     const char *data = NULL;
     int flags = 0;
     unsigned long first = ERR_get_error_all(NULL, NULL, NULL, &data, &flags);
     out[0] = '\0';
     if (!first) {
-        return;
+        return own;
     }
     const char *reason = ERR_reason_error_string(first);
     bool has_data = (flags & ERR_TXT_STRING) && data && data[0];
     if (ERR_GET_LIB(first) == ERR_LIB_USER && has_data) {
         snprintf(out, cap, ": %s", data); /* our own sentence, from an external key */
+        own = (enum bst_error)ERR_GET_REASON(first);
     } else {
         snprintf(out, cap, ": %s%s%s%s", reason ? reason : "unknown reason", has_data ? " (" : "",
                  has_data ? data : "", has_data ? ")" : "");
     }
     ERR_clear_error();
+    return own;
 }
 
 bst_result bst_crypto_fail(enum bst_error code, const char *format, ...)
@@ -100,8 +104,9 @@ bst_result bst_crypto_fail(enum bst_error code, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    drain(cause, sizeof cause);
-    BST_FAIL(code, "%s%s", text, cause);
+    enum bst_error own = drain(cause, sizeof cause);
+    /* A token that is gone is no defect of the operation: it works later. */
+    BST_FAIL(bst_error_class(own) == BST_CLASS_BUSY ? own : code, "%s%s", text, cause);
 }
 
 bst_result bst_random(void *out, size_t len)

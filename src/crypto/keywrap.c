@@ -19,6 +19,7 @@ static bst_result begin(struct bst_view key, bool seal, EVP_CIPHER_CTX **ret)
     const EVP_CIPHER *cipher = cipher_for(key.len);
     BST_TRY(bst_crypto_start());
     BST_ENSURE(cipher, BST_E_USAGE);
+    BST_HEAP_MARKED;
     EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
     BST_ENSURE(ctx, BST_E_NOMEM);
     EVP_CIPHER_CTX_set_flags(ctx, EVP_CIPHER_CTX_FLAG_WRAP_ALLOW);

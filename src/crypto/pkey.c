@@ -143,6 +143,7 @@ static bst_result load(struct bst_view text, EVP_PKEY *(*pem)(struct bst_view),
 
 bst_result bst_pkey_load_unchecked(struct bst_view text, struct evp_pkey_st **ret)
 {
+    BST_HEAP_MARKED; /* OpenSSL's parsers make copies */
     return load(text, private_pem, private_der, "private", ret);
 }
 
@@ -193,6 +194,7 @@ bst_result bst_pkey_private(const struct evp_pkey_st *pkey, struct bst_secret *r
     if (bst_extkey_is(pkey)) {
         BST_FAIL(BST_E_BAD_KEY, "the private half of this key is in a secure environment");
     }
+    BST_HEAP_MARKED;
     bst_auto_ossl(pkcs8) PKCS8_PRIV_KEY_INFO *info = EVP_PKEY2PKCS8(pkey);
     int len = info ? i2d_PKCS8_PRIV_KEY_INFO(info, NULL) : -1;
     if (len <= 0) {

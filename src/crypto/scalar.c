@@ -15,6 +15,7 @@ static bool read_scalar(const struct evp_pkey_st *pkey, enum bst_pkey_kind kind,
         size_t len = out->len;
         return EVP_PKEY_get_raw_private_key(pkey, out->ptr, &len) == 1 && len == out->len;
     }
+    BST_HEAP_MARKED;
     bst_auto_ossl(number) BIGNUM *number = NULL;
     return EVP_PKEY_get_bn_param(pkey, OSSL_PKEY_PARAM_PRIV_KEY, &number) == 1 &&
            BN_bn2binpad(number, out->ptr, (int)out->len) == (int)out->len;

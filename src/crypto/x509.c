@@ -427,6 +427,31 @@ void bst_cert_subject_text(const struct x509_st *cert, char *out, size_t cap)
     bst_x509_name_text(X509_get_subject_name(cert), out, cap);
 }
 
+bool bst_cert_self_issued(const struct x509_st *cert)
+{
+    return X509_NAME_cmp(X509_get_subject_name(cert), X509_get_issuer_name(cert)) == 0;
+}
+
+static bool same_extension(const X509 *one, const X509 *other, int nid)
+{
+    int i = X509_get_ext_by_NID(one, nid, -1), j = X509_get_ext_by_NID(other, nid, -1);
+    if (i < 0 || j < 0) {
+        return i < 0 && j < 0;
+    }
+    return ASN1_OCTET_STRING_cmp(X509_EXTENSION_get_data(X509_get_ext(one, i)),
+                                 X509_EXTENSION_get_data(X509_get_ext(other, j))) == 0;
+}
+
+bool bst_cert_same_authority(const struct x509_st *one, const struct x509_st *other)
+{
+    struct bst_cert_facts a, b;
+    return !bst_failed(bst_cert_facts(one, &a)) && !bst_failed(bst_cert_facts(other, &b)) && a.ca &&
+           b.ca && bst_equal_ct(a.spki_sha256, b.spki_sha256, sizeof a.spki_sha256) &&
+           X509_NAME_cmp(X509_get_subject_name(one), X509_get_subject_name(other)) == 0 &&
+           same_extension(one, other, NID_basic_constraints) &&
+           same_extension(one, other, NID_name_constraints);
+}
+
 /* ---- facts ---- */
 
 bst_result bst_asn1_time_us(const ASN1_TIME *time, int64_t *ret)

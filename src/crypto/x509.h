@@ -59,6 +59,11 @@ bst_result bst_cert_names(const struct x509_st *cert, struct bst_cert_names *ret
  * instead. */
 bst_result bst_cert_expect(const struct x509_st *cert, enum bst_cert_flavour flavour,
                            struct bst_view name);
+/** Issuer and subject have one name: a root, or one that looks like it. */
+bool bst_cert_self_issued(const struct x509_st *cert);
+/** Certificates of one CA for one key that allow the same: name, key, basic and name constraints.
+ */
+bool bst_cert_same_authority(const struct x509_st *one, const struct x509_st *other);
 /** Common name of the subject, for people; "" when there is none. */
 void bst_cert_subject_text(const struct x509_st *cert, char *out, size_t cap);
 

@@ -115,7 +115,9 @@ struct bst_cse_config {
     /* In the transaction that removed an AE. */
     bst_result (*unbind_credential)(void *ctx, struct bst_store_conn *txn,
                                     struct bst_view ae_id_stem);
-    /* What one of these two wrote is durable now; before the answer. May be NULL. @thread a loop */
+    /* What one of these two wrote is durable now; the one notice of it, before the answer. May be
+     * NULL.
+     * @thread a loop */
     void (*bindings_durable)(void *ctx);
     /* A request that waited for its time begins: does its credential still hold? BST_E_REVOKED if
      * not. May be NULL. */

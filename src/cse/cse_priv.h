@@ -259,6 +259,10 @@ bst_result bst_cse_access_of(struct bst_cse_op *op, struct bst_cse_res *res,
                              const struct bst_originator *who, bool *ret_permit);
 /** All policies may have changed: readers and writer compile anew. */
 void bst_cse_policies_moved(struct bst_cse *cse);
+/** After the commit: credentials have been bound to AEs or are free of them, if it was one of
+ * these.
+ */
+void bst_cse_bindings_durable(const struct bst_cse_op *op, bst_result result);
 
 /* present.c */
 /** Members of the full representation, without braces. */

@@ -123,14 +123,19 @@ static void fill_common(struct bst_cse_op *op)
     }
 }
 
+void bst_cse_bindings_durable(const struct bst_cse_op *op, bst_result result)
+{
+    const struct bst_cse_config *config = &op->cse->config;
+    bool changed = op->registered.len || op->deregistered.len;
+    if (!bst_failed(result) && changed && config->bindings_durable) {
+        config->bindings_durable(config->bind_ctx);
+    }
+}
+
 static void settle_association(struct bst_cse_op *op)
 {
     struct bst_association *assoc = op->call->assoc;
-    const struct bst_cse_config *config = &op->cse->config;
     struct bst_entity_id id;
-    if ((op->registered.len || op->deregistered.len) && config->bindings_durable) {
-        config->bindings_durable(config->bind_ctx);
-    }
     if (!assoc) {
         return;
     }
@@ -306,6 +311,7 @@ static void done_write(struct bst_store_job *job, bst_result result)
     if (op->policies_changed) {
         bst_cse_policies_moved(op->cse); /* durable now: readers look again, before the answer */
     }
+    bst_cse_bindings_durable(op, result);
     if (bst_failed(result) && op->verify) {
         bst_cse_notify_verify(op);
         return;

@@ -296,6 +296,9 @@ static void retry_later(struct target *target)
     for (unsigned i = 1; i < target->failures && delay < n->limits.longest_retry_ms; i++) {
         delay *= 2;
     }
+    if (delay < target->attempt.retry_ms) {
+        delay = target->attempt.retry_ms;
+    }
     bst_metric_add(n->retried, 1);
     bst_timer_start(&target->retry,
                     delay < n->limits.longest_retry_ms ? delay : n->limits.longest_retry_ms, 0);

@@ -17,7 +17,8 @@ struct bst_notify_attempt {
         target_id; /* absolute AE-ID or CSE-ID that must be proved; empty: the host of `url` */
     struct bst_m2m_request req; /* content in pc_text */
     int64_t timeout_ms;
-    void *user; /* the transport's */
+    int64_t retry_ms; /* set by the transport: the target does not want another try before; 0 */
+    void *user;       /* the transport's */
 };
 /** How requests leave the process; filled in by the daemon. */
 struct bst_notify_transport {

@@ -93,6 +93,7 @@ static void done(struct bst_store_job *job, bst_result result)
     } else if (events && events->committed && op->events) {
         events->committed(events->ctx, op, op->events);
     }
+    bst_cse_bindings_durable(op, result);
     if (op->policies_changed) {
         bst_cse_policies_moved(op->cse);
     }

@@ -90,18 +90,12 @@ static bst_result read_handle(struct bst_view handle, struct bst_view *ret)
 static bst_result look_up(struct bst_cse_op *op, const char *owner, const char *label,
                           struct bst_key_info *ret, bool *ret_found)
 {
-    struct bst_se *view = NULL;
     bst_key key = 0;
     *ret_found = false;
-    BST_TRY(bst_se_for_owner(op->cse->config.se, owner, &view));
-    bst_result r = bst_se_key_find(view, label, &key);
-    if (!bst_failed(r) && key) {
-        r = bst_se_key_info(view, key, ret);
-        *ret_found = !bst_failed(r);
-        r = r.code == BST_E_NOT_FOUND ? BST_OK : r;
-    }
-    bst_se_close(&view);
-    return r;
+    BST_TRY(bst_se_key_find_of(op->cse->config.se, owner, label, &key));
+    bst_result r = key ? bst_se_key_info(op->cse->config.se, key, ret) : bst_error(BST_E_NOT_FOUND);
+    *ret_found = !bst_failed(r);
+    return r.code == BST_E_NOT_FOUND ? BST_OK : r;
 }
 
 /* Keys that resources made, then those that the operator gave the stakeholder. */

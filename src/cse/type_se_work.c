@@ -211,6 +211,21 @@ bool bst_secure_waits(const struct bst_cse_op *op)
 
 /* ---- at work: on a background thread ---- */
 
+/* A key that a resource made: its label is "ts0016:", a kind, its owner and a name without colon. */
+static bst_result find_made(struct bst_se *se, const char *label, bst_key *ret)
+{
+    char owner[BST_KEY_LABEL_MAX + 1];
+    struct bst_view rest = bst_view(label), word;
+    bst_view_cut(&rest, ':', &word);
+    bst_view_cut(&rest, ':', &word);
+    while (rest.len && rest.ptr[rest.len - 1] != ':') {
+        rest.len--;
+    }
+    rest.len -= rest.len ? 1 : 0;
+    BST_TRY(bst_view_copy(rest, owner, sizeof owner));
+    return bst_se_key_find_of(se, owner, label, ret);
+}
+
 /* Labels in a row, each with its NUL. Those that cannot be wiped now go at the next start. */
 size_t bst_secure_wipe_keys(struct bst_se *se, const struct bst_buf *labels)
 {
@@ -218,7 +233,7 @@ size_t bst_secure_wipe_keys(struct bst_se *se, const struct bst_buf *labels)
     for (size_t at = 0; at < labels->len; at += strlen(labels->ptr + at) + 1) {
         const char *label = labels->ptr + at;
         bst_key key = 0;
-        bst_result r = bst_se_key_find(se, label, &key);
+        bst_result r = find_made(se, label, &key);
         if (!bst_failed(r) && key) {
             r = bst_se_key_delete(se, key);
             n += !bst_failed(r);
@@ -359,7 +374,11 @@ static bst_result (*const works[])(struct desk *d) = {
 static bst_result borrow(struct desk *d)
 {
     const struct bst_key_attrs attrs = {
-        .type = BST_KEY_SYMMETRIC, .uses = d->work->needs, .owner = d->work->owner};
+        .type = BST_KEY_SYMMETRIC,
+        .uses = d->work->needs,
+        .owner = d->work->owner,
+        .borrowed = true,
+    };
     bst_auto(secret) value = {0};
     struct bst_buf bytes = {0};
     bst_key key;

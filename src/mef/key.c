@@ -8,42 +8,31 @@
 
 /* ---- making ---- */
 
-static bst_result from_exporter(struct bst_mef *mef, struct bst_mef_call *call,
-                                struct bst_key_attrs *attrs, char *label, size_t cap)
+/* [TS-0003, 10.3.1] the export is the same for the whole session: it gives one key */
+static bst_result take_export(struct bst_mef_call *call)
 {
     struct bst_mef_session *session = call->session;
-    uint8_t id[BST_EXPORT_ID_LEN];
-    if (!session->exporter.key || !session->exporter.id) {
+    struct mef_work *work = call->work;
+    if (!session->exporter.take) {
         BST_FAIL(BST_E_CONTENTS, "no key can be exported from this session: send keyValue (kv)");
     }
     if (session->exported) {
-        /* [TS-0003, 10.3.1] the export is the same for the whole session */
         BST_FAIL(BST_E_CONFLICT,
                  "the key of this session is registered already: open a new one or send keyValue");
     }
-    BST_TRY(session->exporter.id(session->exporter.ctx, BST_EXPORTER_ENROLMENT, id));
-    bst_relative_key_id(id, call->work->relative_id);
-    snprintf(label, cap, MEF_KEY_LABEL "%s", call->work->relative_id);
-    bst_result r = session->exporter.key(session->exporter.ctx, BST_EXPORTER_ENROLMENT,
-                                         mef->config.se, attrs, &call->work->made);
-    if (r.code == BST_E_EXISTS) {
-        BST_FAIL(BST_E_CONFLICT, "a key with the identifier of this session exists");
-    }
-    BST_TRY(r);
-    session->exported = true;
+    BST_TRY(session->exporter.take(session->exporter.ctx, BST_EXPORTER_ENROLMENT, &work->value));
+    BST_ENSURE(work->value.len == BST_EXPORT_LEN, BST_E_INTERNAL);
+    session->exported = work->exported = true;
+    bst_relative_key_id(work->value.ptr, work->relative_id);
     return BST_OK;
 }
 
-static bst_result from_request(struct bst_mef *mef, struct bst_mef_call *call,
-                               struct bst_key_attrs *attrs, char *label, size_t cap)
+static bst_result name_freshly(struct mef_work *work)
 {
     uint8_t id[BST_EXPORT_ID_LEN];
     BST_TRY(bst_random(id, sizeof id));
-    bst_relative_key_id(id, call->work->relative_id);
-    snprintf(label, cap, MEF_KEY_LABEL "%s", call->work->relative_id);
-    bst_result r = bst_se_key_import(mef->config.se, attrs, &call->work->value, &call->work->made);
-    bst_secret_clear(&call->work->value);
-    return r;
+    bst_relative_key_id(id, work->relative_id);
+    return BST_OK;
 }
 
 static bst_result targets_check(int64_t suid, const struct bst_m2m_views *targets)
@@ -55,7 +44,7 @@ static bst_result targets_check(int64_t suid, const struct bst_m2m_views *target
     return BST_OK;
 }
 
-bst_result mef_key_make(struct bst_mef *mef, struct bst_mef_call *call)
+bst_result mef_key_take(struct bst_mef_call *call)
 {
     struct mef_work *work = call->work;
     if (!bst_suid_is_mef_key(work->suid)) {
@@ -63,14 +52,37 @@ bst_result mef_key_make(struct bst_mef *mef, struct bst_mef_call *call)
                  (long long)work->suid);
     }
     BST_TRY(targets_check(work->suid, &work->targets));
+    return work->has_value ? name_freshly(work) : take_export(call);
+}
+
+static bst_result import(struct bst_se *se, const struct bst_key_attrs *attrs,
+                         struct mef_work *work)
+{
+    uint8_t id[BST_EXPORT_ID_LEN];
+    if (!work->exported) {
+        return bst_se_key_import(se, attrs, &work->value, &work->made);
+    }
+    bst_result r = bst_se_import_export(se, attrs, work->value.ptr, id, &work->made);
+    if (r.code == BST_E_EXISTS) {
+        BST_FAIL(BST_E_CONFLICT, "a key with the identifier of this session exists");
+    }
+    return r;
+}
+
+bst_result mef_key_make(struct bst_mef_call *call)
+{
+    struct mef_work *work = call->work;
     char label[sizeof MEF_KEY_LABEL + BST_RELATIVE_ID_LEN];
     struct bst_key_attrs attrs = {.type = BST_KEY_SYMMETRIC,
                                   .uses = BST_KEY_USE_PSK | BST_KEY_USE_DERIVE,
                                   .suid = (int)work->suid,
                                   .label = label,
                                   .persistent = true};
-    return work->has_value ? from_request(mef, call, &attrs, label, sizeof label)
-                           : from_exporter(mef, call, &attrs, label, sizeof label);
+    snprintf(label, sizeof label, MEF_KEY_LABEL "%s", work->relative_id);
+    memcpy(work->own.relative_id, work->relative_id, sizeof work->own.relative_id);
+    bst_result r = import(call->mef->config.se, &attrs, work);
+    bst_secret_clear(&work->value);
+    return r;
 }
 
 static bst_result key_find(struct bst_mef *mef, const char *relative_id, bst_key *ret)
@@ -193,15 +205,15 @@ static bst_result fetch_content(struct bst_buf *out, const struct mef_key_row *r
     return BST_OK;
 }
 
-static bst_result release(struct bst_mef_call *call, const struct mef_key_row *row,
-                          const struct mef_client *client, struct bst_buf *content)
+static bst_result release(struct bst_mef_call *call, struct bst_buf *content)
 {
+    const struct mef_key_row *row = call->work->wanted;
     bst_key key = 0;
     char why[MEF_ID_MAX + 64];
     bst_auto(secret) value = {0};
     BST_TRY(key_find(call->mef, row->relative_id, &key));
     BST_ENSURE(key, BST_E_NOT_FOUND);
-    snprintf(why, sizeof why, "MEF key retrieval by target %s", client->id);
+    snprintf(why, sizeof why, "MEF key retrieval by target %s", call->work->from);
     BST_TRY(bst_se_release_psk(call->mef->config.se, key, why, &value));
     if (call->work->target == MEF_FETCH) {
         return fetch_content(content, row, &value);
@@ -209,6 +221,25 @@ static bst_result release(struct bst_mef_call *call, const struct mef_key_row *r
     /* Room for all of it: growing would leave copies of the key behind. */
     BST_ENSURE(bst_buf_reserve(content, 2048 + row->labels.len + value.len * 2), BST_E_NOMEM);
     key_content(content, row, &value);
+    return BST_OK;
+}
+
+bst_result mef_key_release(struct bst_mef_call *call)
+{
+    struct bst_buf content = {0};
+    bst_result r = release(call, &content);
+    r = bst_failed(r) ? r : mef_answer(call, BST_RSC_OK, &content);
+    bst_buf_wipe(&content);
+    return r;
+}
+
+/* The environment has no part in the transaction: it gives the key afterwards. */
+static bst_result want(struct bst_mef_call *call, const struct mef_key_row *row)
+{
+    struct mef_key_row *wanted = bst_arena_alloc(call->arena, sizeof *wanted);
+    BST_ENSURE(wanted, BST_E_NOMEM);
+    *wanted = *row;
+    call->work->wanted = wanted;
     return BST_OK;
 }
 
@@ -227,17 +258,13 @@ bst_result mef_key_retrieve(struct bst_store_conn *conn, struct bst_mef_call *ca
         BST_FAIL(BST_E_NOT_FOUND, "key %s is not for SUID %lld", row.relative_id,
                  (long long)call->work->fetch_suid);
     }
-    struct bst_buf content = {0};
-    bst_result r = BST_OK;
     if (target) {
-        r = release(call, &row, client, &content);
-    } else {
-        key_content(&content, &row,
-                    NULL); /* the source has the key, and learns what became of it */
+        return want(call, &row);
     }
-    r = bst_failed(r) ? r : mef_answer(call, BST_RSC_OK, &content);
-    bst_buf_wipe(&content);
-    return r;
+    /* The source has the key, and learns what became of it. */
+    bst_auto(buf) content = {0};
+    key_content(&content, &row, NULL);
+    return mef_answer(call, BST_RSC_OK, &content);
 }
 
 /* ---- update, delete ---- */

@@ -141,7 +141,7 @@ static void finish(struct bst_mef_call *call)
     if (work) {
         bst_secret_clear(&work->value);
         /* A refused key went again: the session may offer it once more. */
-        bool refused = work->made && !work->has_value && !bst_m2m_rsc_is_success(call->rsp.rsc);
+        bool refused = work->exported && !bst_m2m_rsc_is_success(call->rsp.rsc);
         call->session->exported = call->session->exported && !refused;
     }
     call->done(call);
@@ -150,6 +150,33 @@ static void finish(struct bst_mef_call *call)
 static void finish_task(struct bst_task *task)
 {
     finish(bst_container_of(task, struct bst_mef_call, task));
+}
+
+/* From a thread of the store or of the environment. */
+static void go_home(struct bst_mef_call *call)
+{
+    if (call->loop) {
+        call->task.run = finish_task;
+        bst_loop_post(call->loop, &call->task);
+    } else {
+        finish(call);
+    }
+}
+
+/* ---- what the environment does for a request ---- */
+
+/* On a worker thread of a slow environment; `then` is called there, too. */
+static bst_result go_inside(struct bst_mef_call *call,
+                            bst_result (*step)(struct bst_se *se, struct bst_se_call *inside),
+                            void (*then)(struct bst_se_call *inside))
+{
+    call->work->inside = (struct bst_se_call){.run = step, .done = then};
+    return bst_se_submit(call->mef->config.se, &call->work->inside);
+}
+
+static struct bst_mef_call *call_of(struct bst_se_call *inside)
+{
+    return bst_container_of(inside, struct mef_work, inside)->call;
 }
 
 static void drop_key(struct bst_mef *mef, const char *relative_id)
@@ -161,65 +188,121 @@ static void drop_key(struct bst_mef *mef, const char *relative_id)
     }
 }
 
-/* On a thread of the store: keys follow their records, once these are durable. */
+static void tell(struct bst_mef_call *call, bst_result result)
+{
+    if (bst_failed(result)) {
+        answer_failure(call, result);
+    } else {
+        audit(call, result);
+    }
+}
+
+/* After the transaction: the key for its target; keys follow their records. */
+static void follow_up(struct bst_mef_call *call)
+{
+    const struct mef_work *work = call->work;
+    if (work->wanted) {
+        tell(call, mef_key_release(call));
+    }
+    for (const struct mef_gone *gone = work->gone; gone; gone = gone->next) {
+        drop_key(call->mef, gone->relative_id);
+    }
+}
+
+static bst_result run_follow_up(struct bst_se *se, struct bst_se_call *inside)
+{
+    follow_up(call_of(inside));
+    return BST_OK;
+}
+
+static void follow_up_done(struct bst_se_call *inside)
+{
+    go_home(call_of(inside));
+}
+
+/* On a thread of the store, when the transaction is durable or taken back. */
 static void done(struct bst_store_job *job, bst_result result)
 {
     struct bst_mef_call *call = bst_container_of(job, struct bst_mef_call, job);
     struct mef_work *work = call->work;
     if (bst_failed(result)) {
-        answer_failure(call, result);
-        if (work->made) {
-            drop_key(call->mef, work->relative_id);
-        }
-    } else {
-        audit(call, result);
-        for (const struct mef_gone *gone = work->gone; gone; gone = gone->next) {
-            drop_key(call->mef, gone->relative_id);
-        }
+        work->wanted = NULL;
+        work->gone = work->made ? &work->own : NULL;
     }
-    if (call->loop) {
-        call->task.run = finish_task;
-        bst_loop_post(call->loop, &call->task);
-    } else {
-        finish(call);
+    if (!work->wanted) {
+        tell(call, result);
     }
+    if ((work->wanted || work->gone) && bst_se_slow(call->mef->config.se) &&
+        !bst_failed(go_inside(call, run_follow_up, follow_up_done))) {
+        return;
+    }
+    /* A crowded environment keeps this thread waiting, which is no loop. */
+    follow_up(call);
+    go_home(call);
 }
 
 /* ---- the beginning ---- */
 
-static bst_result begin(struct bst_mef *mef, struct bst_mef_call *call)
+static void to_store(struct bst_mef_call *call)
 {
-    call->work = bst_arena_alloc(call->arena, sizeof *call->work);
-    BST_ENSURE(call->work, BST_E_NOMEM);
-    call->work->now_us = bst_wall_us();
+    call->job.run = run;
+    call->job.done = done;
+    if (call->req.op == BST_OP_RETRIEVE) {
+        bst_store_bulk(call->mef->config.store, &call->job);
+    } else {
+        bst_store_submit(call->mef->config.store, &call->job);
+    }
+}
+
+static bst_result run_making(struct bst_se *se, struct bst_se_call *inside)
+{
+    return mef_key_make(call_of(inside));
+}
+
+static void making_done(struct bst_se_call *inside)
+{
+    struct bst_mef_call *call = call_of(inside);
+    if (bst_failed(inside->outcome)) {
+        answer_failure(call, inside->outcome);
+        go_home(call);
+    } else {
+        to_store(call);
+    }
+}
+
+/* *ret_inside: the request goes on when its key is made. */
+static bst_result begin(struct bst_mef *mef, struct bst_mef_call *call, bool *ret_inside)
+{
+    struct mef_work *work = bst_arena_alloc(call->arena, sizeof *work);
+    BST_ENSURE(work, BST_E_NOMEM);
+    call->work = work;
+    work->call = call;
+    work->now_us = bst_wall_us();
     if (!call->session->cred_id[0]) {
         BST_FAIL(BST_E_ASSOCIATION_REQUIRED, "the session has no authenticated client");
     }
-    BST_TRY(mef_parse(mef, call, call->work));
-    if (call->req.op == BST_OP_CREATE && call->work->ty == BST_SEC_TY_SYMM_KEY_REG) {
-        BST_TRY(mef_key_make(mef, call));
+    BST_TRY(mef_parse(mef, call, work));
+    if (call->req.op != BST_OP_CREATE || work->ty != BST_SEC_TY_SYMM_KEY_REG) {
+        return BST_OK;
     }
-    return BST_OK;
+    BST_TRY(mef_key_take(call));
+    *ret_inside = bst_se_slow(mef->config.se);
+    return *ret_inside ? go_inside(call, run_making, making_done) : mef_key_make(call);
 }
 
 void bst_mef_handle(struct bst_mef *mef, struct bst_mef_call *call)
 {
+    bool inside = false;
     call->mef = mef;
     call->session->users++;
     call->rsp.rqi = call->req.rqi;
     call->rsp.rvi = call->req.rvi;
-    bst_result r = begin(mef, call);
+    bst_result r = begin(mef, call, &inside);
     if (bst_failed(r)) {
         answer_failure(call, r);
         finish(call);
-        return;
-    }
-    call->job.run = run;
-    call->job.done = done;
-    if (call->req.op == BST_OP_RETRIEVE) {
-        bst_store_bulk(mef->config.store, &call->job);
-    } else {
-        bst_store_submit(mef->config.store, &call->job);
+    } else if (!inside) {
+        to_store(call);
     }
 }
 

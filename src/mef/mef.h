@@ -38,16 +38,13 @@ void bst_mef_free(struct bst_mef **mef);
 /** Takes keys from the TLS session (RFC 5705). */
 struct bst_mef_exporter {
     void *ctx;
-    /** The identifier: the first 16 of the 48 octets. */
-    bst_result (*id)(void *ctx, const char *label, uint8_t ret_id[16]);
-    /** The last 32 octets straight into `se`. */
-    bst_result (*key)(void *ctx, const char *label, struct bst_se *se,
-                      const struct bst_key_attrs *attrs, bst_key *ret);
+    /** All 48 octets: the identifier, then the key. Called on the session's loop. */
+    bst_result (*take)(void *ctx, const char *label, struct bst_secret *ret);
 };
 /** One TLS session; embed it where the connection lives. Used on the connection's loop only. */
 struct bst_mef_session {
     char cred_id[BST_CRED_ID_MAX + 1]; /* "": nothing was proved, everything is refused */
-    struct bst_mef_exporter exporter;  /* functions NULL: no export from this session */
+    struct bst_mef_exporter exporter;  /* `take` NULL: no export from this session */
     struct bst_view peer;              /* address, for the audit trail; borrowed */
     bool exported;                     /* the session's one exported key is taken */
     unsigned users;                    /* calls under way */
@@ -79,7 +76,8 @@ struct bst_mef_call {
     struct bst_task task;
     struct mef_work *work;
 };
-/** Answer a request; done() is called exactly once, perhaps before this returns.
+/** Answer a request; done() is called exactly once, perhaps before this returns. What a slow
+ * environment (bst_se_slow()) has to do for it runs on its worker threads.
  * @thread the loop of the session */
 void bst_mef_handle(struct bst_mef *mef, struct bst_mef_call *call);
 /** Wipe what of the answer is secret (a retrieved key) from the arena. */

@@ -18,6 +18,18 @@ struct mef_gone {
     char relative_id[BST_RELATIVE_ID_LEN + 1];
 };
 
+/** Rows of `reg` and `skr`. */
+struct mef_reg_row {
+    char id[40], client[MEF_ID_MAX + 1], admin[254];
+    int64_t et, ct, lt;
+    struct bst_view labels; /* in the arena */
+};
+struct mef_key_row {
+    char relative_id[BST_RELATIVE_ID_LEN + 1], source[MEF_ID_MAX + 1], admin[254];
+    int64_t suid, et, ct, lt;
+    struct bst_view labels, targets; /* in the arena */
+};
+
 struct bst_mef {
     struct bst_mef_config config;
     struct bst_arena texts;
@@ -41,13 +53,18 @@ struct mef_work {
     bool has_targets;
     struct bst_view admin, fqdn;
     int64_t suid;
-    struct bst_secret value;
+    struct bst_secret value; /* of the request, or all 48 octets of an export */
     bool has_value;
 
     /* doing it */
+    bool exported;                             /* `value` was taken from the session */
     char relative_id[BST_RELATIVE_ID_LEN + 1]; /* of a key made for this request */
     bst_key made;                              /* 0: none */
+    struct mef_gone own;                       /* it, when it has to go again */
     struct mef_gone *gone;
+    const struct mef_key_row *wanted; /* a target may have this key; NULL: nobody asks for one */
+    struct bst_mef_call *call;
+    struct bst_se_call inside; /* what the environment does for it, where that takes time */
 };
 
 /** A row of `client`. */
@@ -82,8 +99,14 @@ bst_result mef_key_update(struct bst_store_conn *conn, struct bst_mef_call *call
                           const struct mef_client *client);
 bst_result mef_key_delete(struct bst_store_conn *conn, struct bst_mef_call *call,
                           const struct mef_client *client);
-/** Before the transaction, on the session's loop: bring the key into `se`. */
-bst_result mef_key_make(struct bst_mef *mef, struct bst_mef_call *call);
+/** Before the transaction, on the session's loop: take the key of a registration and name it. */
+bst_result mef_key_take(struct bst_mef_call *call);
+
+/* key.c: in the environment, on a thread that may wait for it */
+/** Bring the key that was taken into `se`. */
+bst_result mef_key_make(struct bst_mef_call *call);
+/** Answer a target with the key that it may have. */
+bst_result mef_key_release(struct bst_mef_call *call);
 /** Drop a key from `se`; none is success. */
 bst_result mef_key_drop(struct bst_mef *mef, const char *relative_id);
 
@@ -93,16 +116,6 @@ bst_result mef_answer(struct bst_mef_call *call, int rsc, struct bst_buf *conten
 bst_result mef_expiry(const struct bst_mef *mef, const struct mef_work *work, int64_t *ret_us);
 
 /* db.c */
-struct mef_reg_row {
-    char id[40], client[MEF_ID_MAX + 1], admin[254];
-    int64_t et, ct, lt;
-    struct bst_view labels; /* in the arena */
-};
-struct mef_key_row {
-    char relative_id[BST_RELATIVE_ID_LEN + 1], source[MEF_ID_MAX + 1], admin[254];
-    int64_t suid, et, ct, lt;
-    struct bst_view labels, targets; /* in the arena */
-};
 bst_result mef_db_client(struct bst_store_conn *conn, struct bst_view cred_id,
                          struct mef_client *ret, bool *ret_found);
 bst_result mef_db_client_add(struct bst_store_conn *conn, struct bst_view cred_id,

@@ -138,7 +138,6 @@ static bst_result start(struct bst_wire *wire, struct bst_tcp **take_tcp,
     wire->open = !wire->tls;
     if (wire->tls) {
         bst_tls_on_progress(wire->tls, on_progress, wire);
-        bst_tls_may_wait(wire->tls, carry, bst_tcp_loop(wire->tcp));
         push_ciphertext(wire); /* a client speaks first */
     }
     return bst_tcp_start(wire->tcp, &tcp_events, wire);
@@ -154,6 +153,9 @@ bst_result bst_wire_accept(struct bst_wire *wire, struct bst_tcp **take_tcp,
         bst_tcp_close(take_tcp);
         return result;
     }
+    if (wire->tls) {
+        bst_tls_may_wait(wire->tls, carry, bst_tcp_loop(*take_tcp));
+    }
     return start(wire, take_tcp, events, user);
 }
 
@@ -162,7 +164,8 @@ bst_result bst_wire_dial(struct bst_wire *wire, struct bst_tcp **take_tcp,
                          void *user)
 {
     *wire = (struct bst_wire){0};
-    bst_result result = client ? bst_tls_connect(client, &wire->tls) : BST_OK;
+    bst_result result =
+        client ? bst_tls_connect_apart(client, carry, bst_tcp_loop(*take_tcp), &wire->tls) : BST_OK;
     if (bst_failed(result)) {
         bst_tcp_close(take_tcp);
         return result;

@@ -20,7 +20,6 @@ struct merged {
     struct bst_buf text;
     int64_t since_us, last_us;
     uint64_t count;
-    struct bst_list link; /* among the waiting */
 };
 
 struct bst_audit {
@@ -32,11 +31,10 @@ struct bst_audit {
     size_t file_used;
     uint64_t checkpoint_n;
     int64_t checkpoint_us;
+    bool unsigned_file; /* the file has no checkpoint yet */
     uint64_t head_n;
     struct bst_map merging;
-    bool signing;            /* a checkpoint: what comes meanwhile waits, its writers do not */
-    struct bst_list waiting; /* struct merged */
-    bool broken;             /* an append failed: the end of the file is unknown */
+    bool broken; /* an append failed: the end of the file is unknown */
 };
 
 static int64_t now_us(const struct bst_audit *audit)
@@ -90,35 +88,6 @@ static bst_result rest_append(struct bst_audit *audit, struct bst_buf *rest)
     return BST_OK;
 }
 
-static bst_result checkpoint_text(struct bst_audit *audit, struct bst_buf *ret)
-{
-    audit->checkpoint_n = audit->mark.n + 1;
-    audit->checkpoint_us = now_us(audit);
-    return audit_signed_text("audit checkpoint", &audit->mark, audit->file, ret);
-}
-
-static bst_result checkpoint_append(struct bst_audit *audit, const struct bst_buf *signature)
-{
-    bst_auto(buf) rest = {0};
-    rest_begin(audit, &rest, AUDIT_EVENT_CHECKPOINT);
-    bst_buf_adds(&rest, ",\"sig\":\"");
-    bst_base64url_add(&rest, bst_buf_view(signature));
-    bst_buf_addc(&rest, '"');
-    return rest_append(audit, &rest);
-}
-
-static bst_result checkpoint(struct bst_audit *audit)
-{
-    bst_auto(buf) text = {0};
-    bst_auto(buf) signature = {0};
-    BST_TRY(checkpoint_text(audit, &text));
-    if (!audit->host->sign) {
-        return BST_OK;
-    }
-    BST_TRY(audit->host->sign(audit->host->ctx, bst_buf_view(&text), &signature));
-    return checkpoint_append(audit, &signature);
-}
-
 static bst_result write_head(struct bst_audit *audit, const struct audit_head *head)
 {
     BST_TRY(audit_head_write(audit->host, head));
@@ -126,7 +95,7 @@ static bst_result write_head(struct bst_audit *audit, const struct audit_head *h
     return BST_OK;
 }
 
-/* Every file begins with where the chain stands and a signature over it. */
+/* Every file begins with where the chain stands; the next flush signs it. */
 static bst_result begin_file(struct bst_audit *audit, unsigned file)
 {
     bst_auto(buf) rest = {0};
@@ -136,8 +105,8 @@ static bst_result begin_file(struct bst_audit *audit, unsigned file)
     bst_buf_addf(&rest, ",\"file\":%u,\"prev\":\"", file);
     bst_hex_add(&rest, bst_view_of(audit->mark.hash, sizeof audit->mark.hash), false);
     bst_buf_addc(&rest, '"');
-    BST_TRY(rest_append(audit, &rest));
-    return checkpoint(audit);
+    audit->unsigned_file = true;
+    return rest_append(audit, &rest);
 }
 
 /* Nothing in the file but its torn first record, which says nothing. */
@@ -251,8 +220,9 @@ static bst_result resume(struct bst_audit *audit)
     audit->mark = walk.mark;
     audit->file = walk.file;
     audit->file_used = data.len;
-    audit->checkpoint_n = audit->mark.n;
+    audit->checkpoint_n = walk.signed_n ? walk.signed_n + 1 : audit->mark.n;
     audit->checkpoint_us = now_us(audit);
+    audit->unsigned_file = walk.signed_file != walk.file;
     if (data.len > 0 && walk.tail_at == 0) {
         return begin_file_again(audit);
     }
@@ -441,60 +411,60 @@ static bst_result write_merged(struct bst_audit *audit, bool all)
     return result;
 }
 
-static bst_result wait_for_signature(struct bst_audit *audit, const struct bst_audit_event *event)
-{
-    struct merged *m = merged_new(event, now_us(audit));
-    BST_ENSURE(m, BST_E_NOMEM);
-    bst_list_append(&audit->waiting, &m->link);
-    return BST_OK;
-}
-
-/* Those that waited, in their order; the first that fails is told, the others are tried. */
-static bst_result write_waiting(struct bst_audit *audit)
-{
-    bst_result result = BST_OK;
-    while (!bst_list_empty(&audit->waiting)) {
-        struct merged *m = bst_container_of(audit->waiting.next, struct merged, link);
-        bst_list_remove(&m->link);
-        bst_result r = append_event(audit, &m->event, NULL);
-        result = bst_failed(result) ? result : r;
-        merged_free(m);
-    }
-    return result;
-}
-
 bst_result bst_audit_write(struct bst_audit *audit, const struct bst_audit_event *event)
 {
     if (!audit) {
         return BST_OK;
     }
     pthread_mutex_lock(&audit->lock);
-    bst_result r = merge(audit, event) ? BST_OK
-                   : audit->signing    ? wait_for_signature(audit, event)
-                                       : append_event(audit, event, NULL);
+    bst_result r = merge(audit, event) ? BST_OK : append_event(audit, event, NULL);
     pthread_mutex_unlock(&audit->lock);
     return r;
 }
 
-/* The key may be on a slow token: nobody waits for its signature. */
-static bst_result checkpoint_apart(struct bst_audit *audit)
+/* ---- checkpoints ---- */
+
+static bst_result checkpoint_append(struct bst_audit *audit, const struct audit_point *of,
+                                    const struct bst_buf *signature)
+{
+    bst_auto(buf) rest = {0};
+    if (audit->broken) {
+        BST_TRY(recover(audit));
+    }
+    if (audit->mark.n - of->mark.n >= AUDIT_SIGN_SPAN) {
+        return BST_OK; /* too late for this one */
+    }
+    rest_begin(audit, &rest, AUDIT_EVENT_CHECKPOINT);
+    if (audit->mark.n != of->mark.n) {
+        bst_buf_addf(&rest, ",\"of\":%llu", (unsigned long long)of->mark.n);
+    }
+    bst_buf_adds(&rest, ",\"sig\":\"");
+    bst_base64url_add(&rest, bst_buf_view(signature));
+    bst_buf_addc(&rest, '"');
+    BST_TRY(rest_append(audit, &rest));
+    audit->checkpoint_n = of->mark.n + 1; /* what came meanwhile is not signed */
+    audit->unsigned_file = audit->unsigned_file && of->file != audit->file;
+    return BST_OK;
+}
+
+/* The key may be on a slow token: the others write meanwhile, and the checkpoint says what it
+ * signs. */
+static bst_result checkpoint(struct bst_audit *audit)
 {
     bst_auto(buf) text = {0};
     bst_auto(buf) signature = {0};
+    const struct audit_point of = {audit->mark, audit->file};
+    audit->checkpoint_us = now_us(audit);
     if (!audit->host->sign) {
-        return checkpoint(audit);
+        audit->checkpoint_n = audit->mark.n;
+        audit->unsigned_file = false;
+        return BST_OK;
     }
-    BST_TRY(checkpoint_text(audit, &text));
-    audit->signing = true;
+    BST_TRY(audit_signed_text("audit checkpoint", &of.mark, of.file, &text));
     pthread_mutex_unlock(&audit->lock);
     bst_result r = audit->host->sign(audit->host->ctx, bst_buf_view(&text), &signature);
     pthread_mutex_lock(&audit->lock);
-    audit->signing = false;
-    if (!bst_failed(r)) {
-        r = checkpoint_append(audit, &signature);
-    }
-    bst_result written = write_waiting(audit);
-    return bst_failed(r) ? r : written;
+    return bst_failed(r) ? r : checkpoint_append(audit, &of, &signature);
 }
 
 static bst_result flush_locked(struct bst_audit *audit, bool all)
@@ -504,8 +474,9 @@ static bst_result flush_locked(struct bst_audit *audit, bool all)
         audit->config.checkpoint_us ? audit->config.checkpoint_us : 60 * BST_US_PER_S;
     BST_TRY(write_merged(audit, all));
     uint64_t newer = audit->mark.n - audit->checkpoint_n;
-    if (newer >= entries || (newer > 0 && now_us(audit) - audit->checkpoint_us >= interval_us)) {
-        return checkpoint_apart(audit);
+    if (audit->unsigned_file || newer >= entries ||
+        (newer > 0 && now_us(audit) - audit->checkpoint_us >= interval_us)) {
+        return checkpoint(audit);
     }
     return BST_OK;
 }
@@ -518,13 +489,15 @@ static bst_result flush(struct bst_audit *audit, bool all)
     struct audit_head head = {.present = true, .mark = audit->mark, .file = audit->file};
     bool moved = audit->mark.n != audit->head_n;
     pthread_mutex_unlock(&audit->lock);
-    BST_TRY(r);
     if (!moved) {
-        return BST_OK;
+        return r;
     }
-    /* Outside the lock: requests do not wait for the disk. The head follows the records. */
+    /* Outside the lock: requests do not wait for the disk. The head follows the records, which are
+     * safe whatever became of the signature. */
     bst_audit_file_name(head.file, name);
-    BST_TRY(audit->host->sync(audit->host->ctx, name));
+    bst_result synced = audit->host->sync(audit->host->ctx, name);
+    BST_TRY(r);
+    BST_TRY(synced);
     return write_head(audit, &head);
 }
 
@@ -553,7 +526,6 @@ bst_result bst_audit_open(const struct bst_audit_config *config, struct bst_audi
     audit->config = *config;
     audit->host = config->host;
     pthread_mutex_init(&audit->lock, NULL);
-    bst_list_init(&audit->waiting);
     bst_result r = resume(audit);
     if (!bst_failed(r)) {
         r = flush(audit, false);

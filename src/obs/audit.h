@@ -56,13 +56,14 @@ struct bst_audit;
  * @error BST_E_CORRUPT  the end of the trail does not fit its head: bst_audit_verify() says where
  */
 bst_result bst_audit_open(const struct bst_audit_config *config, struct bst_audit **ret_audit);
-/** Flush, write the head, free. NULL is fine. */
+/** Flush, sign what is not signed yet, write the head, free. NULL is fine. */
 void bst_audit_close(struct bst_audit **audit);
 /** Append one record. NULL audit: nothing happens, so that tools may go without a trail.
- * @thread any; does not wait for the disk */
+ * @thread any; waits neither for a signature nor, but once a file, for the disk */
 bst_result bst_audit_write(struct bst_audit *audit, const struct bst_audit_event *event);
-/** Write what was merged, checkpoint when due, make all durable, then move the head. The owner
- * calls it every second and may wait for the disk here. */
+/** Write what was merged, checkpoint when due or when the file has none, make all durable, then
+ * move the head. The owner calls it every second, on one thread at a time that may wait for the
+ * disk and for the key. */
 bst_result bst_audit_flush(struct bst_audit *audit);
 
 /** What a verification found. */

@@ -20,6 +20,15 @@ struct audit_mark {
     uint8_t hash[BST_AUDIT_HASH_LEN];
 };
 
+/** Records that may come while a signature is made: a checkpoint names one of these before it. */
+#define AUDIT_SIGN_SPAN 65536u
+
+/** A record that a later checkpoint may sign. */
+struct audit_point {
+    struct audit_mark mark;
+    unsigned file;
+};
+
 struct audit_head {
     bool present;
     struct audit_mark mark;
@@ -33,10 +42,13 @@ struct audit_walk {
     bool started;           /* mark is known */
     unsigned file;          /* number of the file being read */
     unsigned line;
-    size_t tail_at; /* in the file: end of the last good record */
-    bool bad;       /* what follows tail_at is not a record */
-    bool check_signatures;
-    struct audit_head head; /* the record it names must be met as it was */
+    size_t tail_at;             /* in the file: end of the last good record */
+    bool bad;                   /* what follows tail_at is not a record */
+    struct audit_point *points; /* AUDIT_SIGN_SPAN, by number; NULL: signatures are not checked */
+    uint64_t file_n;            /* number of the file's first record */
+    uint64_t signed_n;          /* the last record that a checkpoint signs, 0 none */
+    unsigned signed_file;       /* the last file with a record that a checkpoint signs */
+    struct audit_head head;     /* the record it names must be met as it was */
     struct bst_audit_report report;
 };
 

@@ -106,6 +106,14 @@ static void uncomplain(struct audit_walk *walk)
     walk->report.bad_file[0] = '\0';
 }
 
+/* For a checkpoint that comes later. */
+static void remember(struct audit_walk *walk)
+{
+    if (walk->points) {
+        walk->points[walk->mark.n % AUDIT_SIGN_SPAN] = (struct audit_point){walk->mark, walk->file};
+    }
+}
+
 /* The first record of a file repeats where the chain stands, so that older files may be removed. */
 static bool file_record_fits(struct audit_walk *walk, const struct record *r)
 {
@@ -121,11 +129,25 @@ static bool file_record_fits(struct audit_walk *walk, const struct record *r)
         walk->mark = before;
         walk->started = true;
         walk->report.first = r->n;
+        remember(walk);
     }
     return memcmp(before.hash, walk->mark.hash, sizeof before.hash) == 0;
 }
 
-static bst_result signature_fits(struct audit_walk *walk, struct bst_view encoded, bool *ret)
+/* ,"sig":"..." signs the record before; ,"of":N,"sig":"..." one of those before it. */
+static bool checkpoint_read(const struct audit_walk *walk, const struct record *r, uint64_t *ret_of,
+                            struct bst_view *ret_signature)
+{
+    struct bst_view v = r->members;
+    *ret_of = walk->mark.n;
+    bool named = skip(&v, ",\"of\":");
+    return (!named || take_number(&v, ',', ret_of)) &&
+           skip(&v, named ? "\"sig\":\"" : ",\"sig\":\"") && *ret_of <= walk->mark.n &&
+           bst_view_cut(&v, '"', ret_signature);
+}
+
+static bst_result signature_fits(struct audit_walk *walk, const struct audit_point *of,
+                                 struct bst_view encoded, bool *ret)
 {
     bst_auto(buf) text = {0};
     bst_auto(buf) signature = {0};
@@ -133,26 +155,47 @@ static bst_result signature_fits(struct audit_walk *walk, struct bst_view encode
     if (bst_failed(bst_base64url_decode(encoded, &signature))) {
         return BST_OK;
     }
-    BST_TRY(audit_signed_text("audit checkpoint", &walk->mark, walk->file, &text));
+    BST_TRY(audit_signed_text("audit checkpoint", &of->mark, of->file, &text));
     *ret = !bst_failed(
         walk->host->check(walk->host->ctx, bst_buf_view(&text), bst_buf_view(&signature)));
     return BST_OK;
 }
 
-static bst_result checkpoint_check(struct audit_walk *walk, const struct record *r)
+static bst_result signature_check(struct audit_walk *walk, const struct record *r, uint64_t of,
+                                  struct bst_view encoded)
 {
-    struct bst_view v = r->members, encoded;
-    if (!skip(&v, ",\"sig\":\"") || !bst_view_cut(&v, '"', &encoded)) {
-        complain(walk, r->n, "the checkpoint has no signature");
+    bool fits;
+    const struct audit_point *point = &walk->points[of % AUDIT_SIGN_SPAN];
+    if (of + 1 < walk->report.first && walk->report.checkpoints == 0) {
+        return BST_OK; /* a record of a file that was removed */
+    }
+    if (point->mark.n != of) {
+        complain(walk, r->n, "the checkpoint signs record %llu, which is too far before it",
+                 (unsigned long long)of);
         return BST_OK;
     }
-    bool fits;
-    BST_TRY(signature_fits(walk, encoded, &fits));
+    BST_TRY(signature_fits(walk, point, encoded, &fits));
     if (!fits) {
         complain(walk, r->n, "the signature of the checkpoint is wrong");
         return BST_OK;
     }
     walk->report.checkpoints++;
+    return BST_OK;
+}
+
+static bst_result checkpoint_check(struct audit_walk *walk, const struct record *r)
+{
+    struct bst_view encoded;
+    uint64_t of;
+    if (!checkpoint_read(walk, r, &of, &encoded)) {
+        complain(walk, r->n, "the checkpoint has no signature");
+        return BST_OK;
+    }
+    if (walk->points) {
+        BST_TRY(signature_check(walk, r, of, encoded));
+    }
+    walk->signed_n = of;
+    walk->signed_file = of >= walk->file_n ? walk->file : walk->signed_file;
     return BST_OK;
 }
 
@@ -179,12 +222,14 @@ static bst_result record_walk(struct audit_walk *walk, struct bst_view line, boo
         complain(walk, r.n, "the hash does not fit: this record or the one before it was changed");
         return BST_OK;
     }
-    if (walk->check_signatures && bst_view_is(r.event, AUDIT_EVENT_CHECKPOINT)) {
+    walk->file_n = first_of_file ? r.n : walk->file_n;
+    if (bst_view_is(r.event, AUDIT_EVENT_CHECKPOINT)) {
         BST_TRY(checkpoint_check(walk, &r));
     }
     if (!walk->bad) {
         walk->mark.n = r.n;
         memcpy(walk->mark.hash, hash, sizeof hash);
+        remember(walk);
     }
     if (walk->head.present && walk->head.mark.n == r.n &&
         memcmp(walk->head.mark.hash, hash, sizeof hash) != 0) {
@@ -363,7 +408,12 @@ static bst_result walk_all(struct audit_walk *walk)
 
 bst_result bst_audit_verify(const struct bst_audit_host *host, struct bst_audit_report *ret_report)
 {
-    struct audit_walk walk = {.host = host, .check_signatures = host->check != NULL};
+    bst_auto_free struct audit_point *points = NULL;
+    if (host->check) {
+        points = bst_alloc(AUDIT_SIGN_SPAN * sizeof *points);
+        BST_ENSURE(points, BST_E_NOMEM);
+    }
+    struct audit_walk walk = {.host = host, .points = points};
     struct audit_head *head = &walk.head;
     bst_result r = audit_head_read(host, true, head);
     if (r.code == BST_E_CORRUPT) {

@@ -23,7 +23,8 @@ static struct {
     pthread_mutex_t lock;
     struct bst_log_setup setup;
     struct log_rate rates[LOG_EVENTS];
-} logger = {.lock = PTHREAD_MUTEX_INITIALIZER, .setup = {.level = BST_LOG_INFO}};
+    enum bst_log_level level; /* of the setup; looked at without the lock */
+} logger = {.lock = PTHREAD_MUTEX_INITIALIZER, .level = BST_LOG_INFO};
 
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
 /* syslog priorities, as journald wants them */
@@ -50,13 +51,14 @@ void bst_log_configure(const struct bst_log_setup *setup)
 {
     pthread_mutex_lock(&logger.lock);
     logger.setup = *setup;
+    __atomic_store_n(&logger.level, setup->level, __ATOMIC_RELAXED);
     memset(logger.rates, 0, sizeof logger.rates);
     pthread_mutex_unlock(&logger.lock);
 }
 
 bool bst_log_enabled(enum bst_log_level level)
 {
-    return level <= __atomic_load_n(&logger.setup.level, __ATOMIC_RELAXED);
+    return level <= __atomic_load_n(&logger.level, __ATOMIC_RELAXED);
 }
 
 static int64_t log_now_us(void)

@@ -302,6 +302,7 @@ void bst_m2m_response_fail(struct bst_m2m_response *rsp, bst_result failure,
 {
     const char *text = bst_error_detail();
     rsp->rsc = bst_error_rsc(failure.code);
+    rsp->retry_s = bst_m2m_retry_s(failure.code);
     rsp->pc = (struct bst_view){NULL, 0};
     rsp->debug = bst_view(bst_error_text(failure.code));
     if (text[0] && detail_for_peer(failure.code)) {

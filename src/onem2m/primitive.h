@@ -104,6 +104,7 @@ struct bst_m2m_response {
     struct bst_view debug;              /* m2m:dbg text, used when pc is empty and rsc >= 4000 */
     struct bst_m2m_views ati;           /* "lti:tkid" */
     bool asri;
+    unsigned retry_s; /* the receiver cannot now, but in so many seconds; 0: not said */
 };
 
 /** A zeroed request with the defaults that are not zero. */

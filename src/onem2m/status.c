@@ -86,6 +86,27 @@ int bst_m2m_rsc_from_http(int http_status)
     }
 }
 
+/* A receiver that cannot now: a token that is gone, a full queue, a quota of a second. The standard
+ * has no code for it (TS-0004 table 6.6.3.6-1), so that it is INTERNAL_SERVER_ERROR, and TS-0009
+ * table 6.3.2-1 makes 500 of that, which says nothing of another try. Here the Status-Code is 503
+ * with Retry-After (RFC 9110 15.6.4, 10.2.3), as caches, proxies and libraries know it; X-M2M-RSC,
+ * which alone counts between oneM2M entities (TS-0009 6.4.17), stays 5000. A quota is that of an
+ * owner, not of who happens to ask, hence no 429 (RFC 6585 4). A token is looked for once a second.
+ */
+unsigned bst_m2m_retry_s(enum bst_error failure)
+{
+    static const struct {
+        enum bst_error failure;
+        unsigned retry_s;
+    } rows[] = {{BST_E_BUSY, 2}, {BST_E_LOCKED, 10}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (rows[i].failure == failure) {
+            return rows[i].retry_s;
+        }
+    }
+    return 0;
+}
+
 int bst_m2m_rsc_success(int op)
 {
     static const int codes[] = {[BST_OP_CREATE] = BST_RSC_CREATED,

@@ -17,5 +17,9 @@ static inline bool bst_m2m_rsc_is_success(int rsc)
 {
     return rsc >= 1000 && rsc < 3000;
 }
+/** HTTP status of an answer that is worth another try soon. */
+#define BST_M2M_BUSY_HTTP 503
+/** When it is worth another try, after a failure of the receiver; 0: not for that reason. */
+unsigned bst_m2m_retry_s(enum bst_error failure);
 /** The success code of an operation. */
 int bst_m2m_rsc_success(int op);

@@ -1,32 +1,15 @@
-/* The project's certification authority; its list of revoked numbers is its only changing state. */
-#include "pki/pki.h"
-
-#include "base/time.h"
-#include "se/se_pkey.h"
+/* The project's certification authority; the lists of revoked numbers are its only changing state.
+ */
+#include "pki/pki_priv.h"
 
 #include <ctype.h>
-#include <pthread.h>
 #include <stdio.h>
 
 #define FILE_BYTES_MAX ((size_t)1 << 20)
-#define PATH_BYTES 1024
 #define NAME_MAX_BYTES 64
 #define CRL_LIFETIME_US (30 * 86400 * BST_US_PER_S)
-/* Clocks of devices may be behind. */
-#define BACKDATE_US (3600 * BST_US_PER_S)
 
-struct bst_pki {
-    struct bst_se *se;
-    const struct bst_se_host *host;
-    char crt_path[PATH_BYTES], crl_path[PATH_BYTES], label[BST_KEY_LABEL_MAX + 1];
-    int64_t crl_lifetime_us;
-    struct x509_st *cert;
-    struct evp_pkey_st *key; /* inside the secure environment */
-    pthread_mutex_t lock;    /* guards the list */
-    struct bst_crl crl;
-};
-
-static int64_t now_us(const struct bst_pki *pki)
+int64_t pki_now_us(const struct bst_pki *pki)
 {
     return pki->host->wall_us(pki->host->ctx);
 }
@@ -40,7 +23,8 @@ static bst_result check_config(const struct bst_pki_config *config)
             len = 0;
         }
     }
-    if (len == 0 || len > NAME_MAX_BYTES || strlen(config->dir) > PATH_BYTES - NAME_MAX_BYTES - 8) {
+    if (len == 0 || len > NAME_MAX_BYTES ||
+        strlen(config->dir) > PKI_PATH_BYTES - NAME_MAX_BYTES - 8) {
         BST_FAIL(BST_E_CONFIG, "an authority is named by 1 to %d of a-z, 0-9 and -, in a folder",
                  NAME_MAX_BYTES);
     }
@@ -54,9 +38,11 @@ static bst_result pki_new(const struct bst_pki_config *config, struct bst_pki **
     BST_ENSURE(pki, BST_E_NOMEM);
     pki->se = config->se;
     pki->host = config->host;
+    pki->keys = config->keys;
     pki->crl_lifetime_us = config->crl_lifetime_us ? config->crl_lifetime_us : CRL_LIFETIME_US;
     snprintf(pki->crt_path, sizeof pki->crt_path, "%s/%s.crt", config->dir, config->name);
     snprintf(pki->crl_path, sizeof pki->crl_path, "%s/%s.crl", config->dir, config->name);
+    snprintf(pki->chain_path, sizeof pki->chain_path, "%s/%s.chain", config->dir, config->name);
     snprintf(pki->label, sizeof pki->label, "%s%s", config->label ? "" : "pki.",
              config->label ? config->label : config->name);
     pthread_mutex_init(&pki->lock, NULL);
@@ -64,106 +50,93 @@ static bst_result pki_new(const struct bst_pki_config *config, struct bst_pki **
     return BST_OK;
 }
 
+void pki_root_clear(struct pki_root *root)
+{
+    bst_cert_free(&root->cert);
+    bst_pkey_free(&root->key);
+    bst_pkey_free(&root->public);
+    bst_crl_clear(&root->crl);
+    bst_buf_clear(&root->crl_pem);
+}
+
 void bst_pki_close(struct bst_pki **slot)
 {
     struct bst_pki *pki = *slot;
     *slot = NULL;
-    if (pki) {
-        bst_cert_free(&pki->cert);
-        bst_pkey_free(&pki->key);
-        bst_crl_clear(&pki->crl);
-        pthread_mutex_destroy(&pki->lock);
-        bst_free(pki);
+    if (!pki) {
+        return;
     }
+    for (size_t i = 0; i < PKI_ROOTS_MAX; i++) {
+        pki_root_clear(&pki->roots[i]);
+    }
+    while (pki->n_crosses > 0) {
+        bst_cert_free(&pki->crosses[--pki->n_crosses]);
+    }
+    pthread_mutex_destroy(&pki->lock);
+    bst_free(pki);
 }
 
-static bst_result read_file(const struct bst_pki *pki, const char *path, struct bst_buf *ret)
+/* ---- files ---- */
+
+bst_result pki_read(const struct bst_pki *pki, const char *path, struct bst_buf *ret)
 {
     return pki->host->read(pki->host->ctx, path, FILE_BYTES_MAX, ret);
 }
 
-static bst_result write_pem(const struct bst_pki *pki, const char *path, const char *what,
-                            struct bst_view der)
+bst_result pki_replace(const struct bst_pki *pki, const char *path, const struct bst_buf *text)
 {
-    bst_auto(buf) pem = {0};
-    BST_TRY(bst_der_to_pem(what, der, &pem));
-    return pki->host->replace(pki->host->ctx, path, bst_buf_view(&pem));
+    BST_TRY(bst_buf_check(text));
+    return pki->host->replace(pki->host->ctx, path, bst_buf_view(text));
 }
 
-/* ---- the list ---- */
-
-/* Sign the entries with the next number and put the list in place; memory follows storage. Lock
- * held. */
-static bst_result publish(struct bst_pki *pki, const struct bst_revocation *entries, size_t n)
+bst_result pki_root_set(struct pki_root *root, struct x509_st *take_cert)
 {
-    bst_auto(buf) der = {0};
-    bst_auto(crl) crl = {0};
-    BST_TRY(bst_crl_build(pki->cert, pki->key, entries, n, pki->crl.number + 1, now_us(pki),
-                          now_us(pki) + pki->crl_lifetime_us, &der));
-    BST_TRY(bst_crl_parse(bst_buf_view(&der), pki->key, &crl));
-    BST_TRY(write_pem(pki, pki->crl_path, "X509 CRL", bst_buf_view(&der)));
-    bst_crl_clear(&pki->crl);
-    pki->crl = crl;
-    crl = (struct bst_crl){0};
-    return BST_OK;
+    struct bst_cert_facts facts;
+    root->cert = take_cert;
+    BST_TRY(bst_cert_facts(take_cert, &facts));
+    memcpy(root->serial, facts.serial, sizeof root->serial);
+    return bst_cert_public_key(take_cert, &root->public);
 }
 
-static bool revoked_already(const struct bst_pki *pki, const char *serial)
+bst_result pki_roots_text(const struct pki_root *roots, size_t n, struct bst_buf *ret_pem)
 {
-    for (size_t i = 0; i < pki->crl.n; i++) {
-        if (strcmp(pki->crl.entries[i].serial, serial) == 0) {
-            return true;
-        }
+    for (size_t i = 0; i < n; i++) {
+        BST_TRY(bst_cert_pem(roots[i].cert, ret_pem));
     }
-    return false;
+    return bst_buf_check(ret_pem);
 }
 
-static bst_result revoke_locked(struct bst_pki *pki, const struct bst_revocation *entry)
+bst_result pki_crosses_text(struct x509_st *const *crosses, size_t n, struct bst_buf *ret_pem)
 {
-    if (revoked_already(pki, entry->serial)) {
-        return BST_OK;
+    for (size_t i = 0; i < n; i++) {
+        BST_TRY(bst_cert_pem(crosses[i], ret_pem));
     }
-    size_t n = pki->crl.n;
-    struct bst_revocation *entries = bst_alloc((n + 1) * sizeof *entries);
-    BST_ENSURE(entries, BST_E_NOMEM);
-    if (n) {
-        memcpy(entries, pki->crl.entries, n * sizeof *entries);
-    }
-    entries[n] = *entry;
-    bst_result published = publish(pki, entries, n + 1);
-    bst_free(entries);
-    return published;
+    return bst_buf_check(ret_pem);
 }
 
-bst_result bst_pki_revoke(struct bst_pki *pki, struct bst_view serial, int reason)
-{
-    struct bst_revocation entry = {.when_us = now_us(pki), .reason = reason};
-    if (reason < 0 || reason > 10 || reason == 7) {
-        BST_FAIL(BST_E_VALUE, "%d is no reason for a revocation (RFC 5280 5.3.1)", reason);
-    }
-    BST_TRY(bst_view_copy(serial, entry.serial, sizeof entry.serial));
-    pthread_mutex_lock(&pki->lock);
-    bst_result revoked = revoke_locked(pki, &entry);
-    pthread_mutex_unlock(&pki->lock);
-    return revoked;
-}
-
-bst_result bst_pki_crl_renew(struct bst_pki *pki)
-{
-    pthread_mutex_lock(&pki->lock);
-    bst_result renewed = publish(pki, pki->crl.entries, pki->crl.n);
-    pthread_mutex_unlock(&pki->lock);
-    return renewed;
-}
-
-bst_result bst_pki_crl(struct bst_pki *pki, struct bst_buf *ret_pem)
-{
-    return read_file(pki, pki->crl_path, ret_pem);
-}
+/* ---- what is told ---- */
 
 bst_result bst_pki_cert(struct bst_pki *pki, struct bst_buf *ret_pem)
 {
-    return bst_cert_pem(pki->cert, ret_pem);
+    return pki_roots_text(pki->roots, 1, ret_pem);
+}
+
+bst_result bst_pki_roots(struct bst_pki *pki, struct bst_buf *ret_pem)
+{
+    return pki_roots_text(pki->roots, pki->n_roots, ret_pem);
+}
+
+size_t bst_pki_former(const struct bst_pki *pki)
+{
+    return pki->n_roots - 1;
+}
+
+bst_result bst_pki_root(const struct bst_pki *pki, size_t index, struct bst_cert_facts *ret,
+                        bool *ret_key)
+{
+    BST_ENSURE(index < pki->n_roots, BST_E_NOT_FOUND);
+    *ret_key = pki->roots[index].key != NULL;
+    return bst_cert_facts(pki->roots[index].cert, ret);
 }
 
 /* ---- making and opening ---- */
@@ -181,13 +154,13 @@ static bst_result find_or_make_key(struct bst_pki *pki)
         };
         BST_TRY(bst_se_key_generate(pki->se, &attrs, &key));
     }
-    return bst_se_pkey(pki->se, key, &pki->key);
+    return bst_se_pkey(pki->se, key, &pki->roots[0].key);
 }
 
 static bst_result ensure_absent(const struct bst_pki *pki)
 {
     bst_auto(buf) there = {0};
-    bst_result got = read_file(pki, pki->crt_path, &there);
+    bst_result got = pki_read(pki, pki->crt_path, &there);
     if (got.code == BST_E_NOT_FOUND) {
         return BST_OK;
     }
@@ -200,14 +173,19 @@ static bst_result ensure_absent(const struct bst_pki *pki)
 static bst_result make_authority(struct bst_pki *pki, const struct bst_cert_spec *spec,
                                  const struct bst_pki *parent)
 {
-    bst_auto(buf) der = {0};
+    struct pki_root *root = &pki->roots[0];
+    const struct pki_root *by = parent ? &parent->roots[0] : root;
+    bst_auto(buf) der = {0}, pem = {0};
+    struct x509_st *cert = NULL;
     BST_TRY(ensure_absent(pki));
     BST_TRY(find_or_make_key(pki));
-    BST_TRY(bst_cert_issue(spec, pki->key, parent ? parent->cert : NULL,
-                           parent ? parent->key : pki->key, &der));
-    BST_TRY(bst_cert_load(bst_buf_view(&der), &pki->cert));
+    BST_TRY(bst_cert_issue(spec, root->key, by->cert, by->key, &der));
+    BST_TRY(bst_cert_load(bst_buf_view(&der), &cert));
+    pki->n_roots = 1;
+    BST_TRY(pki_root_set(root, cert));
     BST_TRY(bst_pki_crl_renew(pki));
-    return write_pem(pki, pki->crt_path, "CERTIFICATE", bst_buf_view(&der));
+    BST_TRY(pki_roots_text(root, 1, &pem));
+    return pki_replace(pki, pki->crt_path, &pem);
 }
 
 bst_result bst_pki_create(const struct bst_pki_config *config, struct bst_view common_name,
@@ -220,8 +198,8 @@ bst_result bst_pki_create(const struct bst_pki_config *config, struct bst_view c
         .common_name = common_name,
         .ca = true,
         .path_len = -1,
-        .not_before_us = now_us(pki) - BACKDATE_US,
-        .not_after_us = now_us(pki) + lifetime_us,
+        .not_before_us = pki_now_us(pki) - PKI_BACKDATE_US,
+        .not_after_us = pki_now_us(pki) + lifetime_us,
         .permits = permits,
         .n_permits = n_permits,
     };
@@ -230,55 +208,75 @@ bst_result bst_pki_create(const struct bst_pki_config *config, struct bst_view c
     return BST_OK;
 }
 
-static bst_result open_key(struct bst_pki *pki)
+static bst_result find_key(struct bst_pki *pki, const struct pki_root *root, struct bst_se **ret_se,
+                           bst_key *ret)
 {
+    bst_auto(buf) pem = {0};
+    if (pki->keys) {
+        BST_TRY(pki_roots_text(root, 1, &pem));
+        return pki->keys->find(pki->keys->ctx, bst_buf_view(&pem), ret_se, ret);
+    }
+    *ret_se = pki->se;
+    BST_TRY(bst_se_key_find(pki->se, pki->label, ret));
+    return *ret ? BST_OK : bst_error(BST_E_NOT_FOUND);
+}
+
+static bst_result open_key(struct bst_pki *pki, struct pki_root *root)
+{
+    struct bst_se *se = NULL;
     bst_key key = 0;
-    BST_TRY(bst_se_key_find(pki->se, pki->label, &key));
-    if (!key) {
+    bst_auto(buf) inside = {0}, outside = {0};
+    bst_result found = find_key(pki, root, &se, &key);
+    if (found.code == BST_E_NOT_FOUND) {
         BST_FAIL(BST_E_CORRUPT,
                  "the key '%s' of %s is not in the secure environment; restore it from "
                  "a backup",
                  pki->label, pki->crt_path);
     }
-    bst_auto(buf) inside = {0}, outside = {0};
-    bst_auto_pkey *named = NULL;
-    BST_TRY(bst_se_pkey(pki->se, key, &pki->key));
-    BST_TRY(bst_cert_public_key(pki->cert, &named));
-    BST_TRY(bst_pkey_spki(pki->key, &inside));
-    BST_TRY(bst_pkey_spki(named, &outside));
-    if (!bst_view_eq(bst_buf_view(&inside), bst_buf_view(&outside))) {
+    if (!bst_failed(found)) {
+        BST_TRY(bst_se_pkey(se, key, &root->key));
+        BST_TRY(bst_pkey_spki(root->key, &inside));
+        BST_TRY(bst_pkey_spki(root->public, &outside));
+    }
+    if (found.code == BST_E_BAD_KEY ||
+        !bst_view_eq(bst_buf_view(&inside), bst_buf_view(&outside))) {
+        bst_pkey_free(&root->key);
         BST_FAIL(BST_E_CORRUPT, "%s is not of the key '%s'", pki->crt_path, pki->label);
     }
-    return BST_OK;
+    return found;
 }
 
-static bst_result open_crl(struct bst_pki *pki)
+/* A former root is trusted without its key; only its list is not signed any more. */
+static bst_result open_keys(struct bst_pki *pki)
 {
-    bst_auto(buf) pem = {0};
-    bst_result got = read_file(pki, pki->crl_path, &pem);
-    if (got.code == BST_E_NOT_FOUND) {
-        BST_FAIL(BST_E_CORRUPT,
-                 "%s is missing; restore it from a backup, or what was revoked counts "
-                 "again",
-                 pki->crl_path);
+    for (size_t i = 1; i < pki->n_roots; i++) {
+        (void)open_key(pki, &pki->roots[i]).code;
     }
-    BST_TRY(got);
-    if (bst_failed(bst_crl_parse(bst_buf_view(&pem), pki->key, &pki->crl))) {
-        BST_FAIL(BST_E_CORRUPT, "%s is damaged or of another authority; restore it from a backup",
-                 pki->crl_path);
+    return open_key(pki, &pki->roots[0]);
+}
+
+static bst_result take_root(void *ctx, struct x509_st *take_cert)
+{
+    struct bst_pki *pki = ctx;
+    if (pki->n_roots == PKI_ROOTS_MAX) {
+        bst_cert_free(&take_cert);
+        BST_FAIL(BST_E_CORRUPT, "%s has more than %d certificates", pki->crt_path, PKI_ROOTS_MAX);
     }
-    return BST_OK;
+    return pki_root_set(&pki->roots[pki->n_roots++], take_cert);
 }
 
 bst_result bst_pki_open(const struct bst_pki_config *config, struct bst_pki **ret)
 {
     __attribute__((cleanup(bst_pki_close))) struct bst_pki *pki = NULL;
     bst_auto(buf) pem = {0};
+    size_t count;
     BST_TRY(pki_new(config, &pki));
-    BST_TRY(read_file(pki, pki->crt_path, &pem));
-    BST_TRY(bst_cert_load(bst_buf_view(&pem), &pki->cert));
-    BST_TRY(open_key(pki));
-    BST_TRY(open_crl(pki));
+    BST_TRY(pki_read(pki, pki->crt_path, &pem));
+    BST_TRY(bst_cert_load_all(bst_buf_view(&pem), take_root, pki, &count));
+    BST_TRY(open_keys(pki));
+    BST_TRY(pki_lists_open(pki));
+    BST_TRY(pki_crosses_open(pki));
+    pki->keys = NULL; /* its context is the caller's */
     *ret = bst_steal(&pki);
     return BST_OK;
 }
@@ -289,15 +287,15 @@ static bst_result issue(struct bst_pki *pki, const struct bst_pki_order *order,
                         struct evp_pkey_st *subject, struct bst_buf *ret_pem)
 {
     struct bst_cert_facts own;
-    BST_TRY(bst_cert_facts(pki->cert, &own));
+    BST_TRY(bst_cert_facts(pki->roots[0].cert, &own));
     struct bst_cert_spec spec = {
         .common_name = order->common_name,
         .sans = order->names,
         .n_sans = order->n_names,
         .role = order->role,
-        .not_before_us = order->begin_us ? order->begin_us : now_us(pki) - BACKDATE_US,
+        .not_before_us = order->begin_us ? order->begin_us : pki_now_us(pki) - PKI_BACKDATE_US,
     };
-    spec.not_after_us = (order->begin_us ? order->begin_us : now_us(pki)) + order->lifetime_us;
+    spec.not_after_us = (order->begin_us ? order->begin_us : pki_now_us(pki)) + order->lifetime_us;
     if (order->n_names == 0) {
         BST_FAIL(BST_E_VALUE, "a certificate without a name proves nothing");
     }
@@ -305,7 +303,7 @@ static bst_result issue(struct bst_pki *pki, const struct bst_pki_order *order,
         spec.not_after_us = own.not_after_us;
     }
     bst_auto(buf) der = {0};
-    BST_TRY(bst_cert_issue(&spec, subject, pki->cert, pki->key, &der));
+    BST_TRY(bst_cert_issue(&spec, subject, pki->roots[0].cert, pki->roots[0].key, &der));
     return bst_der_to_pem("CERTIFICATE", bst_buf_view(&der), ret_pem);
 }
 

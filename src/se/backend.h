@@ -8,6 +8,22 @@
 
 struct evp_pkey_st;
 
+/** Octets of a value at most. */
+static inline size_t bst_key_value_max(const struct bst_key_attrs *attrs)
+{
+    return attrs->type == BST_KEY_DATA           ? BST_KEY_DATA_MAX
+           : attrs->uses == BST_KEY_USE_ROUTINE ? BST_KEY_ROUTINE_VALUE_MAX
+                                                 : BST_KEY_VALUE_MAX;
+}
+static inline bool bst_key_is_pair(enum bst_key_type type)
+{
+    return type != BST_KEY_SYMMETRIC && type != BST_KEY_DATA;
+}
+
+/** What tells a key from every other: "label", of one that has an owner "label NUL owner". */
+#define BST_SE_NAME_MAX (BST_KEY_LABEL_MAX + 1 + BST_KEY_OWNER_MAX)
+struct bst_view bst_se_name(const char *label, const char *owner, char out[BST_SE_NAME_MAX]);
+
 /** Head of every backend's object; the backend allocates it together with what attrs points to. */
 struct bst_se_object {
     struct bst_key_attrs attrs;
@@ -113,6 +129,9 @@ struct bst_se_backend_ops {
      * it is dropped. Durable when it returns success. */
     bst_result (*rename)(struct bst_se_backend *backend, struct bst_se_object *object,
                          const char *label, struct bst_se_object **ret);
+    /** The same for data with another value; in memory only when it is not persistent. */
+    bst_result (*replace)(struct bst_se_backend *backend, struct bst_se_object *object,
+                          const struct bst_secret *value, struct bst_se_object **ret);
 };
 
 /** A private key that software holds: parsed (DER PKCS#8), and of the type that attrs say. */

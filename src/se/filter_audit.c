@@ -61,7 +61,8 @@ static const struct {
     const char *op;
     bool labelled; /* only of a key with a label */
 } recorded[] = {
-    {"release_psk", false}, {"generate", true},        {"import", true}, {"derived", true},
+    {"release_psk", false}, {"read", false},           {"replace", true},
+    {"generate", true},     {"import", true},          {"derived", true},
     {"unwrapped", true},    {"delete", true},          {"rename", true}, {"wrap", false},
     {"attest", false},      {"activate", false},       {"block", false}, {"wipe", false},
     {"pin_change", false},  {"counter_remove", false},
@@ -75,7 +76,7 @@ static bool is_refusal(bst_result outcome)
 
 static bool wanted(const struct audit *audit, const struct bst_se_event *event, bst_result outcome)
 {
-    if (event->label[0] && strcmp(event->label, audit->own_label) == 0) {
+    if (event->label[0] && !event->owner[0] && strcmp(event->label, audit->own_label) == 0) {
         return false; /* the trail signs with it, and would wait for itself */
     }
     if (is_refusal(outcome)) {

@@ -83,23 +83,44 @@ bst_result bst_se_entry_get(struct bst_se *se, bst_key key, struct bst_se_entry 
     return BST_OK;
 }
 
-static bst_result reserve_label(struct bst_se_core *core, const char *label,
-                                struct bst_se_entry *entry)
+struct bst_view bst_se_name(const char *label, const char *owner, char out[BST_SE_NAME_MAX])
 {
-    if (label[0] == '\0') {
-        return BST_OK;
+    size_t label_len = strlen(label), owner_len = strlen(owner);
+    memcpy(out, label, label_len);
+    if (owner_len) {
+        out[label_len] = '\0';
+        memcpy(out + label_len + 1, owner, owner_len);
     }
-    if (bst_map_get(&core->labels, bst_view(label))) {
-        BST_FAIL(BST_E_EXISTS, "there is a key '%s' already", label);
-    }
-    return bst_map_set(&core->labels, bst_view(label), entry, NULL);
+    return bst_view_of(out, label_len + (owner_len ? 1 + owner_len : 0));
 }
 
-static bst_result reserve_locked(struct bst_se_core *core, const char *label,
+static bst_result reserve_label(struct bst_se_core *core, const struct bst_key_attrs *attrs,
+                                struct bst_se_entry *entry)
+{
+    char name[BST_SE_NAME_MAX];
+    if (attrs->label[0] == '\0') {
+        return BST_OK;
+    }
+    struct bst_view own = bst_se_name(attrs->label, attrs->owner, name);
+    if (bst_map_get(&core->labels, own)) {
+        BST_FAIL(BST_E_EXISTS, "there is a key '%s' already", attrs->label);
+    }
+    return bst_map_set(&core->labels, own, entry, NULL);
+}
+
+static void free_label(struct bst_se_core *core, const struct bst_key_attrs *attrs)
+{
+    char name[BST_SE_NAME_MAX];
+    if (attrs->label[0]) {
+        bst_map_remove(&core->labels, bst_se_name(attrs->label, attrs->owner, name));
+    }
+}
+
+static bst_result reserve_locked(struct bst_se_core *core, const struct bst_key_attrs *attrs,
                                  struct bst_se_entry *entry)
 {
     BST_TRY(slot_take(core, &entry->slot));
-    bst_result reserved = reserve_label(core, label, entry);
+    bst_result reserved = reserve_label(core, attrs, entry);
     if (bst_failed(reserved)) {
         slot_give(core, entry->slot);
     }
@@ -107,14 +128,14 @@ static bst_result reserve_locked(struct bst_se_core *core, const char *label,
 }
 
 /* Everything that can fail in memory happens before the backend makes anything durable. */
-bst_result bst_se_entry_reserve(struct bst_se_core *core, const char *label,
+bst_result bst_se_entry_reserve(struct bst_se_core *core, const struct bst_key_attrs *attrs,
                                 struct bst_se_entry **ret)
 {
     struct bst_se_entry *entry = bst_alloc(sizeof *entry);
     BST_ENSURE(entry, BST_E_NOMEM);
     atomic_init(&entry->refs, 1);
     pthread_rwlock_wrlock(&core->lock);
-    bst_result reserved = reserve_locked(core, label, entry);
+    bst_result reserved = reserve_locked(core, attrs, entry);
     pthread_rwlock_unlock(&core->lock);
     if (bst_failed(reserved)) {
         bst_free(entry);
@@ -136,12 +157,11 @@ bst_key bst_se_entry_publish(struct bst_se_core *core, struct bst_se_entry *entr
     return key;
 }
 
-void bst_se_entry_unreserve(struct bst_se_core *core, const char *label, struct bst_se_entry *entry)
+void bst_se_entry_unreserve(struct bst_se_core *core, const struct bst_key_attrs *attrs,
+                            struct bst_se_entry *entry)
 {
     pthread_rwlock_wrlock(&core->lock);
-    if (label[0]) {
-        bst_map_remove(&core->labels, bst_view(label));
-    }
+    free_label(core, attrs);
     slot_give(core, entry->slot);
     pthread_rwlock_unlock(&core->lock);
     bst_free(entry);
@@ -149,31 +169,41 @@ void bst_se_entry_unreserve(struct bst_se_core *core, const char *label, struct 
 
 /* ---- keys of an owner ---- */
 
-bst_result bst_se_owned_more(struct bst_se_core *core, const char *owner, size_t *ret)
+bst_result bst_se_owned_more(struct bst_se_core *core, const struct bst_key_attrs *attrs,
+                             size_t *ret)
 {
+    struct bst_view owner = bst_view(attrs->owner);
+    *ret = 0;
+    if (attrs->borrowed) {
+        return BST_OK;
+    }
     pthread_rwlock_wrlock(&core->lock);
-    uintptr_t n = (uintptr_t)bst_map_get(&core->owned, bst_view(owner)) + 1;
-    bst_result set = bst_map_set(&core->owned, bst_view(owner), (void *)n, NULL);
+    uintptr_t n = (uintptr_t)bst_map_get(&core->owned, owner) + 1;
+    bst_result set = bst_map_set(&core->owned, owner, (void *)n, NULL);
     pthread_rwlock_unlock(&core->lock);
     *ret = n;
     return set;
 }
 
 /* Lock held. A name that is there already needs no memory. */
-static void owned_less_locked(struct bst_se_core *core, const char *owner)
+static void owned_less_locked(struct bst_se_core *core, const struct bst_key_attrs *attrs)
 {
-    uintptr_t n = (uintptr_t)bst_map_get(&core->owned, bst_view(owner)) - 1;
+    struct bst_view owner = bst_view(attrs->owner);
+    if (attrs->borrowed) {
+        return;
+    }
+    uintptr_t n = (uintptr_t)bst_map_get(&core->owned, owner) - 1;
     if (n == 0) {
-        bst_map_remove(&core->owned, bst_view(owner));
+        bst_map_remove(&core->owned, owner);
     } else {
-        (void)bst_map_set(&core->owned, bst_view(owner), (void *)n, NULL).code;
+        (void)bst_map_set(&core->owned, owner, (void *)n, NULL).code;
     }
 }
 
-void bst_se_owned_less(struct bst_se_core *core, const char *owner)
+void bst_se_owned_less(struct bst_se_core *core, const struct bst_key_attrs *attrs)
 {
     pthread_rwlock_wrlock(&core->lock);
-    owned_less_locked(core, owner);
+    owned_less_locked(core, attrs);
     pthread_rwlock_unlock(&core->lock);
 }
 
@@ -183,7 +213,7 @@ void bst_se_owned_less(struct bst_se_core *core, const char *owner)
 static bst_result claim_removal(struct bst_se_core *core, struct bst_se_entry *entry)
 {
     pthread_rwlock_wrlock(&core->lock);
-    bool first = !entry->deleting && !entry->renaming;
+    bool first = !entry->deleting && !entry->changing;
     entry->deleting = entry->deleting || first;
     pthread_rwlock_unlock(&core->lock);
     if (!first) {
@@ -203,10 +233,8 @@ static bst_result remove_claimed(struct bst_se_core *core, struct bst_se_entry *
         pthread_rwlock_unlock(&core->lock);
         return removed;
     }
-    if (attrs->label[0]) {
-        bst_map_remove(&core->labels, bst_view(attrs->label));
-    }
-    owned_less_locked(core, attrs->owner);
+    free_label(core, attrs);
+    owned_less_locked(core, attrs);
     slot_give(core, entry->slot);
     core->count--;
     pthread_rwlock_unlock(&core->lock);

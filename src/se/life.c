@@ -43,7 +43,11 @@ bst_result bst_se_counter_next(struct bst_se *se, const char *name, uint64_t *re
     char full[COUNTER_NAME_MAX + BST_KEY_OWNER_MAX + 2];
     BST_TRY(counter_name(se, name, full));
     BST_TRY(bst_se_act_begin(se, BST_SE_OP_COUNTER_NEXT, name, NULL, &use));
-    return bst_se_use_end(&use, BST_SE_OPTIONAL(use, counter_next, COUNTERS, full, ret));
+    bst_result next = bst_se_enter(se->core);
+    if (!bst_failed(next)) {
+        next = bst_se_leave(se->core, BST_SE_OPTIONAL(use, counter_next, COUNTERS, full, ret));
+    }
+    return bst_se_use_end(&use, next);
 }
 
 bst_result bst_se_counter_remove(struct bst_se *se, const char *name)
@@ -52,7 +56,11 @@ bst_result bst_se_counter_remove(struct bst_se *se, const char *name)
     char full[COUNTER_NAME_MAX + BST_KEY_OWNER_MAX + 2];
     BST_TRY(counter_name(se, name, full));
     BST_TRY(bst_se_act_begin(se, BST_SE_OP_COUNTER_REMOVE, name, NULL, &use));
-    return bst_se_use_end(&use, BST_SE_OPTIONAL(use, counter_remove, COUNTERS, full));
+    bst_result removed = bst_se_enter(se->core);
+    if (!bst_failed(removed)) {
+        removed = bst_se_leave(se->core, BST_SE_OPTIONAL(use, counter_remove, COUNTERS, full));
+    }
+    return bst_se_use_end(&use, removed);
 }
 
 /* ---- life cycle ---- */
@@ -70,7 +78,8 @@ static bst_result sees_all(const struct bst_se *se)
     return BST_OK;
 }
 
-static bst_result move_to(struct bst_se_core *core, enum bst_se_state state, const char *why)
+/* Nobody is making or keeping anything. */
+static bst_result set_state(struct bst_se_core *core, enum bst_se_state state, const char *why)
 {
     const struct bst_se_backend_ops *ops = core->backend->ops;
     if (!ops->set_state) {
@@ -79,6 +88,17 @@ static bst_result move_to(struct bst_se_core *core, enum bst_se_state state, con
     BST_TRY(ops->set_state(core->backend, state, why));
     atomic_store(&core->state, (int)state);
     return BST_OK;
+}
+
+/* What was blocked since the filters were asked stays blocked. */
+static bst_result move_to(struct bst_se_core *core, enum bst_se_state state, const char *why)
+{
+    pthread_rwlock_wrlock(&core->life);
+    bool blocked = atomic_load(&core->state) == BST_SE_BLOCKED;
+    bst_result moved = blocked && state != BST_SE_BLOCKED ? bst_error(BST_E_SE_BLOCKED)
+                                                          : set_state(core, state, why);
+    pthread_rwlock_unlock(&core->life);
+    return moved;
 }
 
 bst_result bst_se_activate(struct bst_se *se)
@@ -112,8 +132,7 @@ static bst_result remove_all(struct bst_se_core *core)
     }
 }
 
-/* Blocked while it lasts, so that no key is made behind its back. */
-static bst_result wipe(struct bst_se_core *core)
+static bst_result wipe_alone(struct bst_se_core *core)
 {
     const struct bst_se_backend_ops *ops = core->backend->ops;
     int before = atomic_exchange(&core->state, BST_SE_BLOCKED);
@@ -125,7 +144,16 @@ static bst_result wipe(struct bst_se_core *core)
         atomic_store(&core->state, before);
         return wiped;
     }
-    return move_to(core, BST_SE_PERSONALISATION, "");
+    return set_state(core, BST_SE_PERSONALISATION, "");
+}
+
+/* Who makes a key has ended before it begins or is refused: none is made behind its back. */
+static bst_result wipe(struct bst_se_core *core)
+{
+    pthread_rwlock_wrlock(&core->life);
+    bst_result wiped = wipe_alone(core);
+    pthread_rwlock_unlock(&core->life);
+    return wiped;
 }
 
 bst_result bst_se_wipe(struct bst_se *se)

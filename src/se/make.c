@@ -19,6 +19,8 @@ static uint32_t possible_uses(enum bst_key_type type)
         return BST_KEY_USE_SIGN | BST_KEY_USE_WRAP;
     case BST_KEY_X25519:
         return BST_KEY_USE_AGREE | BST_KEY_USE_WRAP;
+    case BST_KEY_DATA:
+        return BST_KEY_USE_READ;
     }
     return 0;
 }
@@ -66,6 +68,7 @@ static bst_result complete_attrs(const struct bst_se *se, const struct bst_key_a
     if (attrs.persistent && attrs.label[0] == '\0') {
         BST_FAIL(BST_E_USAGE, "a key without a label cannot be kept");
     }
+    BST_ENSURE(!attrs.borrowed || (attrs.label[0] == '\0' && !attrs.persistent), BST_E_USAGE);
     *ret = attrs;
     return BST_OK;
 }
@@ -75,10 +78,10 @@ static bst_result make_reserved(struct bst_se_core *core, const struct bst_se_ma
 {
     struct bst_se_entry *entry = NULL;
     struct bst_se_object *object = NULL;
-    BST_TRY(bst_se_entry_reserve(core, attrs->label, &entry));
+    BST_TRY(bst_se_entry_reserve(core, attrs, &entry));
     bst_result made = making->make(making->ctx, core->backend, attrs, &object);
     if (bst_failed(made)) {
-        bst_se_entry_unreserve(core, attrs->label, entry);
+        bst_se_entry_unreserve(core, attrs, entry);
         return made;
     }
     *ret = bst_se_entry_publish(core, entry, object);
@@ -90,13 +93,16 @@ static bst_result make_counted(struct bst_se *se, const struct bst_se_making *ma
                                const struct bst_key_attrs *attrs, struct bst_se_use *use,
                                bst_key *ret)
 {
-    BST_TRY(bst_se_owned_more(se->core, attrs->owner, &use->event.owned));
+    BST_TRY(bst_se_owned_more(se->core, attrs, &use->event.owned));
     bst_result made = bst_se_ask(se, making->op, use);
     if (!bst_failed(made)) {
-        made = make_reserved(se->core, making, attrs, ret);
+        made = bst_se_enter(se->core);
+    }
+    if (!bst_failed(made)) {
+        made = bst_se_leave(se->core, make_reserved(se->core, making, attrs, ret));
     }
     if (bst_failed(made)) {
-        bst_se_owned_less(se->core, attrs->owner);
+        bst_se_owned_less(se->core, attrs);
     }
     return made;
 }
@@ -130,7 +136,7 @@ static bst_result create(void *ctx, struct bst_se_backend *backend,
 /* Where the life cycle is kept, private keys are brought in before it goes on (annex L). */
 static bst_result check_import(const struct bst_se *se, const struct bst_key_attrs *attrs)
 {
-    if (attrs->type != BST_KEY_SYMMETRIC && se->core->backend->ops->state &&
+    if (bst_key_is_pair(attrs->type) && se->core->backend->ops->state &&
         atomic_load(&se->core->state) == BST_SE_OPERATIONAL) {
         BST_FAIL(BST_E_SE_USAGE,
                  "private keys are brought in during personalisation, which is over; make key "
@@ -140,17 +146,28 @@ static bst_result check_import(const struct bst_se *se, const struct bst_key_att
     return BST_OK;
 }
 
+bst_result bst_se_check_data(const struct bst_key_attrs *attrs, const struct bst_secret *value)
+{
+    if (value->len == 0 || value->len > BST_KEY_DATA_MAX) {
+        BST_FAIL(BST_E_TOO_LONG, "data '%s' has %zu bytes; 1 to %d are possible",
+                 attrs->label ? attrs->label : "", value->len, BST_KEY_DATA_MAX);
+    }
+    return BST_OK;
+}
+
 bst_result bst_se_key_import(struct bst_se *se, const struct bst_key_attrs *attrs,
                              const struct bst_secret *value, bst_key *ret)
 {
     BST_ENSURE(value && value->len > 0, BST_E_USAGE);
     BST_TRY(check_import(se, attrs));
+    BST_TRY(attrs->type == BST_KEY_DATA ? bst_se_check_data(attrs, value) : BST_OK);
     struct bst_se_making making = {BST_SE_OP_IMPORT, LEVEL_MAX, create, (void *)(uintptr_t)value};
     return bst_se_make_key(se, &making, attrs, ret);
 }
 
 bst_result bst_se_key_generate(struct bst_se *se, const struct bst_key_attrs *attrs, bst_key *ret)
 {
+    BST_ENSURE(attrs->type != BST_KEY_DATA, BST_E_USAGE);
     struct bst_se_making making = {BST_SE_OP_GENERATE, LEVEL_MAX, create, NULL};
     return bst_se_make_key(se, &making, attrs, ret);
 }

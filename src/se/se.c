@@ -54,13 +54,22 @@ static bst_result find_backend(struct bst_view scheme, const struct bst_se_backe
 
 bst_result bst_se_key_find(struct bst_se *se, const char *label, bst_key *ret)
 {
+    return bst_se_key_find_of(se, se->owner, label, ret);
+}
+
+bst_result bst_se_key_find_of(struct bst_se *se, const char *owner, const char *label, bst_key *ret)
+{
     struct bst_se_core *core = se->core;
+    const struct bst_key_attrs wanted = {.owner = owner};
+    char name[BST_SE_NAME_MAX];
     *ret = 0;
+    if (!label || !label[0] || strlen(label) > BST_KEY_LABEL_MAX ||
+        strlen(owner) > BST_KEY_OWNER_MAX || !bst_se_owner_sees(se, &wanted)) {
+        return BST_OK;
+    }
     pthread_rwlock_rdlock(&core->lock);
-    struct bst_se_entry *entry =
-        label && label[0] ? bst_map_get(&core->labels, bst_view(label)) : NULL;
-    if (entry && entry->object && !entry->deleting &&
-        bst_se_owner_sees(se, &entry->object->attrs)) {
+    struct bst_se_entry *entry = bst_map_get(&core->labels, bst_se_name(label, owner, name));
+    if (entry && entry->object && !entry->deleting) {
         *ret = bst_se_handle_of(core, entry->slot);
     }
     pthread_rwlock_unlock(&core->lock);
@@ -121,7 +130,7 @@ size_t bst_se_key_count(struct bst_se *se)
 
 static bst_result public_half(const struct bst_se_use *use, struct bst_buf *ret)
 {
-    if (use->entry->object->attrs.type == BST_KEY_SYMMETRIC) {
+    if (!bst_key_is_pair(use->entry->object->attrs.type)) {
         BST_FAIL(BST_E_BAD_KEY, "a symmetric key has no public half");
     }
     return BST_SE_BACKEND(*use, public_key), ret);
@@ -139,7 +148,7 @@ bst_result bst_se_key_public(struct bst_se *se, bst_key key, struct bst_buf *ret
 static bst_result check_digest(const struct bst_se_use *use, uint8_t out[BST_SHA256_BYTES])
 {
     const struct bst_se_backend_ops *ops = use->core->backend->ops;
-    if (use->entry->object->attrs.type == BST_KEY_SYMMETRIC) {
+    if (!bst_key_is_pair(use->entry->object->attrs.type)) {
         const struct bst_view text = BST_VIEW(CHECK_TEXT);
         return ops->check_value ? BST_SE_BACKEND(*use, check_value), text, out)
                                 : BST_SE_BACKEND(*use, mac), &text, 1, out);
@@ -269,6 +278,21 @@ bst_result bst_se_release_psk(struct bst_se *se, bst_key key, const char *why,
     return bst_se_use_end(&use, BST_SE_BACKEND(use, release), ret));
 }
 
+bst_result bst_se_data_read(struct bst_se *se, bst_key key, const char *why, struct bst_secret *ret)
+{
+    struct bst_se_use use;
+    BST_TRY(bst_se_use_begin(se, key, BST_SE_OP_READ, why, &use));
+    return bst_se_use_end(&use, BST_SE_BACKEND(use, release), ret));
+}
+
+bst_result bst_se_hash(struct bst_se *se, enum bst_md md, struct bst_view message, uint8_t *out)
+{
+    struct bst_se_use use;
+    BST_ENSURE(md != BST_MD_NONE, BST_E_USAGE);
+    BST_TRY(bst_se_act_begin(se, BST_SE_OP_HASH, "", NULL, &use));
+    return bst_se_use_end(&use, bst_digest(md, &message, 1, out));
+}
+
 bst_result bst_se_random(struct bst_se *se, uint8_t *out, size_t n)
 {
     struct bst_se_use use;
@@ -308,6 +332,7 @@ static void core_drop(struct bst_se_core *core)
     bst_map_clear(&core->owned);
     pthread_mutex_destroy(&core->pool_lock);
     pthread_rwlock_destroy(&core->lock);
+    pthread_rwlock_destroy(&core->life);
     bst_free(core);
 }
 
@@ -322,11 +347,11 @@ static bst_result found(void *ctx, struct bst_se_object *take)
     struct opening *opening = ctx;
     struct bst_se_entry *entry = NULL;
     size_t owned;
-    bst_result reserved = bst_se_entry_reserve(opening->core, take->attrs.label, &entry);
+    bst_result reserved = bst_se_entry_reserve(opening->core, &take->attrs, &entry);
     if (!bst_failed(reserved)) {
-        reserved = bst_se_owned_more(opening->core, take->attrs.owner, &owned);
+        reserved = bst_se_owned_more(opening->core, &take->attrs, &owned);
         if (bst_failed(reserved)) {
-            bst_se_entry_unreserve(opening->core, take->attrs.label, entry);
+            bst_se_entry_unreserve(opening->core, &take->attrs, entry);
         }
     }
     if (bst_failed(reserved)) {
@@ -348,6 +373,18 @@ static void drop_found(struct bst_se_core *core, const struct bst_se_backend_ops
     }
 }
 
+/* Who waits to wipe or block comes before who makes the next key. */
+static void locks_init(struct bst_se_core *core)
+{
+    pthread_rwlockattr_t first;
+    pthread_rwlockattr_init(&first);
+    pthread_rwlockattr_setkind_np(&first, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    pthread_rwlock_init(&core->life, &first);
+    pthread_rwlockattr_destroy(&first);
+    pthread_rwlock_init(&core->lock, NULL);
+    pthread_mutex_init(&core->pool_lock, NULL);
+}
+
 static bst_result core_open(const struct bst_se_host *host, const struct bst_se_backend_ops *ops,
                             struct bst_view query, struct bst_se_core **ret)
 {
@@ -355,8 +392,7 @@ static bst_result core_open(const struct bst_se_host *host, const struct bst_se_
     BST_ENSURE(core, BST_E_NOMEM);
     atomic_init(&core->refs, 1);
     core->host = *host;
-    pthread_rwlock_init(&core->lock, NULL);
-    pthread_mutex_init(&core->pool_lock, NULL);
+    locks_init(core);
     struct opening opening = {core, ops};
     bst_result opened = ops->open(&core->host, query, found, &opening, &core->backend);
     if (bst_failed(opened)) {

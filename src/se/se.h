@@ -16,6 +16,7 @@ enum bst_key_type {
     BST_KEY_EC_P384,
     BST_KEY_ED25519,
     BST_KEY_X25519,
+    BST_KEY_DATA, /* no key: octets that are kept, given by import */
 };
 
 /** What a key may be used for; everything else is BST_E_SE_USAGE. */
@@ -29,6 +30,7 @@ enum bst_key_use {
     BST_KEY_USE_WRAP = 64,     /* may leave wrapped under another key */
     BST_KEY_USE_ROUTINE = 128, /* input of an algorithm that runs inside */
     BST_KEY_USE_KEK = 256,     /* wraps and unwraps other keys, and nothing else */
+    BST_KEY_USE_READ = 512,    /* data: its octets come out again */
 };
 
 #define BST_KEY_LABEL_MAX 384
@@ -36,20 +38,19 @@ enum bst_key_use {
 #define BST_KEY_VALUE_MAX 256 /* bytes of a symmetric key */
 /** A key that only an algorithm inside uses may be longer: post-quantum ones are. */
 #define BST_KEY_ROUTINE_VALUE_MAX 4096
-static inline size_t bst_key_value_max(uint32_t uses)
-{
-    return uses == BST_KEY_USE_ROUTINE ? BST_KEY_ROUTINE_VALUE_MAX : BST_KEY_VALUE_MAX;
-}
+#define BST_KEY_DATA_MAX 4096
 
 struct bst_key_attrs {
     enum bst_key_type type;
     uint32_t uses; /* enum bst_key_use bits */
     int suid;      /* security usage identifier, 0 none (TS-0003 12.3.2.3) */
-    const char
-        *label; /* unique: "cse.tls", "mef.key.<RelativeKeyID>"; NULL or "": none, not findable */
-    const char *owner;  /* NULL: nobody in particular */
+    /** Unique among those of its owner: "cse.tls", "mef.key.<RelativeKeyID>"; NULL or "": none, not
+     * findable. */
+    const char *label;
+    const char *owner;  /* NULL: of the view, which may be nobody in particular */
     int64_t expires_us; /* wall, 0 never; later every use is BST_E_EXPIRED */
     bool persistent;    /* survives a restart; needs a label */
+    bool borrowed;      /* for one piece of work: without label, not kept, in nobody's quota */
     int level;          /* out: protection level 0..3 of TS-0003 6.3.1 */
 };
 
@@ -64,7 +65,7 @@ struct bst_se_event {
     bool released; /* key bytes leave the environment by this call */
     bool making;   /* a key comes into being */
     bool agreed;   /* in `after`: this filter was asked, and agreed */
-    size_t owned;  /* when one is made: keys of `owner`, this one included */
+    size_t owned;  /* when one is made: keys of `owner`, this one included; 0 for a borrowed one */
 };
 /** Names of the operations that filters are asked about, from 0; NULL after the last one. */
 const char *bst_se_op_name(size_t i);
@@ -144,8 +145,12 @@ bst_result bst_se_key_import(struct bst_se *se, const struct bst_key_attrs *attr
                              const struct bst_secret *value, bst_key *ret);
 /** Make a key inside; symmetric keys have 32 bytes. */
 bst_result bst_se_key_generate(struct bst_se *se, const struct bst_key_attrs *attrs, bst_key *ret);
-/** 0 when there is none. Constant time in the number of keys. */
+/** Among the keys of the view's owner; a view that sees all finds by label what has no owner. 0 when
+ * there is none. Constant time in the number of keys. */
 bst_result bst_se_key_find(struct bst_se *se, const char *label, bst_key *ret);
+/** The same among the keys of `owner`, for a view that sees them. */
+bst_result bst_se_key_find_of(struct bst_se *se, const char *owner, const char *label,
+                              bst_key *ret);
 struct bst_key_info {
     struct bst_key_attrs attrs; /* label and owner point into the fields below */
     char label[BST_KEY_LABEL_MAX + 1];
@@ -162,6 +167,22 @@ bst_result bst_se_key_delete(struct bst_se *se, bst_key key);
 bst_result bst_se_key_list(struct bst_se *se,
                            bool (*each)(void *ctx, bst_key key, const struct bst_key_attrs *attrs),
                            void *ctx);
+
+/* ---- data: sensitive octets, kept as keys are (TS-0016 sensitiveDataObject) ----
+ *
+ * Put by bst_se_key_import() with the type BST_KEY_DATA, 1 to BST_KEY_DATA_MAX octets; found, listed
+ * and removed as keys are. */
+
+/** @param why  shown in the audit trail
+ * @error BST_E_SE_USAGE  a key, or data without BST_KEY_USE_READ  @error BST_E_EXPIRED */
+bst_result bst_se_data_read(struct bst_se *se, bst_key key, const char *why,
+                            struct bst_secret *ret);
+/** Other octets under the same label, owner and handle; durable when it returns success, and the old
+ * ones until then. */
+bst_result bst_se_data_replace(struct bst_se *se, bst_key key, const struct bst_secret *value);
+
+/** Digest; no key is in it. `out` takes 64 bytes at most. */
+bst_result bst_se_hash(struct bst_se *se, enum bst_md md, struct bst_view message, uint8_t *out);
 
 /** DER SubjectPublicKeyInfo, appended. */
 bst_result bst_se_key_public(struct bst_se *se, bst_key key, struct bst_buf *ret_spki_der);

@@ -15,7 +15,7 @@ struct bst_se_pool; /* async.c */
 struct bst_se_entry {
     atomic_uint refs;
     struct bst_se_object *object; /* NULL: label reserved, the backend is still at work */
-    bool deleting, renaming;
+    bool deleting, changing;
     uint32_t slot;
 };
 
@@ -30,11 +30,12 @@ struct bst_se_core {
     struct bst_se_host host;
     struct bst_se_backend *backend;
     atomic_int state;      /* enum bst_se_state */
+    pthread_rwlock_t life; /* held while something is made or kept; exclusively for a new state */
     pthread_rwlock_t lock; /* guards what follows; never held over backend work */
     struct bst_se_slot *slots;
     uint32_t slots_used, slots_cap, first_free; /* free list by index + 1 */
     size_t count;
-    struct bst_map labels;                            /* label -> entry */
+    struct bst_map labels;                            /* bst_se_name() -> entry */
     struct bst_map owned;                             /* owner -> number of keys, as a pointer */
     struct bst_se_filter filters[BST_SE_FILTERS_MAX]; /* filled before threads start */
     size_t n_filters;
@@ -64,6 +65,8 @@ enum bst_se_op {
     BST_SE_OP_AGREE,
     BST_SE_OP_RUN,
     BST_SE_OP_RELEASE_PSK,
+    BST_SE_OP_READ,
+    BST_SE_OP_REPLACE,
     BST_SE_OP_WRAP,
     BST_SE_OP_WRAP_UNDER,
     BST_SE_OP_UNWRAP_UNDER,
@@ -72,6 +75,7 @@ enum bst_se_op {
     BST_SE_OP_DELETE,
     BST_SE_OP_RENAME,
     BST_SE_OP_RANDOM,
+    BST_SE_OP_HASH,
     BST_SE_OP_COUNTER_GET,
     BST_SE_OP_COUNTER_NEXT,
     BST_SE_OP_COUNTER_REMOVE,
@@ -90,15 +94,16 @@ bool bst_se_owner_sees(const struct bst_se *se, const struct bst_key_attrs *attr
 bst_result bst_se_entry_get(struct bst_se *se, bst_key key, struct bst_se_entry **ret);
 void bst_se_entry_drop(struct bst_se_core *core, struct bst_se_entry *entry);
 /** Everything that can fail in memory happens here, before the backend makes anything durable. */
-bst_result bst_se_entry_reserve(struct bst_se_core *core, const char *label,
+bst_result bst_se_entry_reserve(struct bst_se_core *core, const struct bst_key_attrs *attrs,
                                 struct bst_se_entry **ret);
-void bst_se_entry_unreserve(struct bst_se_core *core, const char *label,
+void bst_se_entry_unreserve(struct bst_se_core *core, const struct bst_key_attrs *attrs,
                             struct bst_se_entry *entry);
 bst_key bst_se_entry_publish(struct bst_se_core *core, struct bst_se_entry *entry,
                              struct bst_se_object *object);
-/** One key more of this owner, and how many that makes. */
-bst_result bst_se_owned_more(struct bst_se_core *core, const char *owner, size_t *ret);
-void bst_se_owned_less(struct bst_se_core *core, const char *owner);
+/** One key more of its owner, and how many that makes; a borrowed one counts for nobody: 0. */
+bst_result bst_se_owned_more(struct bst_se_core *core, const struct bst_key_attrs *attrs,
+                             size_t *ret);
+void bst_se_owned_less(struct bst_se_core *core, const struct bst_key_attrs *attrs);
 /** Off storage and out of sight; the entry itself stays until its last reference goes. */
 bst_result bst_se_entry_remove(struct bst_se_core *core, struct bst_se_entry *entry);
 /** Any entry, with a reference; NULL: there is none. */
@@ -115,6 +120,10 @@ struct bst_se_use {
 /** Ask the filters and the life cycle; `event` has everything but the name of the operation. The
  * end is told even when this fails. */
 bst_result bst_se_ask(struct bst_se *se, enum bst_se_op op, struct bst_se_use *use);
+/** Before something is made or kept: BST_E_SE_BLOCKED, or until bst_se_leave() no wiping and no other
+ * state comes in between. */
+bst_result bst_se_enter(struct bst_se_core *core);
+bst_result bst_se_leave(struct bst_se_core *core, bst_result outcome);
 /** End: filters hear the outcome, the reference goes. */
 bst_result bst_se_use_end(struct bst_se_use *use, bst_result outcome);
 /** A key for an operation; on failure the use has ended. */
@@ -147,6 +156,8 @@ struct bst_se_making {
 bst_result bst_se_make_key(struct bst_se *se, const struct bst_se_making *making,
                            const struct bst_key_attrs *attrs, bst_key *ret);
 int bst_se_level_of(const struct bst_se_backend *backend);
+/** Octets that data may have. */
+bst_result bst_se_check_data(const struct bst_key_attrs *attrs, const struct bst_secret *value);
 
 /* ---- se.c ---- */
 

@@ -25,6 +25,8 @@ static const struct {
     [BST_SE_OP_AGREE] = {"agree", BST_KEY_USE_AGREE},
     [BST_SE_OP_RUN] = {"run", BST_KEY_USE_ROUTINE},
     [BST_SE_OP_RELEASE_PSK] = {"release_psk", BST_KEY_USE_PSK, .released = true},
+    [BST_SE_OP_READ] = {"read", BST_KEY_USE_READ, .released = true},
+    [BST_SE_OP_REPLACE] = {"replace"},
     [BST_SE_OP_WRAP] = {"wrap", BST_KEY_USE_WRAP},
     [BST_SE_OP_WRAP_UNDER] = {"wrap_under", BST_KEY_USE_KEK},
     [BST_SE_OP_UNWRAP_UNDER] = {"unwrap_under", BST_KEY_USE_KEK},
@@ -33,6 +35,7 @@ static const struct {
     [BST_SE_OP_DELETE] = {"delete", .while_blocked = true},
     [BST_SE_OP_RENAME] = {"rename"},
     [BST_SE_OP_RANDOM] = {"random"},
+    [BST_SE_OP_HASH] = {"hash"},
     [BST_SE_OP_COUNTER_GET] = {"counter_get"},
     [BST_SE_OP_COUNTER_NEXT] = {"counter_next"},
     [BST_SE_OP_COUNTER_REMOVE] = {"counter_remove"},
@@ -81,17 +84,36 @@ static void tell_filters(struct bst_se_use *use, bst_result outcome)
     bst_error_set_detail(detail);
 }
 
+static bst_result check_state(const struct bst_se_core *core)
+{
+    if (atomic_load(&core->state) == BST_SE_BLOCKED) {
+        BST_FAIL(BST_E_SE_BLOCKED,
+                 "the secure environment is blocked; wiping it makes it usable again, without its "
+                 "keys");
+    }
+    return BST_OK;
+}
+
 bst_result bst_se_ask(struct bst_se *se, enum bst_se_op op, struct bst_se_use *use)
 {
     use->core = se->core;
     use->event.op = operations[op].name;
     use->event.subject = se->owner;
-    if (atomic_load(&se->core->state) == BST_SE_BLOCKED && !operations[op].while_blocked) {
-        BST_FAIL(BST_E_SE_BLOCKED,
-                 "the secure environment is blocked; wiping it makes it usable again, without its "
-                 "keys");
-    }
+    BST_TRY(operations[op].while_blocked ? BST_OK : check_state(se->core));
     return ask_filters(use);
+}
+
+bst_result bst_se_enter(struct bst_se_core *core)
+{
+    pthread_rwlock_rdlock(&core->life);
+    bst_result open = check_state(core);
+    return bst_failed(open) ? bst_se_leave(core, open) : BST_OK;
+}
+
+bst_result bst_se_leave(struct bst_se_core *core, bst_result outcome)
+{
+    pthread_rwlock_unlock(&core->life);
+    return outcome;
 }
 
 bst_result bst_se_use_end(struct bst_se_use *use, bst_result outcome)
@@ -130,6 +152,7 @@ static const char *use_name(uint32_t use)
         {BST_KEY_USE_WRAP, "leaving wrapped"},
         {BST_KEY_USE_ROUTINE, "an algorithm inside"},
         {BST_KEY_USE_KEK, "wrapping other keys"},
+        {BST_KEY_USE_READ, "reading"},
     };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (names[i].use == use) {

@@ -4,6 +4,19 @@
 
 #include <signal.h>
 
+static _Thread_local unsigned loops_here; /* that run on this thread, one inside the other */
+
+bool bst_loop_here(void)
+{
+    return loops_here > 0;
+}
+
+static void set_running(struct bst_loop *loop, bool running)
+{
+    loop->running = running;
+    loops_here = running ? loops_here + 1 : loops_here - 1;
+}
+
 /* A batch is taken whole and turned round, because senders push at the front. */
 static void read_mail(struct bst_loop *loop)
 {
@@ -251,11 +264,11 @@ void bst_loop_free(struct bst_loop **slot)
 
 bst_result bst_loop_run(struct bst_loop *loop)
 {
-    loop->running = true;
+    set_running(loop, true);
     while (!atomic_exchange(&loop->stopped, false)) {
         uv_run(&loop->uv, UV_RUN_DEFAULT);
     }
-    loop->running = false;
+    set_running(loop, false);
     return BST_OK;
 }
 
@@ -270,7 +283,7 @@ bool bst_loop_run_once(struct bst_loop *loop, int64_t max_wait_ms)
     /* The patience is real time, also when the clock that deadlines see stands still. */
     uint64_t give_up_ns = uv_hrtime() + (uint64_t)(max_wait_ms > 0 ? max_wait_ms : 0) * 1000000;
     loop->active = false;
-    loop->running = true;
+    set_running(loop, true);
     do {
         turn(loop);
         bool wait = !loop->active && max_wait_ms != 0;
@@ -285,6 +298,6 @@ bool bst_loop_run_once(struct bst_loop *loop, int64_t max_wait_ms)
         turn(loop);
     } while (!loop->active && max_wait_ms != 0 && !atomic_load(&loop->stopped) &&
              (max_wait_ms < 0 || uv_hrtime() < give_up_ns));
-    loop->running = false;
+    set_running(loop, false);
     return loop->active;
 }

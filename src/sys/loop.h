@@ -22,6 +22,8 @@ void bst_loop_stop(struct bst_loop *loop);
 /** Wait for events at most `max_wait_ms` (-1: as long as it takes, 0: not at all) and handle them.
  * True when anything was handled. For clients and tests that drive a loop by hand. */
 bool bst_loop_run_once(struct bst_loop *loop, int64_t max_wait_ms);
+/** True inside a callback of a loop of this thread: nothing may wait here. */
+bool bst_loop_here(void);
 /** Run `task` on the loop's thread, in the order of posting. From any thread. */
 void bst_loop_post(struct bst_loop *loop, struct bst_task *task);
 /** Run `task` once at the end of this turn, before its output is written. On the loop's thread; a

@@ -3,10 +3,13 @@
 
 #include <ctype.h>
 
-static void on_alert(const SSL *ssl, int where, int value)
+static void on_info(const SSL *ssl, int where, int value)
 {
     struct bst_tls *t = SSL_get_app_data(ssl);
     int alert = value & 0xff;
+    if (where & SSL_CB_LOOP) {
+        bst_tls_psk_message(t);
+    }
     if (!(where & SSL_CB_ALERT) || alert == SSL_AD_CLOSE_NOTIFY || alert == SSL_AD_USER_CANCELLED ||
         alert == SSL_AD_NO_RENEGOTIATION) {
         return;
@@ -33,7 +36,7 @@ bst_result bst_tls_ssl_begin(struct bst_tls *t, SSL_CTX *ctx)
     BST_ENSURE(bio, BST_E_NOMEM);
     SSL_set_bio(ssl, bio, bio);
     BST_ENSURE(SSL_set_app_data(ssl, t), BST_E_NOMEM);
-    SSL_set_info_callback(ssl, on_alert);
+    SSL_set_info_callback(ssl, on_info);
     if (t->trace) {
         SSL_set_msg_callback(ssl, on_trace);
         SSL_set_msg_callback_arg(ssl, t);
@@ -90,9 +93,9 @@ bst_result bst_tls_accept(struct bst_tls_server *server, struct bst_view peer, s
     return BST_OK;
 }
 
-bst_result bst_tls_connect_traced(struct bst_tls_client *client,
-                                  void (*trace)(void *, bool, int, struct bst_view), void *ctx,
-                                  struct bst_tls **ret)
+static bst_result client_new(struct bst_tls_client *client,
+                             void (*trace)(void *, bool, int, struct bst_view), void *ctx,
+                             struct bst_tls **ret)
 {
     bst_auto_tls *t = NULL;
     BST_TRY(endpoint_new(&t));
@@ -114,17 +117,44 @@ bst_result bst_tls_connect_traced(struct bst_tls_client *client,
         (void)SSL_set_session(t->ssl, session);
         SSL_SESSION_free(session);
     }
+    *ret = bst_steal(&t);
+    return BST_OK;
+}
+
+/** The ClientHello, or a step elsewhere that leads to it. Takes the endpoint. */
+static bst_result first_flight(struct bst_tls **slot, struct bst_tls **ret)
+{
+    bst_auto_tls *t = bst_steal(slot);
     bst_tls_advance(t);
-    if (t->state == BST_TLS_FAILED) {
+    if (bst_tls_state(t) == BST_TLS_FAILED) {
         BST_FAIL(t->failure->code, "%s", t->failure->reason);
     }
     *ret = bst_steal(&t);
     return BST_OK;
 }
 
+bst_result bst_tls_connect_traced(struct bst_tls_client *client,
+                                  void (*trace)(void *, bool, int, struct bst_view), void *ctx,
+                                  struct bst_tls **ret)
+{
+    struct bst_tls *t = NULL;
+    BST_TRY(client_new(client, trace, ctx, &t));
+    return first_flight(&t, ret);
+}
+
 bst_result bst_tls_connect(struct bst_tls_client *client, struct bst_tls **ret)
 {
     return bst_tls_connect_traced(client, NULL, NULL, ret);
+}
+
+bst_result bst_tls_connect_apart(struct bst_tls_client *client,
+                                 void (*post)(void *user, struct bst_tls_letter *letter),
+                                 void *user, struct bst_tls **ret)
+{
+    struct bst_tls *t = NULL;
+    BST_TRY(client_new(client, NULL, NULL, &t));
+    bst_tls_may_wait(t, post, user);
+    return first_flight(&t, ret);
 }
 
 void bst_tls_free(struct bst_tls **slot)
@@ -240,7 +270,9 @@ static bst_result handshake_done(struct bst_tls *t)
 bst_result bst_tls_step(struct bst_tls *t, bool *ret_done)
 {
     ERR_clear_error();
+    bst_tls_psk_step(t);
     int done = SSL_do_handshake(t->ssl);
+    bst_heap_mark_clear(&t->copies);
     *ret_done = done == 1;
     bool fine = *ret_done || SSL_get_error(t->ssl, done) == SSL_ERROR_WANT_READ;
     return fine ? BST_OK : bst_tls_fail_openssl(t);
@@ -255,11 +287,17 @@ static bst_result after_step(struct bst_tls *t, bool done)
     return BST_OK;
 }
 
+/** Of a client any flight may need its key, but that the first one needs no certificate's. */
+static bool may_need_key(const struct bst_tls *t, struct bst_view in)
+{
+    return t->client ? t->client->identity || in.len : t->hs->key_needed;
+}
+
 /** Let OpenSSL work on these bytes, here or where a slow key keeps nobody waiting. */
 static bst_result drive(struct bst_tls *t, struct bst_view in)
 {
     bool done;
-    if (bst_tls_slow(t) && (t->client || t->hs->key_needed)) {
+    if (bst_tls_slow(t) && may_need_key(t, in)) {
         t->hs->key_needed = false;
         bst_result left = bst_tls_leave(t, in, 0);
         return bst_failed(left) ? bst_tls_fail(t, left.code, SSL_AD_INTERNAL_ERROR,

@@ -22,21 +22,29 @@ static bst_result export_48(struct bst_tls *t, const char *label, uint8_t out[EX
     return BST_OK;
 }
 
+bst_result bst_tls_export(struct bst_tls *t, const char *label, struct bst_secret *ret)
+{
+    bst_auto(secret) all = {0};
+    BST_TRY(bst_secret_init(&all, EXPORT_BYTES));
+    BST_TRY(export_48(t, label, all.ptr));
+    *ret = all;
+    all = (struct bst_secret){0};
+    return BST_OK;
+}
+
 bst_result bst_tls_export_id(struct bst_tls *t, const char *label, uint8_t ret_id[16])
 {
-    uint8_t all[EXPORT_BYTES];
-    BST_TRY(export_48(t, label, all));
-    memcpy(ret_id, all, 16);
-    bst_wipe(all, sizeof all);
+    bst_auto(secret) all = {0};
+    BST_TRY(bst_tls_export(t, label, &all));
+    memcpy(ret_id, all.ptr, 16);
     return BST_OK;
 }
 
 bst_result bst_tls_export_key(struct bst_tls *t, const char *label, struct bst_se *se,
                               const struct bst_key_attrs *attrs, bst_key *ret)
 {
-    uint8_t all[EXPORT_BYTES], id[16];
-    BST_TRY(export_48(t, label, all));
-    bst_result result = bst_se_import_export(se, attrs, all, id, ret);
-    bst_wipe(all, sizeof all);
-    return result;
+    bst_auto(secret) all = {0};
+    uint8_t id[16];
+    BST_TRY(bst_tls_export(t, label, &all));
+    return bst_se_import_export(se, attrs, all.ptr, id, ret);
 }

@@ -39,6 +39,30 @@ static SSL_SESSION *session_of_key(SSL *ssl, const struct bst_secret *psk)
     return NULL;
 }
 
+/* From the moment that OpenSSL has a key of ours until it goes on to its next message, what it
+ * allocates may be a copy: the premaster secret and the inputs of its KDFs, the session. TLS 1.2
+ * takes the key on the stack first. */
+static void begin_copies(struct bst_tls *t)
+{
+    if (!t->copies.set) {
+        t->copies = bst_heap_enter();
+    }
+}
+
+void bst_tls_psk_step(struct bst_tls *t)
+{
+    if (t->client && t->client->identity) {
+        begin_copies(t); /* a TLS 1.3 client copies its session again with the answer */
+    }
+}
+
+void bst_tls_psk_message(struct bst_tls *t)
+{
+    if (!t->client) {
+        bst_heap_mark_clear(&t->copies);
+    }
+}
+
 /** TLS 1.3, server. No session without an error sends OpenSSL on to its tickets. */
 static int find_session(SSL *ssl, const unsigned char *bytes, size_t len, SSL_SESSION **ret)
 {
@@ -54,6 +78,7 @@ static int find_session(SSL *ssl, const unsigned char *bytes, size_t len, SSL_SE
     }
     /* Resuming costs as much as the PSK itself and would outlive the key. */
     SSL_set_num_tickets(ssl, 0);
+    begin_copies(t);
     *ret = session_of_key(ssl, &psk);
     return *ret != NULL;
 }
@@ -69,6 +94,8 @@ static unsigned int server_key(SSL *ssl, const char *identity, unsigned char *ou
     if (bst_failed(key_for(t, bst_view(identity), &psk)) || psk.len > cap) {
         return 0;
     }
+    begin_copies(t);
+    bst_pages_hide(out, cap);
     memcpy(out, psk.ptr, psk.len);
     return (unsigned int)psk.len;
 }
@@ -107,6 +134,7 @@ static int use_session(SSL *ssl, const EVP_MD *md, const unsigned char **ret_id,
     if (!client_release(t)) {
         return 0;
     }
+    begin_copies(t);
     *ret = session_of_key(ssl, &t->hs->psk);
     *ret_id = (const unsigned char *)t->client->identity;
     *ret_len = strlen(t->client->identity);
@@ -125,6 +153,8 @@ static unsigned int client_key(SSL *ssl, const char *hint, char *identity,
     if (len < identity_cap) {
         identity[len] = '\0';
     }
+    begin_copies(t);
+    bst_pages_hide(out, cap);
     memcpy(out, t->hs->psk.ptr, t->hs->psk.len);
     return (unsigned int)t->hs->psk.len;
 }

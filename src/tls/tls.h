@@ -133,6 +133,13 @@ bst_result bst_tls_accept(struct bst_tls_server *server, struct bst_view peer,
                           struct bst_tls **ret);
 /** The ClientHello is ready in bst_tls_out() on return. */
 bst_result bst_tls_connect(struct bst_tls_client *client, struct bst_tls **ret);
+struct bst_tls_letter;
+/** The same for a thread that must not wait: bst_tls_may_wait() from the first flight on. Where
+ * that takes a key of a slow secure environment (a PSK of TLS 1.3), it comes with the first
+ * progress. */
+bst_result bst_tls_connect_apart(struct bst_tls_client *client,
+                                 void (*post)(void *user, struct bst_tls_letter *letter),
+                                 void *user, struct bst_tls **ret);
 /** Called when an answer of the identity source, or of a slow secure environment, moved the
  * connection: look at state, out and read. */
 void bst_tls_on_progress(struct bst_tls *t, void (*progress)(void *user), void *user);
@@ -202,6 +209,8 @@ bool bst_tls_still_trusted(const struct bst_tls *t, struct bst_tls_server *serve
  * For naming the key before bst_tls_export_key() stores it.
  * @error BST_E_HANDSHAKE  not open, or TLS 1.2 without extended master secret (RFC 7627) */
 bst_result bst_tls_export_id(struct bst_tls *t, const char *label, uint8_t ret_id[16]);
+/** All 48 octets, for bst_se_import_export() on a thread that may wait for it. */
+bst_result bst_tls_export(struct bst_tls *t, const char *label, struct bst_secret *ret);
 /** The last 32 octets straight into `se` under `attrs`. One export per label and session is the
  * caller's rule. */
 bst_result bst_tls_export_key(struct bst_tls *t, const char *label, struct bst_se *se,

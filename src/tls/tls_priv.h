@@ -5,6 +5,7 @@
 #include "tls/scan.h"
 
 #include "base/time.h"
+#include "crypto/heap.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -93,7 +94,8 @@ struct bst_tls {
     bool close_sent;
     struct bst_tls_wire wire;
     struct bst_buf plain;
-    struct bst_tls_hs *hs; /* NULL after the handshake */
+    struct bst_tls_hs *hs;       /* NULL after the handshake */
+    struct bst_heap_mark copies; /* set while OpenSSL works with a PSK, on the thread of the step */
     char *address, *server_name;
     void *subject;
     char *identity_text; /* PSK identity or certificate subject of the peer */
@@ -142,6 +144,10 @@ bool bst_tls_abandon(struct bst_tls *t);
 /* psk.c: callbacks, and the question to the identity source */
 void bst_tls_psk_server(SSL_CTX *ctx);
 void bst_tls_psk_client(SSL_CTX *ctx);
+/** A step begins: OpenSSL may copy a key. */
+void bst_tls_psk_step(struct bst_tls *t);
+/** OpenSSL goes on to the next message: it has used the key that it asked for. */
+void bst_tls_psk_message(struct bst_tls *t);
 /** Ask, unless asked before; the state is BST_TLS_WAIT_KEY while the answer is out. */
 void bst_tls_psk_ask(struct bst_tls *t, struct bst_view identity);
 void bst_tls_psk_cancel(struct bst_tls *t);

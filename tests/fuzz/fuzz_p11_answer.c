@@ -56,14 +56,14 @@ static void call(enum p11_function function, int fd)
     void *blocks[2 * P11_ARGS];
     size_t n = 0;
     struct p11_exchange x;
-    bool late;
+    struct p11_limit limit = {0};
     for (size_t i = 0; p11_function_args[function][i]; i++) {
         fill_arg(&args[i], p11_function_args[function][i], lists[i], blocks, &n);
     }
     if (!p11_exchange_pack(&x, function, args)) {
         abort();
     }
-    (void)p11_exchange_run(&x, fd, &late);
+    (void)p11_exchange_run(&x, fd, &limit);
     while (n) {
         free(blocks[--n]);
     }

@@ -5,10 +5,11 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define KEY "\"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\""
+#define OTHER_KEY "\"202122232425262728292a2b2c2d2e2f303132333435363738393a3b3c3d3e3f\""
 static const char key_file[] =
     "{\"ues\":[{\"ueid\":1,\"ciphering\":\"NEA2\",\"integrity\":\"NIA2\",\"kgnb\":" KEY "},"
-    "{\"ueid\":0,\"ciphering\":\"NEA0\",\"integrity\":\"NIA2\",\"up_integrity\":false,\"kgnb\":" KEY
-    "}]}";
+    "{\"ueid\":0,\"ciphering\":\"NEA0\",\"integrity\":\"NIA2\",\"up_integrity\":false,"
+    "\"kgnb\":" OTHER_KEY "}]}";
 
 static void frame_again(struct bst_view payload)
 {

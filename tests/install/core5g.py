@@ -1,5 +1,6 @@
 """Install bastide-core5g into a folder of its own, then compile, link and run a program of somebody else
-against it with what pkg-config says. usage: core5g.py BUILD SOURCE CC..."""
+against it with what pkg-config says, in C and in C++; with keys on a token where there is SoftHSM2.
+usage: core5g.py BUILD SOURCE TOKEN_PROGRAM CC..."""
 import os
 import shutil
 import subprocess
@@ -22,8 +23,31 @@ def symbols(library, which):
     return {line.split()[-1].split('@')[0] for line in run('nm', '-D', which, str(library)).splitlines() if line.strip()}
 
 
+def token(folder):
+    """The addresses of a SoftHSM2 token for the consumer's environment; {} where there is none."""
+    modules = [m for m in (Path(p) / 'softhsm/libsofthsm2.so' for p in (
+        '/usr/lib', '/usr/lib/x86_64-linux-gnu', '/usr/lib/aarch64-linux-gnu')) if m.exists()]
+    if not modules or not shutil.which('softhsm2-util'):
+        print('no SoftHSM2: keys on a token are not tried')
+        return {}
+    (folder / 'tokens').mkdir()
+    conf = folder / 'softhsm2.conf'
+    conf.write_text(f'directories.tokendir = {folder}/tokens\nlog.level = ERROR\n', encoding='utf-8')
+    for name, pin in ('pin', '27182818\n'), ('wrong', '11111111\n'):
+        (folder / name).write_text(pin, encoding='utf-8')
+        (folder / name).chmod(0o600)
+    env = {'SOFTHSM2_CONF': str(conf)}
+    run('softhsm2-util', '--init-token', '--free', '--label', 'lab', '--so-pin', '31415926', '--pin', '27182818',
+        env=os.environ | env)
+    address = f'?module-path={modules[0]}&pin-source=file:{folder}'
+    return env | {'CONSUMER_TOKEN': f'pkcs11:token=lab{address}/pin',
+                  'CONSUMER_WRONG_PIN': f'pkcs11:token=lab{address}/wrong',
+                  'CONSUMER_NO_TOKEN': f'pkcs11:token=elsewhere{address}/pin',
+                  'CONSUMER_SOFT_TOKEN': f'pkcs11:token=lab{address}/pin&fallback=soft'}
+
+
 def main():
-    build, source, *cc = sys.argv[1:]
+    build, source, token_program, *cc = sys.argv[1:]
     for tool in ('meson', 'pkg-config', 'nm'):
         if not shutil.which(tool):
             print(f'SKIP there is no {tool}')
@@ -40,9 +64,18 @@ def main():
         assert run('pkg-config', '--modversion', 'bastide-core5g', env=env).strip()
         flags = run('pkg-config', '--cflags', '--libs', 'bastide-core5g', env=env).split()
         program = Path(folder) / 'consumer'
-        code = Path(source) / 'tests/install/consumer.c'
-        run(*cc, '-std=c11', '-Wall', '-Wextra', '-Wpedantic', '-Werror', str(code), *flags, '-o', str(program), env=env)
-        assert run(str(program), env=env) == 'consumer: ok\n'
+        tests = Path(source) / 'tests/install'
+        code = [str(tests / name) for name in ('consumer.c', 'consumer_air.c', 'consumer_pdcp.c')]
+        run(sys.executable, str(tests / 'known_answers.py'), str(Path(source) / 'tests/vectors/5g'),
+            str(Path(folder) / 'known_air.h'), str(Path(folder) / 'known_keys.h'))
+        flags += ['-Wall', '-Wextra', '-pedantic', '-Werror', f'-I{folder}']
+        plus = shutil.which('g++') or shutil.which('clang++')
+        keys = token(Path(folder))
+        env |= keys | {'BASTIDE_TOKEN_PROGRAM': token_program}
+        for compiler in [[*cc, '-std=c11'], [plus, '-x', 'c++']] if plus else [[*cc, '-std=c11']]:
+            run(*compiler, *code, *flags, '-o', str(program), env=env)
+            said = run(str(program), env=env)
+            assert said == ('consumer: ok, with a token\n' if keys else 'consumer: ok\n'), said
 
         shown = symbols(library, '--defined-only')
         odd = {s for s in shown if not s.startswith(('bst_core5g_', 'bst_error_', 'bst_class_'))}
@@ -54,7 +87,6 @@ def main():
             alone = f'#include <bastide/{header.name}>\n'
             include = f'-I{header.parent.parent}'
             run(*cc, '-std=c11', '-Wall', '-Wextra', '-Werror', '-fsyntax-only', '-x', 'c', include, '-', input=alone)
-            plus = shutil.which('g++') or shutil.which('clang++')
             if plus:
                 run(plus, '-Wall', '-Wextra', '-Werror', '-fsyntax-only', '-x', 'c++', include, '-', input=alone)
     print('ok installed, linked, run')

@@ -77,7 +77,7 @@ def a_self_test_says_what_a_token_can_and_leaves_nothing(site):
     done = key(site, "selftest")
     assert done.code == 0, done
     assert done.out.splitlines()[-1].endswith(" passed, 0 failed"), done
-    assert "CKM_HKDF_DERIVE" in done.out and "protection level 1" in done.out and "SoftHSM" in done.out
+    assert "HKDF" in done.out and "protection level 1" in done.out and "SoftHSM" in done.out
     eq(labels(site), [])
     eq(before, subprocess.run(["softhsm2-util", "--show-slots"], capture_output=True, text=True).stdout)
     report = key(site, "selftest", "--json").json
@@ -135,7 +135,7 @@ def an_imported_key_has_level_1_and_a_vendors_key_is_seen(site):
 
 def errors_are_in_words(site):
     wrong = key(site, "list", pin=put("wrong", "11111111\n"))
-    assert wrong.code == 4 and "the PIN is wrong (CKR_PIN_INCORRECT)" in wrong.err, wrong
+    assert wrong.code == 4 and "the PIN is wrong; " in wrong.err, wrong
     assert "fewer tries" in wrong.err and "11111111" not in wrong.err
     eq(key(site, "list").code, 0)  # the counter is back
     readable = key(site, "list", pin=put("readable", PIN, 0o644))

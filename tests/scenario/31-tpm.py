@@ -156,7 +156,7 @@ def while_it_is_gone(site, folder, held, mef, registration):
     """What needs the TPM is told that it is busy; requests on a held connection are served."""
     eq(site.cli("device", "send", folder, "--name", "barn", "--count", "1", state=False).code != 0, True)
     answer = mef.post("-", 30005, "sec:skr", registration, "Cm")
-    eq((answer.status, answer.rsc), (500, 5000))
+    eq((answer.status, answer.rsc, answer.headers.get("retry-after")), (503, 5000, "2"))
     assert b"busy" in answer.body, answer
     for _ in range(5):
         assert held.get("cse-in", "CAdmin").status in (200, 403)
@@ -220,7 +220,7 @@ def errors_are_in_words(site):
     uri = BENCH.uri(f"dir={home}/bench-keys")
     eq(key(site, "generate", "guarded", "--type", "p256", pin=PIN_FILE).code, 0)
     wrong = key(site, "list", pin=put("wrong", "11111111\n"))
-    assert wrong.code == 4 and "the PIN is wrong (TPM_RC_AUTH_FAIL)" in wrong.err, wrong
+    assert wrong.code == 4 and "the PIN is wrong; " in wrong.err, wrong
     assert "1 of 3 wrong tries" in wrong.err and "11111111" not in wrong.err, wrong
     forgotten = key(site, "list")
     assert forgotten.code == 4 and "--pin-file" in forgotten.err, forgotten

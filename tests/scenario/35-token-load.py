@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 """TS-0003 6.3: a token's module has a process of its own. It is killed, hung and cut off from its token under load:
 what needs the token is told so, everything else goes on, and it comes back by itself."""
+import base64
+import contextlib
 import glob
+import http.server
 import os
 import shutil
 import signal
@@ -10,12 +13,14 @@ import sys
 import tempfile
 import threading
 import time
+from pathlib import Path
 
 import provider
-from lab import CIN, CNT
-from provider import CREATED, DOMAIN, MEF_FQDN, Site, eq, expect, wait_for
+from lab import CIN, CNT, UPDATED
+from provider import CREATED, DOMAIN, MEF_FQDN, Site, eq, expect, openssl, wait_for
 
 PIN = "27182818"
+SE, SIGN = 30101, 30108
 MODULES = ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/*/softhsm/libsofthsm2.so", "/usr/lib64/pkcs11/libsofthsm2.so")
 MODULE = next((m for pattern in MODULES for m in glob.glob(pattern)), None)
 if not MODULE or not shutil.which("softhsm2-util"):
@@ -172,26 +177,84 @@ def it_hangs_and_is_started_anew(site):
     assert load.longest < 8, load.longest
 
 
+def sign(h):
+    """A request that needs the token."""
+    return h.put("cse-in/load/se/s", "m2m:sign", {"msg": "aGVsbG8="}, "Cload")
+
+
 def a_token_that_is_gone_is_busy_in_words_and_works_again_when_it_is_back(site):
     kpm = site.add_kpm(f"m@{MEF_FQDN}", "Cm")
     later = time.strftime("%Y%m%dT%H%M%S", time.gmtime(time.time() + 3600))
     common = {"et": later, "adfq": DOMAIN, "fq": MEF_FQDN}
     body = {**common, "suid": 22, "tgis": [f"//{DOMAIN}/id-in"]}
-    with Load(site) as load, site.mef_psk(f"m@{MEF_FQDN}", kpm) as mef:
+    with Load(site) as load, site.mef_psk(f"m@{MEF_FQDN}", kpm) as mef, site.by_cert(site.cert) as cse:
         expect(mef.post("-", 30004, "sec:mecr", common, "Cm"), CREATED)
+        expect(cse.post("cse-in/load", SE, "m2m:se", {"rn": "se"}, "Cload"), CREATED)
+        expect(cse.post("cse-in/load/se", SIGN, "m2m:sign", {"rn": "s", "Salg": "ALG_ECDSA_SHA_256"}, "Cload"), CREATED)
+        expect(cse.put("cse-in/load/se/s/genk", "m2m:genk", {}, "Cload"), UPDATED)
+        expect(sign(cse), UPDATED)
         os.rename(TOKENS, TOKENS + ".away")
         signal_all(site, signal.SIGKILL)
         load.goes_on("the token is gone")
         refused = load.refused
         wait_for("handshakes that fail", lambda: load.refused > refused + 2)
         answer = mef.post("-", 30005, "sec:skr", body, "Cm")
-        eq((answer.status, answer.rsc), (500, 5000))
+        eq((answer.status, answer.rsc, answer.headers.get("retry-after")), (503, 5000, "2"))
         assert b"busy" in answer.body, answer
+        answer = sign(cse)
+        eq((answer.status, answer.rsc, answer.headers.get("retry-after")), (503, 5000, "2"))
+        refused = cse.get("cse-in/nobody", "Cload")  # what does not need it is told the same as ever
+        eq((refused.rsc, refused.headers.get("retry-after")), (4004, None))
         load.goes_on("the token is still gone")
         os.rename(TOKENS + ".away", TOKENS)
         load.recovers("the token was back")
         wait_for("a key at the MEF", lambda: mef.post("-", 30005, "sec:skr", body, "Cm").rsc == CREATED)
+        wait_for("a signature", lambda: sign(cse).rsc == UPDATED)
     eq(site.run("audit", "verify").code, 0)
+
+
+class Busy(http.server.BaseHTTPRequestHandler):
+    """A CSE that is busy at first."""
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        self.server.asked.append((time.monotonic(), self.headers["X-M2M-RI"]))
+        busy = len(self.server.asked) <= self.server.refuses
+        body = b'{"m2m:dbg":"too busy"}' if busy else b'{"m2m:cb":{"ri":"x"}}'
+        self.send_response(503 if busy else 200)
+        for name, value in {"X-M2M-RSC": "5000" if busy else "2000", "X-M2M-RI": self.headers["X-M2M-RI"],
+                            "Content-Type": "application/json", "Content-Length": str(len(body)),
+                            **({"Retry-After": self.server.after} if busy else {})}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args):
+        pass
+
+
+@contextlib.contextmanager
+def busy_cse(refuses, after):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Busy)
+    server.asked, server.refuses, server.after, server.daemon_threads = [], refuses, after, True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def a_client_that_is_told_busy_asks_again_after_as_long_as_it_was_told(site):
+    with busy_cse(2, "1") as cse:
+        site.run("request", "retrieve", "--lab", str(cse.server_port), "--as", "CAdmin", "x", state=False)
+        times = [t for t, _ in cse.asked]
+        eq((len(times), len({ri for _, ri in cse.asked})), (3, 1))
+        assert times[1] - times[0] > 0.9 and times[2] - times[1] > 0.9, times
+    with busy_cse(99, "1") as cse:
+        done = site.cli("request", "retrieve", "--lab", str(cse.server_port), "--as", "CAdmin", "x", state=False)
+        assert done.code == 6 and "busy; try again in 1 s" in done.err, done
+        eq(len(cse.asked), 5)
 
 
 def a_restart_leaves_no_process_behind(site):
@@ -200,6 +263,78 @@ def a_restart_leaves_no_process_behind(site):
     wait_for("their end", lambda: not [pid for pid in old if os.path.exists(f"/proc/{pid}/task")])
     with site.by_psk(*site.psk) as h:
         assert h.get("cse-in/load", "Cload").status in (200, 403)
+
+
+def certify(site, name):
+    """A certificate of the project CA for a key of the test."""
+    key = os.path.join(site.dir, name + ".key")
+    openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", key)
+    spki = openssl("pkey", "-in", key, "-pubout", "-outform", "DER").stdout
+    return site.admin("certify", name=f"//{DOMAIN}/id-in/{name}", flavour="ae", spki=base64.b64encode(spki).decode())
+
+
+def without_the_token_of_the_ca(mine):
+    """It may be kept away from the machine: only what it has to sign waits for it."""
+    folder = next(f for f in glob.glob(TOKENS + "/*") if b"authority" in Path(f, "token.object").read_bytes())
+    os.rename(folder, os.path.join(home, "away"))
+    try:
+        mine.restart()
+        with mine.by_psk(*mine.psk) as h:
+            assert h.get("cse-in/load", "Cload").status in (200, 403)
+        for words in (("key", "rotate", "cse.tls"), ("key", "rotate", "pki.ca"),
+                      ("mef", "provision", "hut", "--certificate", "--out", mine.path("hut"))):
+            refused = mine.cli(*words)
+            assert refused.code == 6 and "not at hand" in refused.err, refused
+        eq(mine.admin("reload"), {"reloaded": True})
+        assert mine.admin("certificates")["certificates"]
+    finally:
+        os.rename(os.path.join(home, "away"), folder)
+    wait_for("a certificate", lambda: mine.cli("mef", "provision", "hut", "--certificate", "--out",
+                                               mine.path("hut")).code == 0)
+
+
+def a_ca_whose_token_does_not_answer_keeps_nobody_else_waiting(site):
+    subprocess.run(["softhsm2-util", "--init-token", "--free", "--label", "authority", "--so-pin", "31415926", "--pin", PIN],
+                   check=True, capture_output=True)
+    uri = URI.replace("token=server", "token=authority").replace("timeout=1", "timeout=12")
+    mine = Site(settings=[f"pki.ca-uri={uri}"])
+    outcome = []
+
+    def issue():
+        try:
+            outcome.append(certify(mine, "Cslow"))
+        except Exception as e:
+            outcome.append(e)
+    try:
+        mine.start()
+        prepare(mine, "load")
+        certify(mine, "Cquick")
+        signal_all(mine, signal.SIGSTOP)
+        issuing = threading.Thread(target=issue)
+        issuing.start()
+        threading.Event().wait(1)
+        begin = time.monotonic()
+        assert mine.admin("status")["running"]
+        assert mine.metric("bastide_connections") >= 0
+        assert mine.admin("explain", **{"as": "Cload", "op": "retrieve", "target": "cse-in/load"})["permitted"]
+        with mine.by_psk(*mine.psk) as h:
+            assert h.get("cse-in/load", "Cload").status in (200, 403)
+        mine.process.send_signal(signal.SIGHUP)
+        assert mine.admin("status")["running"]
+        took = time.monotonic() - begin
+        assert not outcome and issuing.is_alive(), "the token answered although it was stopped"
+        signal_all(mine, signal.SIGCONT)
+        issuing.join(30)
+        assert isinstance(outcome[0], dict) and "BEGIN CERTIFICATE" in outcome[0]["certificate"], outcome
+        print(f"others were answered in {took:.1f} s while the CA's token hung")
+        outcome.clear()
+        signal_all(mine, signal.SIGSTOP)  # this time for longer than it may
+        issue()
+        assert "BUSY" in str(outcome[0]) and "did not answer" in str(outcome[0]), outcome
+        wait_for("a certificate", lambda: issue() or isinstance(outcome[-1], dict), 30)
+        without_the_token_of_the_ca(mine)
+    finally:
+        mine.stop()
 
 
 def serve_by_p11_kit(socket_path):

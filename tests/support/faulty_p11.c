@@ -79,18 +79,49 @@ PASS(C_Encrypt, (S s, B d, U n, B o, U *l), (s, d, n, o, l))
 PASS(C_DecryptInit, (S s, M m, O o), (s, m, o))
 PASS(C_Decrypt, (S s, B d, U n, B o, U *l), (s, d, n, o, l))
 PASS(C_DeriveKey, (S s, M m, O o, A a, U n, O *r), (s, m, o, a, n, r))
-PASS(C_GenerateKey, (S s, M m, A a, U n, O *r), (s, m, a, n, r))
-PASS(C_GenerateKeyPair, (S s, M m, A a, U n, A b, U k, O *p, O *q), (s, m, a, n, b, k, p, q))
 PASS(C_WrapKey, (S s, M m, O k, O o, B b, U *l), (s, m, k, o, b, l))
-PASS(C_UnwrapKey, (S s, M m, O k, B b, U l, A a, U n, O *r), (s, m, k, b, l, a, n, r))
 PASS(C_GenerateRandom, (S s, B b, U n), (s, b, n))
 PASS(C_SetAttributeValue, (S s, O o, A a, U n), (s, o, a, n))
-PASS(C_CreateObject, (S s, A a, U n, O *r), (s, a, n, r))
 PASS(C_DestroyObject, (S s, O o), (s, o))
-PASS(C_GetAttributeValue, (S s, O o, A a, U n), (s, o, a, n))
 PASS(C_FindObjectsInit, (S s, A a, U n), (s, a, n))
 PASS(C_FindObjects, (S s, O *o, U n, U *r), (s, o, n, r))
 PASS(C_OpenSession, (CK_SLOT_ID i, CK_FLAGS f, void *a, CK_NOTIFY n, S *r), (i, f, a, n, r))
+
+/* As tpm2-pkcs11 answers. */
+static CK_RV fault_of(const CK_ATTRIBUTE *a, U n)
+{
+    CK_RV rv = fault();
+    for (U i = 0; rv == CKR_OK && faulty_p11.kept_only && i < n; i++) {
+        if (a[i].type == CKA_TOKEN && *(const CK_BBOOL *)a[i].pValue == CK_FALSE) {
+            rv = CKR_ATTRIBUTE_VALUE_INVALID;
+        }
+    }
+    return rv;
+}
+
+#define MAKE(name, params, args)                                                                   \
+    CK_RV name params                                                                              \
+    {                                                                                              \
+        CK_RV rv = fault_of(a, n);                                                                 \
+        return rv == CKR_OK ? behind->name args : rv;                                              \
+    }
+
+MAKE(C_GenerateKey, (S s, M m, A a, U n, O *r), (s, m, a, n, r))
+MAKE(C_GenerateKeyPair, (S s, M m, A a, U n, A b, U k, O *p, O *q), (s, m, a, n, b, k, p, q))
+MAKE(C_UnwrapKey, (S s, M m, O k, B b, U l, A a, U n, O *r), (s, m, k, b, l, a, n, r))
+MAKE(C_CreateObject, (S s, A a, U n, O *r), (s, a, n, r))
+
+CK_RV C_GetAttributeValue(S s, O o, A a, U n)
+{
+    CK_RV rv = fault();
+    rv = rv == CKR_OK ? behind->C_GetAttributeValue(s, o, a, n) : rv;
+    if (rv == CKR_ATTRIBUTE_SENSITIVE && faulty_p11.shows && n == 1 && a->pValue) {
+        a->ulValueLen = 32;
+        memset(a->pValue, 0, 32);
+        rv = CKR_OK;
+    }
+    return rv;
+}
 
 CK_RV C_GetSlotList(unsigned char present, CK_SLOT_ID *list, U *n)
 {
@@ -154,6 +185,7 @@ CK_RV C_GetFunctionList(CK_FUNCTION_LIST **list)
         return CKR_GENERAL_ERROR;
     }
     read_end();
+    faulty_p11.kept_only = faulty_p11.kept_only || getenv(FAULTY_P11_KEPT_ONLY);
     own = *behind;
     own.C_GetFunctionList = C_GetFunctionList;
     own.C_SignInit = C_SignInit;

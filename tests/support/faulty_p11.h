@@ -18,10 +18,14 @@ struct faulty_p11 {
     CK_RV login;               /* what C_Login answers; 0: what the token answers */
     long logins;               /* calls of C_Login */
     CK_MECHANISM_TYPE hidden;  /* mechanism that the token seems not to have; 0: none */
+    bool kept_only;            /* it makes and takes no objects of a session */
+    bool shows;                /* it gives out the value of secret keys that it must not */
 };
 /* In another process the struct is out of reach: a file says at which call that process ends by
  * itself, or hangs when the number is negative. It is read when the module is loaded. */
 #define FAULTY_P11_END "FAULTY_P11_END"
+/* Set: `kept_only` from the start, for the same reason. */
+#define FAULTY_P11_KEPT_ONLY "FAULTY_P11_KEPT_ONLY"
 /* Name of the struct in the module, and of the environment variable with the module behind it. */
 #define FAULTY_P11_SYMBOL "faulty_p11"
 #define FAULTY_P11_BEHIND "FAULTY_P11_BEHIND"

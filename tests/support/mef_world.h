@@ -31,22 +31,12 @@ struct mef_world {
 };
 
 /* An exporter as of a TLS session: always the same 48 octets. */
-static inline bst_result mef_world_export_id(void *ctx, const char *label, uint8_t ret_id[16])
+static inline bst_result mef_world_export(void *ctx, const char *label, struct bst_secret *ret)
 {
     struct mef_world *w = ctx;
     assert_string_equal(label, BST_EXPORTER_ENROLMENT);
-    memcpy(ret_id, w->export48, 16);
-    return BST_OK;
-}
-static inline bst_result mef_world_export_key(void *ctx, const char *label, struct bst_se *se,
-                                              const struct bst_key_attrs *attrs, bst_key *ret)
-{
-    struct mef_world *w = ctx;
-    uint8_t copy[48], id[16];
-    assert_string_equal(label, BST_EXPORTER_ENROLMENT);
-    memcpy(copy, w->export48, sizeof copy);
     w->exports++;
-    return bst_se_import_export(se, attrs, copy, id, ret);
+    return bst_secret_copy(ret, w->export48, sizeof w->export48);
 }
 
 static inline void mef_world_open(struct mef_world *w)
@@ -102,7 +92,7 @@ static inline int mef_world_tear_down(void **state)
 /* A session of the client with that pre-provisioned key. */
 static inline struct bst_mef_session mef_session(struct mef_world *w, const char *kpm_id)
 {
-    struct bst_mef_session session = {.exporter = {w, mef_world_export_id, mef_world_export_key}};
+    struct bst_mef_session session = {.exporter = {w, mef_world_export}};
     assert_ok(bst_mef_session_psk(&session, bst_view(kpm_id)));
     return session;
 }

@@ -1,4 +1,5 @@
-/* A token of tpm2-pkcs11 on a software TPM of its own, for a test program. */
+/* A token of tpm2-pkcs11 on a software TPM of its own, for a test program. The module leaves keys
+ * loaded, so that a resource manager (tpm2-abrmd, on a message bus of its own) is in front. */
 #pragma once
 
 #include "support/swtpm.h"
@@ -9,6 +10,7 @@
 
 struct tpm2_pkcs11 {
     struct swtpm tpm;
+    pid_t bus, broker; /* 0: not running */
     struct scratch store;
     char module[128], pin[256];
 };
@@ -48,8 +50,7 @@ static inline CK_RV tpm2_pkcs11_token(CK_FUNCTION_LIST *f, const char *label)
     return rv == CKR_OK ? f->C_InitPIN(session, user, sizeof user - 1) : rv;
 }
 
-/* As its own tool does it, but in one connection: swtpm has no resource manager in front. */
-static inline bool tpm2_pkcs11_init(const char *path, const char *label)
+static inline bool tpm2_pkcs11_init_here(const char *path, const char *label)
 {
     void *module = dlopen(path, RTLD_NOW);
     CK_C_GetFunctionList list = NULL;
@@ -66,8 +67,76 @@ static inline bool tpm2_pkcs11_init(const char *path, const char *label)
     return ok;
 }
 
+/* As its own tool does it; in a process of its own, because the way to the resource manager starts
+ * threads. The resource manager may not be ready at once. */
+static inline bool tpm2_pkcs11_init(const char *path, const char *label)
+{
+    int status = -1;
+    for (int i = 0; i < 100 && status != 0; i++) {
+        poll(NULL, 0, i ? 100 : 0);
+        pid_t pid = fork();
+        if (pid == 0) {
+            bool quiet = freopen("/dev/null", "w", stderr);
+            _exit(quiet && tpm2_pkcs11_init_here(path, label) ? 0 : 1);
+        }
+        if (pid < 0 || waitpid(pid, &status, 0) != pid) {
+            return false;
+        }
+    }
+    return status == 0;
+}
+
+static inline pid_t tpm2_pkcs11_run(const char *const argv[])
+{
+    pid_t pid = 0;
+    char *args[16] = {0};
+    posix_spawn_file_actions_t quiet;
+    for (size_t i = 0; argv[i] && i < 15; i++) {
+        args[i] = strdup(argv[i]);
+    }
+    posix_spawn_file_actions_init(&quiet);
+    posix_spawn_file_actions_addopen(&quiet, 0, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_addopen(&quiet, 1, "/dev/null", O_WRONLY, 0);
+    posix_spawn_file_actions_addopen(&quiet, 2, "/dev/null", O_WRONLY, 0);
+    bool ran = posix_spawnp(&pid, args[0], &quiet, NULL, args, environ) == 0;
+    posix_spawn_file_actions_destroy(&quiet);
+    for (size_t i = 0; i < 15; i++) {
+        free(args[i]);
+    }
+    return ran ? pid : 0;
+}
+
+static inline void tpm2_pkcs11_end(pid_t *pid)
+{
+    if (*pid > 0) {
+        kill(*pid, SIGKILL);
+        waitpid(*pid, NULL, 0);
+    }
+    *pid = 0;
+}
+
+static inline bool tpm2_pkcs11_broker(struct tpm2_pkcs11 *token)
+{
+    char address[300], at[330], tcti[40];
+    snprintf(address, sizeof address, "unix:path=%s", scratch_path(&token->store, "bus"));
+    snprintf(at, sizeof at, "--address=%s", address);
+    snprintf(tcti, sizeof tcti, "--tcti=swtpm:port=%u", token->tpm.port);
+    const char *const bus[] = {"dbus-daemon", "--session", "--nofork", at, NULL};
+    const char *const broker[] = {"tpm2-abrmd",           "--session", "--allow-root", tcti,
+                                  "--max-transients=100", NULL};
+    token->bus = tpm2_pkcs11_run(bus);
+    for (int i = 0; i < 100 && access(token->store.path, F_OK) != 0; i++) {
+        poll(NULL, 0, 50);
+    }
+    bool ok = token->bus && setenv("DBUS_SESSION_BUS_ADDRESS", address, 1) == 0;
+    token->broker = ok ? tpm2_pkcs11_run(broker) : 0;
+    return token->broker > 0;
+}
+
 static inline void tpm2_pkcs11_remove(struct tpm2_pkcs11 *token)
 {
+    tpm2_pkcs11_end(&token->broker);
+    tpm2_pkcs11_end(&token->bus);
     swtpm_remove(&token->tpm);
     if (token->store.dir[0]) {
         scratch_remove(&token->store);
@@ -79,20 +148,26 @@ static inline void tpm2_pkcs11_remove(struct tpm2_pkcs11 *token)
 static inline bool tpm2_pkcs11_make(struct tpm2_pkcs11 *token, const char *label,
                                     const char **ret_why)
 {
-    char tcti[40];
     memset(token, 0, sizeof *token);
     *ret_why = "tpm2-pkcs11 is not installed (package libtpm2-pkcs11-1)";
     if (!tpm2_pkcs11_module() || !swtpm_make(&token->tpm, ret_why)) {
         return false;
     }
-    *ret_why = "tpm2-pkcs11 could not make a token";
-    snprintf(token->module, sizeof token->module, "%s", tpm2_pkcs11_module());
-    snprintf(tcti, sizeof tcti, "swtpm:port=%u", token->tpm.port);
     bool ok = scratch_make(&token->store) &&
               setenv("TPM2_PKCS11_STORE", token->store.dir, 1) == 0 &&
-              setenv("TPM2_PKCS11_TCTI", tcti, 1) == 0 && setenv("TSS2_LOG", "all+NONE", 0) == 0;
+              setenv("TPM2_PKCS11_TCTI", "tabrmd:bus_type=session", 1) == 0 &&
+              setenv("TSS2_LOG", "all+NONE", 0) == 0;
+    snprintf(token->module, sizeof token->module, "%s", tpm2_pkcs11_module());
     snprintf(token->pin, sizeof token->pin, "%s", scratch_path(&token->store, "pin"));
-    ok = ok && softhsm_put(token->pin, SOFTHSM_PIN "\n") && tpm2_pkcs11_init(token->module, label);
+    ok = ok && softhsm_put(token->pin, SOFTHSM_PIN "\n");
+    *ret_why = "there is no resource manager for a TPM (packages tpm2-abrmd, "
+               "libtss2-tcti-tabrmd0, dbus-daemon)";
+    if (ok && tpm2_pkcs11_broker(token)) {
+        *ret_why = "tpm2-pkcs11 could not make a token";
+        ok = tpm2_pkcs11_init(token->module, label);
+    } else {
+        ok = false;
+    }
     if (!ok) {
         tpm2_pkcs11_remove(token);
     }

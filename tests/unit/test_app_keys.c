@@ -117,7 +117,6 @@ static bst_key make(struct bst_se *se, const char *label)
                                   &(struct bst_key_attrs){.type = BST_KEY_EC_P256,
                                                           .uses = BST_KEY_USE_SIGN,
                                                           .label = label,
-                                                          .owner = "alice",
                                                           .suid = 7,
                                                           .persistent = true},
                                   &key));
@@ -131,6 +130,14 @@ static bst_key find(struct bst_se *se, const char *label)
     return key;
 }
 
+static struct bst_se *open_view(struct state_folder *f, const char *name, const char *owner)
+{
+    struct bst_se *se = open_folder(f, name), *view = NULL;
+    assert_ok(bst_se_for_owner(se, owner, &view));
+    bst_se_close(&se);
+    return view;
+}
+
 static void signs(struct bst_se *se, bst_key key)
 {
     bst_auto(buf) signature = {0};
@@ -139,7 +146,7 @@ static void signs(struct bst_se *se, bst_key key)
 
 static void a_rotation_keeps_handles_and_attributes(void **state)
 {
-    struct bst_se *se = open_folder(*state, "rotation");
+    struct bst_se *se = open_view(*state, "rotation", "alice");
     bst_key old = make(se, "tls");
     struct bst_rotation r;
     struct bst_key_info info;
@@ -158,11 +165,38 @@ static void a_rotation_keeps_handles_and_attributes(void **state)
     assert_string_equal(info.label, "tls");
     assert_int_equal(info.attrs.suid, 7);
     bst_se_close(&se);
-    se = open_folder(*state, "rotation");
+    se = open_view(*state, "rotation", "alice");
     signs(se, find(se, "tls"));
     signs(se, find(se, "tls.1"));
     assert_int_equal(bst_se_key_count(se), 2);
     bst_se_close(&se);
+}
+
+static void a_line_of_keys_goes_on_in_another_environment(void **state)
+{
+    struct bst_se *here = open_folder(*state, "here"), *there = open_folder(*state, "there2");
+    const struct bst_key_attrs attrs = {.type = BST_KEY_EC_P256, .uses = BST_KEY_USE_SIGN};
+    bst_key old = make(here, "root"), other;
+    struct bst_rotation r, again, left = {.se = here, .old = old, .label = "root"};
+    assert_ok(bst_rotation_begin_with(there, "root", &attrs, &r));
+    assert_int_equal(r.old, 0);
+    assert_ok(bst_rotation_begin_with(there, "root", &attrs, &again));
+    assert_int_equal(again.fresh, r.fresh);
+    assert_ok(bst_rotation_end(&r, false));
+    assert_string_equal(r.kept, "");
+    assert_ok(bst_rotation_put_by(&left));
+    assert_string_equal(left.kept, "root.1");
+    assert_int_equal(find(here, "root.1"), old);
+    assert_int_equal(find(here, "root"), 0);
+    assert_int_equal(find(there, "root"), r.fresh);
+    /* Back again, where one of that label has been made meanwhile: it gives way. */
+    other = make(here, "root");
+    assert_ok(bst_rotation_begin_with(here, "root", &attrs, &r));
+    assert_ok(bst_rotation_end(&r, false));
+    assert_string_equal(r.kept, "root.2");
+    assert_int_equal(find(here, "root.2"), other);
+    bst_se_close(&here);
+    bst_se_close(&there);
 }
 
 static void what_cannot_be_rotated_is_refused_before_anything_is_made(void **state)
@@ -211,14 +245,17 @@ static void a_key_does_not_take_the_label_of_another(void **state)
 {
     struct bst_se *se = open_folder(*state, "labels");
     struct bst_se *alice = NULL, *bob = NULL;
-    bst_key a = make(se, "a"), b = make(se, "b"), passing = 0;
+    bst_key a = make(se, "a"), b = make(se, "b"), hers = 0, passing = 0;
     assert_err(bst_se_key_rename(se, a, "b"), BST_E_EXISTS);
     assert_err(bst_se_key_rename(se, a, ""), BST_E_VALUE);
     assert_err(bst_se_key_rename(se, a, "a"), BST_E_EXISTS);
     assert_ok(bst_se_for_owner(se, "alice", &alice));
     assert_ok(bst_se_for_owner(se, "bob", &bob));
-    assert_err(bst_se_key_rename(bob, a, "c"), BST_E_NOT_FOUND);
-    assert_ok(bst_se_key_rename(alice, a, "c"));
+    hers = make(alice, "c");
+    assert_err(bst_se_key_rename(bob, hers, "d"), BST_E_NOT_FOUND);
+    assert_ok(bst_se_key_rename(alice, hers, "b")); /* that of nobody is not hers */
+    assert_int_equal(find(alice, "b"), hers);
+    assert_int_equal(find(se, "b"), b);
     assert_ok(bst_se_key_delete(se, b));
     assert_ok(bst_se_key_rename(se, a, "b"));
     assert_int_equal(find(se, "b"), a);
@@ -379,6 +416,7 @@ int main(void)
         cmocka_unit_test(the_label_of_a_key_is_taken_out_of_its_address),
         cmocka_unit_test(a_wrong_label_in_an_address_is_refused),
         cmocka_unit_test(a_rotation_keeps_handles_and_attributes),
+        cmocka_unit_test(a_line_of_keys_goes_on_in_another_environment),
         cmocka_unit_test(what_cannot_be_rotated_is_refused_before_anything_is_made),
         cmocka_unit_test(a_rotation_goes_on_from_wherever_it_stopped),
         cmocka_unit_test(a_key_does_not_take_the_label_of_another),

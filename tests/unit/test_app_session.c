@@ -82,6 +82,14 @@ static bst_result change_run(struct bst_store_conn *conn, void *arg)
     return c->fail ? bst_error(BST_E_CONFLICT) : BST_OK;
 }
 
+/* As the CSE does it: the change, its commit, then the one notice. */
+static void change(struct world *w, struct change c)
+{
+    c.w = w;
+    assert_ok(bst_store_run(w->server.store, change_run, &c));
+    server_bindings_changed(&w->server);
+}
+
 static struct bst_association *begin(struct world *w)
 {
     assert_ok(server_session_begin(&w->front, &w->peer));
@@ -133,13 +141,26 @@ static void live_sessions_follow_registrations_and_their_end(void **state)
     struct bst_association *assoc = begin(w);
     struct server_session *session = w->peer.association;
     session->in_work = 1;
-    assert_ok(bst_store_run(w->server.store, change_run, &(struct change){w, assoc, "Cthermo"}));
+    change(w, (struct change){.assoc = assoc, .stem = "Cthermo"});
     assoc = server_session_association(&w->front, session);
     assert_true(bst_association_allows_ae(assoc, BST_VIEW("//acme.example.com/id-in/Cthermo")));
-    assert_ok(bst_store_run(w->server.store, change_run,
-                            &(struct change){w, assoc, "Cthermo", .undo = true}));
+    change(w, (struct change){.assoc = assoc, .stem = "Cthermo", .undo = true});
     assoc = server_session_association(&w->front, session);
     assert_false(bst_association_allows_ae(assoc, BST_VIEW("//acme.example.com/id-in/Cthermo")));
+    end(w);
+}
+
+/* A look before the notice may show what was before; it must not be taken for the new state. */
+static void a_session_that_looked_before_the_notice_looks_again_after_it(void **state)
+{
+    struct world *w = *state;
+    struct bst_association *assoc = begin(w);
+    struct server_session *session = w->peer.association;
+    assert_ok(bst_store_run(w->server.store, change_run, &(struct change){w, assoc, "Cthermo"}));
+    assert_ptr_equal(server_session_association(&w->front, session), assoc);
+    server_bindings_changed(&w->server);
+    assoc = server_session_association(&w->front, session);
+    assert_true(bst_association_allows_ae(assoc, BST_VIEW("//acme.example.com/id-in/Cthermo")));
     end(w);
 }
 
@@ -148,7 +169,7 @@ static void a_pipelining_peer_cannot_keep_what_no_longer_holds(void **state)
     struct world *w = *state;
     struct bst_association *assoc = begin(w);
     struct server_session *session = w->peer.association;
-    assert_ok(bst_store_run(w->server.store, change_run, &(struct change){w, assoc, "Cthermo"}));
+    change(w, (struct change){.assoc = assoc, .stem = "Cthermo"});
     session->in_work = 2; /* never idle */
     assoc = server_session_association(&w->front, session);
     for (int i = 0; i < 20; i++) {
@@ -241,6 +262,7 @@ int main(void)
         WORLD(a_credential_stands_for_the_ae_it_registered_after_a_restart),
         WORLD(a_registration_that_failed_binds_nothing),
         WORLD(live_sessions_follow_registrations_and_their_end),
+        WORLD(a_session_that_looked_before_the_notice_looks_again_after_it),
         WORLD(a_pipelining_peer_cannot_keep_what_no_longer_holds),
         WORLD(identities_from_a_certificate_are_not_recorded),
         WORLD(a_credential_registers_one_ae_and_takes_nobody_elses),

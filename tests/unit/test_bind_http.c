@@ -468,6 +468,52 @@ static void responses_carry_their_parameters(void **state)
     assert_int_equal(back.ati.n, 2);
 }
 
+/* What a client makes of an answer of this status with this Retry-After. */
+static unsigned retry_of(int status, const char *value)
+{
+    struct bst_m2m_response rsp;
+    struct bst_http_header after = {BST_VIEW("Retry-After"), bst_view(value)};
+    struct bst_http_msg in = {.status = status, .headers = &after, .n_headers = 1};
+    assert_ok(bst_http_to_response(&in, &arena, &rsp));
+    return rsp.retry_s;
+}
+
+static void a_busy_receiver_says_when_to_come_again(void **state)
+{
+    struct bst_m2m_response rsp = {0}, back;
+    struct bst_http_msg out;
+    bst_error_set_detail("token 'hsm' is gone");
+    bst_m2m_response_fail(&rsp, (bst_result){BST_E_BUSY}, &arena);
+    assert_ok(bst_http_from_response(&rsp, BST_FORMAT_JSON, &arena, &out));
+    assert_int_equal(out.status, 503);
+    assert_true(bst_view_is(header(&out, "X-M2M-RSC"), "5000"));
+    assert_true(bst_view_is(header(&out, "Retry-After"), "2"));
+    assert_true(bst_view_is(out.body, "{\"m2m:dbg\":\"too busy\"}"));
+    assert_ok(bst_http_to_response(&out, &arena, &back));
+    assert_int_equal(back.rsc, 5000);
+    assert_int_equal(back.retry_s, 2);
+    /* Any other failure inside is none of that, also after one. */
+    bst_m2m_response_fail(&rsp, (bst_result){BST_E_CORRUPT}, &arena);
+    assert_ok(bst_http_from_response(&rsp, BST_FORMAT_JSON, &arena, &out));
+    assert_int_equal(out.status, 500);
+    assert_null(header(&out, "Retry-After").ptr);
+    assert_ok(bst_http_to_response(&out, &arena, &back));
+    assert_int_equal(back.retry_s, 0);
+}
+
+static void the_wish_of_a_busy_answer_is_read_within_bounds(void **state)
+{
+    assert_int_equal(retry_of(503, "7"), 7);
+    assert_int_equal(retry_of(503, "86401"), 86400);
+    assert_int_equal(retry_of(503, "99999999999999999999999"), 2);
+    assert_int_equal(retry_of(503, "0"), 2);
+    assert_int_equal(retry_of(503, "-1"), 2);
+    assert_int_equal(retry_of(503, "Fri, 31 Dec 1999 23:59:59 GMT"), 2);
+    assert_int_equal(retry_of(503, ""), 2);
+    assert_int_equal(retry_of(500, "7"), 0);
+    assert_int_equal(retry_of(200, "7"), 0);
+}
+
 static void an_error_answer_carries_its_reason(void **state)
 {
     struct bst_m2m_response rsp = {
@@ -742,6 +788,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(queries_carry_parameters_and_criteria, setup, teardown),
         cmocka_unit_test_setup_teardown(bad_queries_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(responses_carry_their_parameters, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_busy_receiver_says_when_to_come_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_wish_of_a_busy_answer_is_read_within_bounds, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(an_error_answer_carries_its_reason, setup, teardown),
         cmocka_unit_test_setup_teardown(echoed_values_cannot_start_another_header, setup, teardown),
         cmocka_unit_test_setup_teardown(a_refused_request_still_gets_its_id_back, setup, teardown),

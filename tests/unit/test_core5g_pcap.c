@@ -328,6 +328,90 @@ static void key_files_are_read_strictly(void **state)
     }
 }
 
+#define TWO(first, second)                                                                         \
+    "{\"ues\":[{\"ueid\":7," first "},{\"ueid\":9," second "}]}"
+#define KGNB "\"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\""
+#define TAIL16 "\"101112131415161718191A1B1C1D1E1F\""
+#define NULLS "\"ciphering\":\"NEA0\",\"integrity\":\"NIA0\",\"emergency\":true"
+
+static void two_devices_with_one_key_are_refused_and_named(void **state)
+{
+    static const struct {
+        const char *text, *first, *second; /* what the message names; NULL: accepted */
+    } cases[] = {
+        {TWO(ALGS ",\"kgnb\":" KGNB, ALGS ",\"kgnb\":" KGNB), "'kgnb'", "'kgnb'"},
+        {TWO(ALGS ",\"kgnb\":" KGNB, "\"ciphering\":\"NEA1\",\"integrity\":\"NIA1\",\"kgnb\":" KGNB),
+         "'kgnb'", "'kgnb'"},
+        {TWO(ALGS ",\"kupenc\":" K16 ",\"kupint\":" TAIL16,
+             ALGS ",\"krrcenc\":" TAIL16 ",\"krrcint\":" K16),
+         "'krrcenc'", "'kupint'"},
+        {TWO(ALGS ",\"kgnb\":" KGNB, ALGS ",\"kupenc\":" TAIL16 ",\"kupint\":" K16), "'kupenc'",
+         "'kgnb'"},
+        {TWO(ALGS ",\"kgnb\":" KGNB, ALGS ",\"kupenc\":" K16 ",\"kupint\":" K16), NULL, NULL},
+        {TWO(NULLS ",\"kupenc\":" K16, NULLS ",\"kupenc\":" K16), NULL, NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        bst_auto(trace_keys) keys = {0};
+        bst_result r = bst_trace_keys_parse(bst_view(cases[i].text), NULL, &keys);
+        if (!cases[i].first) {
+            assert_ok(r);
+            continue;
+        }
+        assert_err(r, BST_E_VALUE);
+        const char *said = bst_error_detail();
+        const char *second = strstr(said, "entry 2 of 'ues' (ueid 9)");
+        const char *first = strstr(said, "entry 1 (ueid 7)");
+        assert_true(second && first && strstr(second, cases[i].first) &&
+                    strstr(first, cases[i].second));
+    }
+}
+
+static int64_t no_clock(void *ctx)
+{
+    return 0;
+}
+
+static bst_result bring(struct bst_se *se, const char *label, struct bst_view octets)
+{
+    bst_auto(secret) value = {0};
+    bst_key key;
+    BST_TRY(bst_secret_copy(&value, octets.ptr, octets.len));
+    return bst_se_key_import(
+        se,
+        &(struct bst_key_attrs){
+            .type = BST_KEY_SYMMETRIC, .uses = BST_KEY_USE_ROUTINE, .label = label},
+        &value, &key);
+}
+
+static void a_key_inside_is_known_again_too(void **state)
+{
+    struct bst_se_host host;
+    struct bst_se *se = NULL;
+    uint8_t kgnb[32];
+    bst_auto(trace_keys) keys = {0};
+    for (size_t i = 0; i < sizeof kgnb; i++) {
+        kgnb[i] = (uint8_t)i;
+    }
+    bst_se_host_file(&host, no_clock);
+    assert_ok(bst_se_open(&host, "se:soft", &se));
+    assert_ok(bring(se, "a", bst_view_of(kgnb, sizeof kgnb)));
+    assert_ok(bring(se, "b", bst_view_of(kgnb, sizeof kgnb)));
+    kgnb[31] ^= 1;
+    assert_ok(bring(se, "c", bst_view_of(kgnb, sizeof kgnb)));
+    static const char *const twice[] = {
+        TWO(ALGS ",\"kgnb_label\":\"a\"", ALGS ",\"kgnb_label\":\"a\""),
+        TWO(ALGS ",\"kgnb_label\":\"a\"", ALGS ",\"kgnb_label\":\"b\""),
+        TWO(ALGS ",\"kgnb\":" KGNB, ALGS ",\"kgnb_label\":\"b\""),
+    };
+    for (size_t i = 0; i < sizeof twice / sizeof twice[0]; i++) {
+        assert_err(bst_trace_keys_parse(bst_view(twice[i]), se, &keys), BST_E_VALUE);
+        assert_non_null(strstr(bst_error_detail(), "keys of its own"));
+    }
+    assert_ok(bst_trace_keys_parse(
+        BST_VIEW(TWO(ALGS ",\"kgnb_label\":\"a\"", ALGS ",\"kgnb_label\":\"c\"")), se, &keys));
+    bst_se_close(&se);
+}
+
 static void add_packet(struct bst_buf *ret, struct bst_view framed)
 {
     static const uint8_t a[4] = {10, 0, 0, 1};
@@ -462,6 +546,8 @@ int main(void)
         cmocka_unit_test(a_frame_is_read_and_written_with_tags_that_are_not_ours),
         cmocka_unit_test(malformed_frames_are_refused),
         cmocka_unit_test(key_files_are_read_strictly),
+        cmocka_unit_test(two_devices_with_one_key_are_refused_and_named),
+        cmocka_unit_test(a_key_inside_is_known_again_too),
         cmocka_unit_test(a_trace_is_protected_and_opened_again),
         cmocka_unit_test(no_bit_of_a_protected_packet_may_change),
         cmocka_unit_test(frames_without_their_facts_are_refused),

@@ -389,6 +389,34 @@ static void without_memory_nothing_is_concealed_or_revealed(void **state)
     }
 }
 
+static bst_result gone(void *ctx, const struct bst_se_event *event)
+{
+    if (strcmp(event->op, "agree") == 0) {
+        BST_FAIL(*(enum bst_error *)ctx, "the token is not there");
+    }
+    return BST_OK;
+}
+
+/* A right SUCI is not called wrong because nobody could look at it. */
+static void an_environment_that_is_gone_is_not_a_bad_suci(void **state)
+{
+    struct world *w = *state;
+    static const enum bst_error absent[] = {BST_E_BUSY, BST_E_IO, BST_E_SE_BLOCKED};
+    enum bst_error error = BST_E_NONE;
+    const struct bst_se_filter filter = {.ctx = &error, .before = gone};
+    bst_auto(suci) suci = {0};
+    struct bst_supi supi = supi_of(some_supis[3]);
+    struct bst_suci_home home = home_of(w, BST_SUCI_PROFILE_B);
+    assert_ok(bst_suci_conceal(&supi, &home, &suci));
+    assert_ok(bst_se_filter_add(w->se, &filter));
+    for (size_t i = 0; i < sizeof absent / sizeof absent[0]; i++) {
+        error = absent[i];
+        assert_err(bst_sidf_reveal(&w->sidf, &suci, &supi), error);
+    }
+    error = BST_E_BAD_KEY; /* what the SUCI is to blame for stays hidden */
+    assert_err(bst_sidf_reveal(&w->sidf, &suci, &supi), BST_E_CREDENTIAL);
+}
+
 static void the_null_scheme_needs_a_policy(void **state)
 {
     struct world *w = *state;
@@ -637,6 +665,7 @@ int main(void)
         CASE(post_quantum_keys_stay_through_a_restart),
         CASE(a_low_order_point_in_a_hybrid_is_refused),
         CASE(without_memory_nothing_is_concealed_or_revealed),
+        CASE(an_environment_that_is_gone_is_not_a_bad_suci),
         CASE(the_null_scheme_needs_a_policy),
         CASE(keys_rotate_by_validity),
         CASE(keys_stay_through_a_restart_and_ids_are_unique),

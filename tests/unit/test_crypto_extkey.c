@@ -12,7 +12,7 @@
 struct elsewhere {
     struct evp_pkey_st *pkey;
     atomic_int signatures, released;
-    bool refuse;
+    bool refuse, gone;
 };
 
 static bst_result elsewhere_sign(void *ctx, enum bst_md md, struct bst_view tbs, uint8_t *out,
@@ -20,6 +20,9 @@ static bst_result elsewhere_sign(void *ctx, enum bst_md md, struct bst_view tbs,
 {
     struct elsewhere *e = ctx;
     atomic_fetch_add(&e->signatures, 1);
+    if (e->gone) {
+        BST_FAIL(BST_E_BUSY, "its token is gone");
+    }
     if (e->refuse) {
         BST_FAIL(BST_E_SE_USAGE, "the key is not for this");
     }
@@ -110,6 +113,21 @@ static void a_refusal_reaches_the_caller_in_words(void **state)
     assert_err(bst_pkey_sign(ext, BST_MD_SHA256, BST_VIEW("m"), &signature), BST_E_CRYPTO);
     assert_non_null(strstr(bst_error_detail(), "the key is not for this"));
     assert_int_equal(signature.len, 0);
+    drop(&e, &ext);
+}
+
+static void a_key_that_is_gone_for_now_is_busy_and_no_failed_operation(void **state)
+{
+    struct elsewhere e;
+    struct evp_pkey_st *ext = make(&e, BST_PKEY_EC_P256);
+    const struct bst_cert_san san = {BST_CERT_FQDN, BST_VIEW("a.example.com")};
+    const struct bst_cert_spec spec = {.sans = &san, .n_sans = 1, .not_after_us = 3600000000};
+    bst_auto(buf) der = {0};
+    e.gone = true;
+    assert_err(bst_cert_issue(&spec, ext, NULL, ext, &der), BST_E_BUSY);
+    assert_non_null(strstr(bst_error_detail(), "its token is gone"));
+    e.gone = false;
+    assert_ok(bst_cert_issue(&spec, ext, NULL, ext, &der));
     drop(&e, &ext);
 }
 
@@ -273,6 +291,7 @@ int main(void)
         cmocka_unit_test(a_message_in_pieces_is_signed_as_one),
         cmocka_unit_test(its_private_half_does_not_come_out),
         cmocka_unit_test(a_refusal_reaches_the_caller_in_words),
+        cmocka_unit_test(a_key_that_is_gone_for_now_is_busy_and_no_failed_operation),
         cmocka_unit_test(a_public_half_of_no_known_kind_is_refused_and_released),
         cmocka_unit_test(a_tls_server_proves_itself_with_an_external_key),
         cmocka_unit_test(so_does_a_dtls_server_unless_the_key_refuses),

@@ -187,6 +187,49 @@ static void a_credential_is_bound_by_registration(void **state)
     cse_end(f);
 }
 
+static void count_notice(void *ctx)
+{
+    char *said = ctx;
+    size_t len = strlen(said);
+    snprintf(said + len, 512 - len, "!");
+}
+
+/* One notice for each commit that bound or freed a credential, after it; none for anything else. */
+static void each_change_of_bindings_is_told_once_after_its_commit(void **state)
+{
+    struct cse_fixture f_ = {0}, *f = &f_;
+    char said[512] = "";
+    (void)state;
+    cse_init(f);
+    f->config.bind_credential = bind;
+    f->config.unbind_credential = unbind;
+    f->config.bindings_durable = count_notice;
+    f->config.bind_ctx = said;
+    cse_start(f);
+    struct bst_association *lab = f->assoc;
+    f->assoc = association("device1@mef.example.com");
+    assert_rsc(2001, cse_create(f, "Cdev", "cse-in", "ae", "'rn':'dev'," AE));
+    assert_non_null(strstr(said, "=Cdev!"));
+    assert_null(strstr(said, "!!"));
+    said[0] = '\0';
+    assert_rsc(4117, cse_create(f, "Cdev", "cse-in", "ae", "'rn':'dev'," AE));
+    assert_rsc(2001, cse_create(f, "Cdev", "cse-in/dev", "cnt", "'rn':'c'"));
+    assert_rsc(2000, cse_retrieve(f, "Cdev", "cse-in/dev"));
+    assert_string_equal(said, "");
+    assert_rsc(2002, cse_delete(f, "Cdev", "cse-in/dev"));
+    assert_string_equal(said, "gone Cdev!");
+    assert_rsc(2001, cse_create(f, "Cdev", "cse-in", "ae", "'rn':'dev'," AE));
+    said[0] = '\0';
+    int64_t now = bst_wall_us();
+    bst_clock_fake_us(now + INT64_C(6) * 365 * 86400 * BST_US_PER_S); /* it expires */
+    cse_sweep(f);
+    bst_clock_fake_us(now);
+    assert_string_equal(said, "gone Cdev!");
+    bst_association_free(&f->assoc);
+    f->assoc = lab;
+    cse_end(f);
+}
+
 static void without_an_association_only_registered_aes_speak(void **state)
 {
     struct cse_fixture *f = *state;
@@ -248,6 +291,7 @@ int main(void)
         cmocka_unit_test(an_unknown_release_is_refused),
         cmocka_unit_test(without_an_association_only_registered_aes_speak),
         cmocka_unit_test(a_credential_is_bound_by_registration),
+        cmocka_unit_test(each_change_of_bindings_is_told_once_after_its_commit),
         cmocka_unit_test(registration_asks_the_service_subscription),
     };
     return cmocka_run_group_tests_name("cse ae", tests, cse_setup, cse_teardown);

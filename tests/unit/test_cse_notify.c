@@ -15,6 +15,7 @@ struct network {
     struct bst_cse_events events;
     struct bst_notifier *notifier;
     unsigned unreachable; /* the next so many attempts fail */
+    int64_t retry_ms;     /* when the target wants to be asked again after that */
     int rsc;              /* answer of the others, 2000 at first */
     bool hold;            /* keep attempts instead of answering */
     struct bst_notify_attempt *held[SENT_MAX];
@@ -33,6 +34,7 @@ static void transport_send(void *ctx, struct bst_notify_attempt *attempt)
         net->held[net->n_held++] = attempt;
     } else if (net->unreachable) {
         net->unreachable--;
+        attempt->retry_ms = net->retry_ms;
         bst_notify_sent(attempt, bst_error(BST_E_NOT_REACHABLE), 0);
     } else {
         bst_notify_sent(attempt, BST_OK, net->rsc);
@@ -143,6 +145,30 @@ static void what_cannot_be_delivered_is_tried_again_and_keeps_its_order(void **s
     cse_settle(&net->f);
     assert_int_equal(net->n, 4);
     assert_true(told(net, 2, "one") && told(net, 3, "two"));
+    close_network(net);
+}
+
+static void a_busy_target_is_asked_again_when_it_said_within_bounds(void **state)
+{
+    const struct bst_notify_limits limits = {
+        .tries = 3, .first_retry_ms = 100, .longest_retry_ms = 1000};
+    struct network *net = open_network(&limits);
+    assert_int_equal(subscribe(net, "s", "http://x.example.com/n", ",'enc':{'net':[3]}"), 2001);
+    forget_sent(net);
+    net->unreachable = 2;
+    net->retry_ms = 500;
+    make_reading(net, "one");
+    bst_clock_fake_advance_ms(401);
+    cse_settle(&net->f);
+    assert_int_equal(net->n, 1);
+    net->retry_ms = 86400000; /* more than anybody waits */
+    bst_clock_fake_advance_ms(100);
+    cse_settle(&net->f);
+    assert_int_equal(net->n, 2);
+    bst_clock_fake_advance_ms(1001);
+    cse_settle(&net->f);
+    assert_int_equal(net->n, 3);
+    assert_true(told(net, 2, "one"));
     close_network(net);
 }
 
@@ -496,6 +522,7 @@ int main(void)
         cmocka_unit_test(a_refusing_or_absent_target_prevents_the_subscription),
         cmocka_unit_test(the_originator_itself_is_not_asked),
         cmocka_unit_test(what_cannot_be_delivered_is_tried_again_and_keeps_its_order),
+        cmocka_unit_test(a_busy_target_is_asked_again_when_it_said_within_bounds),
         cmocka_unit_test(after_the_last_try_the_next_one_has_its_turn),
         cmocka_unit_test(a_full_queue_drops_its_oldest),
         cmocka_unit_test(only_the_latest_waits_when_asked_for),

@@ -92,10 +92,10 @@ static void give(struct world *w, const char *owner, const char *label, enum bst
     assert_ok(bst_se_key_generate(w->se, &attrs, &key));
 }
 
-static bool is_there(struct world *w, const char *label)
+static bool is_there(struct world *w, const char *owner, const char *label)
 {
     bst_key key;
-    assert_ok(bst_se_key_find(w->se, label, &key));
+    assert_ok(bst_se_key_find_of(w->se, owner, label, &key));
     return key != 0;
 }
 
@@ -422,9 +422,12 @@ static void what_a_crash_left_goes_at_the_next_start(void **state)
     world_stop(w);
     world_start(w);
     assert_int_equal(bst_se_key_count(w->se), keys + 2);
-    assert_false(is_there(w, "ts0016:data://acme.example.com/id-in:0123"));
-    assert_false(is_there(w, "ts0016:key://acme.example.com/id-in/Ca1:lost"));
-    assert_true(is_there(w, "ts0016:key://acme.example.com/id-in/Ca1:kept"));
+    assert_false(
+        is_there(w, "//acme.example.com/id-in", "ts0016:data://acme.example.com/id-in:0123"));
+    assert_false(is_there(w, "//acme.example.com/id-in/Ca1",
+                          "ts0016:key://acme.example.com/id-in/Ca1:lost"));
+    assert_true(is_there(w, "//acme.example.com/id-in/Ca1",
+                         "ts0016:key://acme.example.com/id-in/Ca1:kept"));
     assert_rsc(2004, cse_update(f, "Ca1", AE_SE "/c/encr", "encr", "'msg':'" HELLO_64 "'"));
 }
 
@@ -552,7 +555,8 @@ static void handles_reach_the_keys_of_their_stakeholder_only(void **state)
     assert_rsc(2001, cse_create(f, "Ca2", "cse-in/a2/se", "ciph", GCM ",'kDt':'se:foreign'"));
     /* Gone meanwhile: what it was for fails, and says so. */
     bst_key key;
-    assert_ok(bst_se_key_find(w->se, "//acme.example.com/id-in/Ca1:mine", &key));
+    assert_ok(bst_se_key_find_of(w->se, "//acme.example.com/id-in/Ca1",
+                                 "//acme.example.com/id-in/Ca1:mine", &key));
     assert_ok(bst_se_key_delete(w->se, key));
     assert_rsc(4000, cse_update(f, "Ca1", AE_SE "/c/encr", "encr", "'msg':'" HELLO_64 "'"));
     assert_rsc(2004, cse_update(f, "Ca1", AE_SE "/c", "ciph", "'lbl':['x']"));
@@ -830,7 +834,8 @@ static void a_mac_is_a_signature_with_a_shared_key(void **state)
     bst_key key;
     uint8_t mac[32];
     const struct bst_view hello = BST_VIEW("hello");
-    assert_ok(bst_se_key_find(w->se, "ts0016:key://acme.example.com/id-in/Ca1:mac", &key));
+    assert_ok(bst_se_key_find_of(w->se, "//acme.example.com/id-in/Ca1",
+                                 "ts0016:key://acme.example.com/id-in/Ca1:mac", &key));
     assert_ok(bst_se_mac(w->se, key, &hello, 1, mac));
     struct bst_buf made = decoded(f, "m2m:sign/Sgn");
     assert_int_equal(made.len, sizeof mac);
@@ -968,7 +973,8 @@ static void an_identity_answers_challenges_for_its_purpose_only(void **state)
     assert_rsc(2004, cse_update(f, "Ca1", AE_SE "/i", "iden", "'oAD':'" HELLO_64 "'"));
     struct bst_buf proof = decoded(f, "m2m:iden/rAD");
     assert_null(cse_at(f, "m2m:iden/oAD"));
-    assert_ok(bst_se_key_find(w->se, "//acme.example.com/id-in/Ca1:id", &key));
+    assert_ok(bst_se_key_find_of(w->se, "//acme.example.com/id-in/Ca1",
+                                 "//acme.example.com/id-in/Ca1:id", &key));
     assert_ok(bst_se_key_public(w->se, key, &spki));
     assert_ok(bst_pkey_load_public(bst_buf_view(&spki), &pkey));
     static const char prefix[] = "TS-0016 identity\0meter";

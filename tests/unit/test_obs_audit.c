@@ -127,9 +127,8 @@ static int disk_setup(void **state)
     return 0;
 }
 
-static int disk_teardown(void **state)
+static void disk_clear(struct disk *d)
 {
-    struct disk *d = *state;
     size_t cursor = 0;
     struct bst_view name;
     void *value;
@@ -138,7 +137,12 @@ static int disk_teardown(void **state)
         bst_free(value);
     }
     bst_map_clear(&d->files);
-    bst_free(d);
+}
+
+static int disk_teardown(void **state)
+{
+    disk_clear(*state);
+    bst_free(*state);
     return 0;
 }
 
@@ -395,15 +399,15 @@ static void files_rotate_and_the_oldest_go(void **state)
     struct bst_audit_event e = {.event = "test.event", .decision = BST_VIEW("done")};
     for (int i = 0; i < 100; i++) {
         assert_ok(bst_audit_write(audit, &e));
+        assert_ok(bst_audit_flush(audit));
     }
-    assert_ok(bst_audit_flush(audit));
     bst_audit_close(&audit);
     assert_null(disk_file(d, "audit-000001.jsonl"));
     struct bst_audit_report report = verify(d);
     assert_string_equal(report.reason, "");
     assert_true(report.first > 1);
     assert_true(report.last > 100);
-    assert_int_equal(report.checkpoints, 3);
+    assert_int_equal(report.checkpoints, 3); /* each file has one */
 }
 
 static void hostile_text_stays_inside_its_string(void **state)
@@ -446,33 +450,223 @@ static void every_failed_allocation_leaves_a_trail_that_verifies(void **state)
 }
 
 /* A key that takes its time: meanwhile others write. */
-static struct bst_audit *signing_trail;
+static struct {
+    struct bst_audit *audit; /* written to while a signature is made; NULL: not */
+    struct bst_buf *seen;    /* a file that must have those records before the signature is there */
+    int calls;
+    bool fails;
+} slow;
 
 static bst_result slow_sign(void *ctx, struct bst_view message, struct bst_buf *ret)
 {
-    if (signing_trail) {
-        write_events(signing_trail, 3); /* would never come back if they had to wait */
+    slow.calls++;
+    if (slow.fails) {
+        return bst_error_detailed(BST_E_SE_TOKEN, "the token was pulled out");
+    }
+    if (slow.audit) {
+        size_t before = slow.seen->len;
+        struct bst_audit_event e = {.event = "test.meanwhile", .decision = BST_VIEW("done")};
+        for (int i = 0; i < 3; i++) {
+            assert_ok(bst_audit_write(slow.audit, &e)); /* would never come back if it waited */
+        }
+        assert_non_null(
+            memmem(slow.seen->ptr + before, slow.seen->len - before, "test.meanwhile", 14));
     }
     return toy_sign(ctx, message, ret);
+}
+
+static struct bst_audit *open_slow(struct disk *d, size_t file_bytes)
+{
+    struct bst_audit *audit = NULL;
+    memset(&slow, 0, sizeof slow);
+    d->host.sign = slow_sign;
+    assert_ok(bst_audit_open(&(struct bst_audit_config){.host = &d->host,
+                                                        .file_bytes = file_bytes,
+                                                        .checkpoint_entries = 2},
+                             &audit));
+    return audit;
+}
+
+static void write_done(struct bst_audit *audit, int n)
+{
+    struct bst_audit_event e = {.event = "test.event", .decision = BST_VIEW("done")};
+    for (int i = 0; i < n; i++) {
+        assert_ok(bst_audit_write(audit, &e));
+    }
 }
 
 static void nobody_waits_for_the_signature_of_a_checkpoint(void **state)
 {
     struct disk *d = *state;
-    d->host.sign = slow_sign;
-    struct bst_audit *audit = NULL;
-    assert_ok(bst_audit_open(&(struct bst_audit_config){.host = &d->host, .checkpoint_entries = 2},
-                             &audit));
-    write_events(audit, 2);
-    d->now_us += 20 * BST_US_PER_S; /* nothing is merged any more */
-    signing_trail = audit;
+    struct bst_audit *audit = open_slow(d, 0);
+    write_done(audit, 2);
+    slow.audit = audit;
+    slow.seen = disk_file(d, "audit-000001.jsonl");
     assert_ok(bst_audit_flush(audit));
-    signing_trail = NULL;
+    slow.audit = NULL;
+    assert_non_null(memmem(slow.seen->ptr, slow.seen->len, ",\"of\":4,\"sig\":", 14));
     bst_audit_close(&audit);
     struct bst_audit_report report = verify(d);
     assert_string_equal(report.reason, "");
-    assert_true(report.checkpoints >= 2);
-    assert_true(report.last >= 2 + 2 + 1 + 3);
+    assert_int_equal(report.checkpoints, 3); /* the last one for what came meanwhile */
+}
+
+static void a_new_file_is_begun_without_a_signature(void **state)
+{
+    struct disk *d = *state;
+    struct bst_audit *audit = open_slow(d, 500);
+    int before = slow.calls;
+    write_done(audit, 20);
+    assert_non_null(disk_file(d, "audit-000003.jsonl"));
+    assert_int_equal(slow.calls, before);
+    struct bst_audit_report report = verify(d);
+    assert_string_equal(report.reason, "");
+    assert_int_equal(report.checkpoints, 1);
+    assert_ok(bst_audit_flush(audit));
+    assert_int_equal(verify(d).checkpoints, 2);
+    assert_ok(bst_audit_flush(audit));
+    assert_int_equal(verify(d).checkpoints, 2); /* once */
+    bst_audit_close(&audit);
+}
+
+/* A file begins while the signature for the one before it is made. */
+static void a_signature_may_come_in_a_later_file(void **state)
+{
+    struct disk *d = *state;
+    struct bst_audit *audit = open_slow(d, 500);
+    write_done(audit, 2);
+    slow.audit = audit;
+    slow.seen = disk_file(d, "audit-000001.jsonl");
+    while (!disk_file(d, "audit-000002.jsonl")) {
+        assert_ok(bst_audit_flush(audit));
+    }
+    slow.audit = NULL;
+    assert_string_equal(verify(d).reason, "");
+    bst_audit_close(&audit);
+    assert_string_equal(verify(d).reason, "");
+    /* The newest file has one of its own. */
+    char name[32];
+    unsigned newest = 2;
+    do {
+        bst_audit_file_name(++newest, name);
+    } while (disk_file(d, name));
+    bst_audit_file_name(newest - 1, name);
+    struct bst_buf *file = disk_file(d, name);
+    assert_non_null(memmem(file->ptr, file->len, "\"sig\":", 6));
+}
+
+static void disk_copy(const struct disk *from, struct disk *to)
+{
+    size_t cursor = 0;
+    struct bst_view name;
+    void *value;
+    *to = (struct disk){.now_us = from->now_us, .host = from->host};
+    to->host.ctx = to;
+    while (bst_map_next(&from->files, &cursor, &name, &value)) {
+        struct bst_buf *copy = bst_alloc(sizeof *copy);
+        bst_buf_addv(copy, bst_buf_view(value));
+        assert_ok(bst_map_set(&to->files, name, copy, NULL));
+    }
+}
+
+static void a_crash_before_the_checkpoint_of_a_file_is_made_good(void **state)
+{
+    struct disk *d = *state;
+    struct disk after;
+    struct bst_audit *audit = open_slow(d, 500);
+    while (!disk_file(d, "audit-000002.jsonl")) {
+        write_done(audit, 1);
+    }
+    disk_copy(d, &after); /* what a crash would leave */
+    bst_audit_close(&audit);
+    assert_string_equal(verify(&after).reason, "");
+    assert_int_equal(verify(&after).checkpoints, 1);
+    assert_ok(bst_audit_open(&(struct bst_audit_config){.host = &after.host}, &audit));
+    assert_string_equal(verify(&after).reason, "");
+    assert_int_equal(verify(&after).checkpoints, 2);
+    bst_audit_close(&audit);
+    assert_string_equal(verify(&after).reason, "");
+    assert_int_equal(verify(&after).checkpoints, 2);
+    disk_clear(&after);
+}
+
+static void a_key_that_fails_keeps_no_record_back(void **state)
+{
+    struct disk *d = *state;
+    struct bst_audit *audit = open_slow(d, 500);
+    slow.fails = true;
+    write_done(audit, 12);
+    assert_non_null(disk_file(d, "audit-000002.jsonl"));
+    assert_err(bst_audit_flush(audit), BST_E_SE_TOKEN);
+    write_done(audit, 1);
+    assert_string_equal(verify(d).reason, "");
+    assert_int_equal(verify(d).checkpoints, 1);
+    slow.fails = false; /* it is back */
+    bst_audit_close(&audit);
+    assert_string_equal(verify(d).reason, "");
+    assert_int_equal(verify(d).checkpoints, 2);
+    assert_int_equal(verify(d).after_head, 0);
+}
+
+static void hash_of_line(const struct bst_buf *file, unsigned n, uint8_t out[BST_AUDIT_HASH_LEN])
+{
+    struct bst_view rest = bst_buf_view(file), line = {0};
+    for (unsigned i = 0; i < n; i++) {
+        (void)bst_view_cut(&rest, '\n', &line);
+    }
+    assert_ok(bst_hex_decode(bst_view_of(line.ptr + 6, 64), out, BST_AUDIT_HASH_LEN));
+}
+
+/* A checkpoint as record `n` that names record `of`, its signature over that of line `signs`. */
+static void forge_checkpoint(struct disk *d, unsigned n, unsigned of, unsigned signs)
+{
+    struct bst_buf *file = disk_file(d, "audit-000001.jsonl");
+    uint8_t signs_hash[BST_AUDIT_HASH_LEN], last[BST_AUDIT_HASH_LEN], hash[BST_AUDIT_HASH_LEN];
+    bst_auto(buf) text = {0}, signature = {0}, rest = {0}, line = {0};
+    hash_of_line(file, signs, signs_hash);
+    hash_of_line(file, n - 1, last);
+    bst_buf_addf(&text, "bastide audit checkpoint %u 1 ", of);
+    bst_hex_add(&text, bst_view_of(signs_hash, sizeof signs_hash), false);
+    assert_ok(toy_sign(d, bst_buf_view(&text), &signature));
+    bst_buf_addf(&rest, "\"n\":%u,\"t\":\"2023-11-14T22:13:20Z\",\"event\":\"audit.checkpoint\"",
+                 n);
+    bst_buf_addf(&rest, ",\"of\":%u,\"sig\":\"", of);
+    bst_base64url_add(&rest, bst_buf_view(&signature));
+    bst_buf_adds(&rest, "\"}");
+    const struct bst_view parts[] = {bst_view_of(last, sizeof last), bst_buf_view(&rest)};
+    assert_ok(toy_sha256(d, parts, 2, hash));
+    bst_buf_adds(&line, "{\"h\":\"");
+    bst_hex_add(&line, bst_view_of(hash, sizeof hash), false);
+    bst_buf_adds(&line, "\",");
+    bst_buf_addv(&line, bst_buf_view(&rest));
+    bst_buf_addc(&line, '\n');
+    assert_ok(disk_append(d, "audit-000001.jsonl", bst_buf_view(&line)));
+}
+
+static void a_checkpoint_signs_the_record_that_it_names(void **state)
+{
+    static const struct {
+        unsigned of, signs;
+        const char *reason;
+    } cases[] = {
+        {3, 3, ""},
+        {6, 6, ""},
+        {3, 4, "the signature of the checkpoint is wrong"},
+        {0, 3, "the signature of the checkpoint is wrong"}, /* before the first record */
+        {7, 6, "the checkpoint has no signature"},          /* itself */
+        {999, 3, "the checkpoint has no signature"},
+    };
+    struct disk *d = *state;
+    struct bst_audit *audit = open_trail(d);
+    write_events(audit, 4);
+    bst_audit_close(&audit);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct disk copy;
+        disk_copy(d, &copy);
+        forge_checkpoint(&copy, 7, cases[i].of, cases[i].signs);
+        assert_string_equal(verify(&copy).reason, cases[i].reason);
+        disk_clear(&copy);
+    }
 }
 
 #define TRAIL_TEST(name) cmocka_unit_test_setup_teardown(name, disk_setup, disk_teardown)
@@ -482,6 +676,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TRAIL_TEST(a_whole_trail_verifies),
         TRAIL_TEST(nobody_waits_for_the_signature_of_a_checkpoint),
+        TRAIL_TEST(a_new_file_is_begun_without_a_signature),
+        TRAIL_TEST(a_signature_may_come_in_a_later_file),
+        TRAIL_TEST(a_crash_before_the_checkpoint_of_a_file_is_made_good),
+        TRAIL_TEST(a_key_that_fails_keeps_no_record_back),
+        TRAIL_TEST(a_checkpoint_signs_the_record_that_it_names),
         TRAIL_TEST(a_trail_goes_on_after_a_restart),
         TRAIL_TEST(a_changed_byte_is_named),
         TRAIL_TEST(a_removed_record_is_named),

@@ -235,6 +235,15 @@ static void success_codes_and_http_answers_without_a_code(void **state)
     }
 }
 
+static void only_what_is_busy_is_worth_another_try(void **state)
+{
+    for (int e = 0; e < BST_E_COUNT; e++) {
+        bool busy = bst_error_class((enum bst_error)e) == BST_CLASS_BUSY;
+        assert_int_equal(bst_m2m_retry_s((enum bst_error)e) > 0, busy);
+    }
+    assert_int_equal(bst_error_rsc(BST_E_BUSY), 5000);
+}
+
 static void virtual_resources_are_known_by_their_fixed_names(void **state)
 {
     assert_int_equal(bst_m2m_virtual_of(BST_VIEW("la")), BST_VIRT_LATEST);
@@ -279,6 +288,7 @@ int main(void)
         cmocka_unit_test(status_codes_have_names_and_http_codes),
         cmocka_unit_test(every_error_of_bastide_maps_to_a_known_code),
         cmocka_unit_test(success_codes_and_http_answers_without_a_code),
+        cmocka_unit_test(only_what_is_busy_is_worth_another_try),
         cmocka_unit_test(virtual_resources_are_known_by_their_fixed_names),
         cmocka_unit_test(release_1_hides_what_came_later),
     };

@@ -109,14 +109,14 @@ static void a_revoked_certificate_stays_revoked_after_a_restart(void **state)
     assert_ok(bst_pki_issue(pki, &order, bst_buf_view(&w->spki), &other));
     assert_ok(bst_cert_load(bst_buf_view(&pem), &cert));
     assert_ok(bst_cert_facts(cert, &facts));
-    assert_ok(bst_pki_revoke(pki, bst_view(facts.serial), 1));
-    assert_ok(bst_pki_revoke(pki, bst_view(facts.serial), 1));
+    assert_ok(bst_pki_revoke(pki, (struct bst_view){0}, bst_view(facts.serial), 1));
+    assert_ok(bst_pki_revoke(pki, (struct bst_view){0}, bst_view(facts.serial), 1));
     bst_pki_close(&pki);
     assert_ok(bst_pki_open(&w->config, &pki));
     assert_err(check(w, pki, bst_buf_view(&pem), BST_CERT_CSE, "in.example.com"), BST_E_REVOKED);
     assert_ok(check(w, pki, bst_buf_view(&other), BST_CERT_CSE, "in.example.com"));
-    assert_err(bst_pki_revoke(pki, BST_VIEW("not hex"), 1), BST_E_VALUE);
-    assert_err(bst_pki_revoke(pki, BST_VIEW("01"), 7), BST_E_VALUE);
+    assert_err(bst_pki_revoke(pki, (struct bst_view){0}, BST_VIEW("not hex"), 1), BST_E_VALUE);
+    assert_err(bst_pki_revoke(pki, (struct bst_view){0}, BST_VIEW("01"), 7), BST_E_VALUE);
 }
 
 static void a_list_that_is_due_is_renewed_with_what_it_holds(void **state)
@@ -127,7 +127,7 @@ static void a_list_that_is_due_is_renewed_with_what_it_holds(void **state)
     struct bst_pki_order order = {.names = &san, .n_names = 1, .lifetime_us = YEAR / 2};
     bst_auto(buf) pem = {0};
     assert_ok(bst_pki_issue(pki, &order, bst_buf_view(&w->spki), &pem));
-    assert_ok(bst_pki_revoke(pki, BST_VIEW("0A"), 0));
+    assert_ok(bst_pki_revoke(pki, (struct bst_view){0}, BST_VIEW("0A"), 0));
     w->host.wall_us += YEAR / 6;
     assert_err(check(w, pki, bst_buf_view(&pem), BST_CERT_CSE, "in.example.com"), BST_E_REVOKED);
     assert_ok(bst_pki_crl_renew(pki));

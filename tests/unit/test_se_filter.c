@@ -147,6 +147,50 @@ static void an_owner_has_as_many_keys_as_it_may(void **state)
     assert_err(make(alice, "e", BST_KEY_USE_MAC, &c), BST_E_LIMIT);
 }
 
+static void a_borrowed_key_counts_for_nobody(void **state)
+{
+    AUTO_SE *se = open_soft(), *alice = NULL;
+    static const char *const rules[] = {"owner=alice keys=1"};
+    struct bst_key_attrs attrs = {.uses = BST_KEY_USE_MAC, .borrowed = true};
+    bst_key kept = 0, borrowed = 0, more = 0;
+    assert_ok(bst_se_filter_quota(se, rules, 1, mono));
+    assert_ok(bst_se_for_owner(se, "alice", &alice));
+    assert_ok(make(alice, "kept", BST_KEY_USE_MAC, &kept));
+    assert_ok(bst_se_key_generate(alice, &attrs, &borrowed));
+    assert_ok(mac(alice, borrowed));
+    assert_err(make(alice, "more", BST_KEY_USE_MAC, &more), BST_E_LIMIT);
+    assert_ok(bst_se_key_delete(alice, borrowed));
+    assert_err(make(alice, "more", BST_KEY_USE_MAC, &more), BST_E_LIMIT);
+    assert_ok(bst_se_key_delete(alice, kept));
+    assert_ok(make(alice, "more", BST_KEY_USE_MAC, &more));
+    attrs.label = "a way around";
+    assert_err(bst_se_key_generate(alice, &attrs, &borrowed), BST_E_USAGE);
+}
+
+static void data_counts_as_a_key_and_its_reading_wants_a_rule(void **state)
+{
+    AUTO_SE *se = open_soft(), *alice = NULL;
+    static const char *const quota[] = {"owner=alice keys=1"};
+    static const char *const rules[] = {"allow subject=alice op=import|delete", "allow subject=",
+                                        NULL};
+    const struct bst_key_attrs attrs = {
+        .type = BST_KEY_DATA, .uses = BST_KEY_USE_READ, .label = "note"};
+    bst_auto(secret) value = {0}, out = {0};
+    bst_key key = 0, more = 0;
+    assert_ok(bst_secret_copy(&value, "octets", 6));
+    assert_ok(bst_se_filter_quota(se, quota, 1, mono));
+    add_policy(se, rules);
+    assert_ok(bst_se_for_owner(se, "alice", &alice));
+    assert_ok(bst_se_key_import(alice, &attrs, &value, &key));
+    assert_err(bst_se_key_import(alice, &(struct bst_key_attrs){.type = BST_KEY_DATA}, &value, &more),
+               BST_E_LIMIT);
+    assert_err(bst_se_data_read(alice, key, "test", &out), BST_E_DENIED);
+    assert_err(bst_se_data_replace(alice, key, &value), BST_E_DENIED);
+    assert_err(bst_se_hash(alice, BST_MD_SHA256, BST_VIEW("m"), (uint8_t[64]){0}), BST_E_DENIED);
+    assert_ok(bst_se_data_read(se, key, "test", &out));
+    assert_ok(bst_se_data_replace(se, key, &value));
+}
+
 static void keys_that_were_kept_count_after_a_restart(void **state)
 {
     AUTO_SE *se = NULL;
@@ -288,6 +332,21 @@ static int lines_with(const char *what)
     return n;
 }
 
+/* The label of the trail's own key hides nothing of another owner. */
+static void audited_data(struct bst_se *se)
+{
+    const struct bst_key_attrs attrs = {.type = BST_KEY_DATA,
+                                        .uses = BST_KEY_USE_READ,
+                                        .label = "audit.sign",
+                                        .owner = "alice"};
+    bst_auto(secret) value = {0}, out = {0};
+    bst_key key = 0;
+    assert_ok(bst_secret_copy(&value, "octets", 6));
+    assert_ok(bst_se_key_import(se, &attrs, &value, &key));
+    assert_ok(bst_se_data_read(se, key, "asked for by a test", &out));
+    assert_ok(bst_se_data_replace(se, key, &value));
+}
+
 static void audited_use(struct bst_se *se, struct bst_audit *audit)
 {
     bst_key key = 0, expired = 0;
@@ -306,6 +365,7 @@ static void audited_use(struct bst_se *se, struct bst_audit *audit)
     assert_err(bst_se_seal(se, key, BST_VIEW(""), BST_VIEW(""), &(struct bst_buf){0}),
                BST_E_SE_USAGE);
     assert_ok(bst_se_key_delete(se, key));
+    audited_data(se);
     assert_ok(bst_audit_flush(audit));
     bst_se_trail_close(&out);
 }
@@ -340,7 +400,11 @@ static void releases_lives_and_refusals_are_on_record(void **state)
     assert_int_equal(lines_with("192.0.2.1"), 1);
     assert_int_equal(lines_with("\"denied\""), 2);
     assert_int_equal(lines_with("\"key.mac\""), 0);
-    assert_int_equal(lines_with("audit.sign"), 0);
+    assert_int_equal(lines_with("\"key.read\""), 1);
+    assert_int_equal(lines_with("asked for by a test"), 1);
+    assert_int_equal(lines_with("\"key.replace\""), 1);
+    assert_int_equal(lines_with("octets"), 0);
+    assert_int_equal(lines_with("audit.sign"), 3); /* of alice */
     bst_audit_close(&audit);
     bst_key key = 0;
     assert_ok(make(se, "after", BST_KEY_USE_MAC, &key)); /* nobody listens any more */
@@ -409,6 +473,8 @@ int main(void)
         cmocka_unit_test(without_rules_everything_is_allowed),
         cmocka_unit_test(wrong_rules_are_refused_in_words),
         cmocka_unit_test(an_owner_has_as_many_keys_as_it_may),
+        cmocka_unit_test(a_borrowed_key_counts_for_nobody),
+        cmocka_unit_test(data_counts_as_a_key_and_its_reading_wants_a_rule),
         cmocka_unit_test(keys_that_were_kept_count_after_a_restart),
         cmocka_unit_test(threads_together_do_not_exceed_it),
         cmocka_unit_test(keys_are_used_as_often_as_they_may_be),

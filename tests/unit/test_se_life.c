@@ -1,9 +1,11 @@
 #include "support/test.h"
 
 #include "crypto/pkey.h"
-#include "se/se.h"
+#include "se/soft/soft_priv.h"
 #include "support/se_host.h"
 
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 #define AUTO_SE __attribute__((cleanup(bst_se_close))) struct bst_se
@@ -223,6 +225,136 @@ static void a_wipe_that_fails_half_way_goes_on_next_time(void **state)
         assert_int_equal(bst_se_state(se), BST_SE_PERSONALISATION);
         assert_int_equal(get(se, "n"), 0);
     }
+}
+
+/* An environment in which the making of a key waits for the test. */
+static atomic_bool gate_wait, gate_reached, gate_open;
+
+static bst_result gate_create(struct bst_se_backend *backend, const struct bst_key_attrs *attrs,
+                              const struct bst_secret *value, struct bst_se_object **ret)
+{
+    if (atomic_load(&gate_wait)) {
+        atomic_store(&gate_reached, true);
+        while (!atomic_load(&gate_open)) {
+            sched_yield();
+        }
+    }
+    return bst_soft_create(backend, attrs, value, ret);
+}
+
+static struct bst_se_backend_ops gate;
+
+static bst_result gate_open_se(const struct bst_se_host *h, struct bst_view query,
+                               bst_result (*found)(void *ctx, struct bst_se_object *take),
+                               void *ctx, struct bst_se_backend **ret)
+{
+    struct bst_soft *soft = NULL;
+    BST_TRY(bst_soft_new(&gate, true, &soft));
+    *ret = &soft->base;
+    return BST_OK;
+}
+
+static void *make_one(void *arg)
+{
+    bst_key key;
+    struct bst_key_attrs attrs = {.label = "late", .uses = BST_KEY_USE_MAC};
+    bst_result made = bst_se_key_generate(arg, &attrs, &key);
+    assert_true(!bst_failed(made) || made.code == BST_E_SE_BLOCKED);
+    return NULL;
+}
+
+struct wiping {
+    struct bst_se *se;
+    atomic_bool done;
+};
+
+static void *wipe_it(void *arg)
+{
+    struct wiping *wiping = arg;
+    assert_ok(bst_se_wipe(wiping->se));
+    atomic_store(&wiping->done, true);
+    return NULL;
+}
+
+static void no_key_made_meanwhile_outlives_a_wipe(void **state)
+{
+    AUTO_HOST h;
+    AUTO_SE *se = NULL;
+    pthread_t maker, wiper;
+    bst_key key;
+    gate = bst_se_none;
+    gate.scheme = "gate";
+    gate.open = gate_open_se;
+    gate.create = gate_create;
+    assert_ok(bst_se_backend_register(&gate));
+    test_host_init(&h);
+    assert_ok(bst_se_open(&h.host, "gate:", &se));
+    atomic_store(&gate_wait, true);
+    struct wiping wiping = {.se = se};
+    assert_int_equal(pthread_create(&maker, NULL, make_one, se), 0);
+    while (!atomic_load(&gate_reached)) {
+        sched_yield();
+    }
+    assert_int_equal(pthread_create(&wiper, NULL, wipe_it, &wiping), 0);
+    for (int i = 0; i < 1000 && !atomic_load(&wiping.done); i++) {
+        sched_yield(); /* as far as it comes */
+    }
+    assert_false(atomic_load(&wiping.done)); /* it waits for who is at work */
+    atomic_store(&gate_open, true);
+    pthread_join(maker, NULL);
+    pthread_join(wiper, NULL);
+    assert_int_equal(bst_se_key_count(se), 0);
+    assert_int_equal(bst_se_state(se), BST_SE_PERSONALISATION);
+    assert_ok(bst_se_key_generate(
+        se, &(struct bst_key_attrs){.label = "late", .uses = BST_KEY_USE_MAC}, &key));
+}
+
+#define MAKERS 3
+
+static atomic_bool makers_end;
+
+static void *make_and_count(void *arg)
+{
+    while (!atomic_load(&makers_end)) {
+        bst_key key;
+        uint64_t value;
+        struct bst_key_attrs attrs = {.uses = BST_KEY_USE_MAC};
+        bst_result made = bst_se_key_generate(arg, &attrs, &key);
+        assert_true(!bst_failed(made) || made.code == BST_E_SE_BLOCKED);
+        bst_result counted = bst_se_counter_next(arg, "n", &value);
+        assert_true(!bst_failed(counted) || counted.code == BST_E_SE_BLOCKED);
+    }
+    return NULL;
+}
+
+static void a_blocked_environment_stays_so_whoever_is_at_work(void **state)
+{
+    AUTO_HOST h;
+    AUTO_SE *se = NULL;
+    pthread_t makers[MAKERS];
+    test_host_init(&h);
+    atomic_store(&makers_end, false);
+    assert_ok(bst_se_open(&h.host, FOLDER, &se));
+    for (int i = 0; i < MAKERS; i++) {
+        assert_int_equal(pthread_create(&makers[i], NULL, make_and_count, se), 0);
+    }
+    for (int i = 0; i < 20; i++) {
+        assert_ok(bst_se_wipe(se));
+    }
+    assert_ok(bst_se_block(se, "test"));
+    size_t keys = bst_se_key_count(se);
+    uint64_t value;
+    for (int i = 0; i < 1000; i++) {
+        sched_yield();
+    }
+    assert_int_equal(bst_se_key_count(se), keys);
+    assert_err(bst_se_activate(se), BST_E_SE_BLOCKED);
+    assert_err(bst_se_counter_next(se, "n", &value), BST_E_SE_BLOCKED);
+    atomic_store(&makers_end, true);
+    for (int i = 0; i < MAKERS; i++) {
+        pthread_join(makers[i], NULL);
+    }
+    assert_int_equal(bst_se_state(se), BST_SE_BLOCKED);
 }
 
 static void the_view_of_one_owner_does_not_change_the_whole(void **state)
@@ -446,6 +578,8 @@ int main(void)
         cmocka_unit_test(private_keys_are_brought_in_during_personalisation_only),
         cmocka_unit_test(a_blocked_environment_uses_no_key_until_it_is_wiped),
         cmocka_unit_test(a_wipe_that_fails_half_way_goes_on_next_time),
+        cmocka_unit_test(no_key_made_meanwhile_outlives_a_wipe),
+        cmocka_unit_test(a_blocked_environment_stays_so_whoever_is_at_work),
         cmocka_unit_test(the_view_of_one_owner_does_not_change_the_whole),
         cmocka_unit_test(wrong_passphrases_are_counted_and_then_it_is_locked),
         cmocka_unit_test(a_try_counts_although_the_process_ends_in_it),

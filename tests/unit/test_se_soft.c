@@ -2,7 +2,9 @@
 
 #include "crypto/aead.h"
 #include "se/se.h"
+#include "support/hex.h"
 #include "support/se_host.h"
+#include "support/soft_form_1.h"
 
 #include <stdio.h>
 #include <sys/stat.h>
@@ -47,7 +49,7 @@ static bst_result keep(struct bst_se *se, const char *label)
 static bst_result forget(struct bst_se *se, const char *label)
 {
     bst_key key = 0;
-    BST_TRY(bst_se_key_find(se, label, &key));
+    BST_TRY(bst_se_key_find_of(se, "test", label, &key));
     return bst_se_key_delete(se, key);
 }
 
@@ -57,7 +59,7 @@ static bool has(struct bst_se *se, const char *label)
     bst_key key = 0;
     struct bst_key_info info;
     bst_auto(secret) psk = {0};
-    assert_ok(bst_se_key_find(se, label, &key));
+    assert_ok(bst_se_key_find_of(se, "test", label, &key));
     if (!key) {
         return false;
     }
@@ -439,6 +441,199 @@ static void any_allocation_may_fail_while_opening_and_writing(void **state)
     }
 }
 
+/* ---- labels of owners, data ---- */
+
+static bst_result keep_of(struct bst_se *se, const char *owner, const char *label, bst_key *ret)
+{
+    const struct bst_key_attrs attrs = {.label = label,
+                                        .owner = owner,
+                                        .uses = BST_KEY_USE_MAC,
+                                        .type = BST_KEY_SYMMETRIC,
+                                        .persistent = true};
+    return bst_se_key_generate(se, &attrs, ret);
+}
+
+static bst_key find_of(struct bst_se *se, const char *owner, const char *label)
+{
+    bst_key key = 0;
+    assert_ok(bst_se_key_find_of(se, owner, label, &key));
+    return key;
+}
+
+static void labels_of_owners_stay_apart_on_storage(void **state)
+{
+    AUTO_HOST h;
+    AUTO_SE *se = NULL;
+    bst_key alice = 0, bob = 0, nobody = 0;
+    uint8_t before[BST_SE_CHECK_BYTES], after[BST_SE_CHECK_BYTES];
+    test_host_init(&h);
+    assert_ok(open_in(&h, &se));
+    assert_ok(keep_of(se, "alice", "k", &alice));
+    assert_ok(keep_of(se, "bob", "k", &bob));
+    assert_ok(keep_of(se, "", "k", &nobody));
+    assert_ok(bst_se_check_value(se, bob, before));
+    assert_ok(bst_se_key_delete(se, alice));
+    assert_ok(bst_se_key_rename(se, nobody, "n"));
+    bst_se_close(&se);
+    assert_ok(open_in(&h, &se));
+    assert_int_equal(bst_se_key_count(se), 2);
+    assert_int_equal(find_of(se, "alice", "k"), 0);
+    assert_int_equal(find_of(se, "", "k"), 0);
+    assert_int_not_equal(find_of(se, "", "n"), 0);
+    bob = find_of(se, "bob", "k");
+    assert_ok(bst_se_check_value(se, bob, after));
+    assert_memory_equal(before, after, sizeof before);
+}
+
+static void old_folder(struct test_host *h)
+{
+    test_host_init(h);
+    for (size_t i = 0; i < sizeof soft_form_1 / sizeof soft_form_1[0]; i++) {
+        bst_auto(buf) bytes = test_hex(soft_form_1[i].hex);
+        bool secret = strcmp(soft_form_1[i].path, "d/state.key") == 0;
+        test_file_set(h, secret ? "file:d/state.key" : soft_form_1[i].path, bst_buf_view(&bytes));
+    }
+}
+
+static void has_old_keys(struct bst_se *se)
+{
+    static const struct bst_view value = {"secret of alice!", 16};
+    bst_auto(secret) psk = {0}, plain = {0};
+    assert_ok(bst_se_release_psk(se, find_of(se, "alice", "psk"), "test", &psk));
+    assert_ok(bst_se_release_psk(se, find_of(se, "", "plain"), "test", &plain));
+    assert_true(bst_view_eq(value, bst_view_of(psk.ptr, psk.len)));
+    assert_true(bst_view_eq(value, bst_view_of(plain.ptr, plain.len)));
+    assert_int_not_equal(find_of(se, "alice", "mine"), 0);
+    assert_int_equal(find_of(se, "bob", "gone"), 0);
+}
+
+static void a_folder_of_the_first_form_is_read_and_then_written_in_the_new_one(void **state)
+{
+    AUTO_HOST h;
+    AUTO_SE *se = NULL;
+    bst_key key;
+    old_folder(&h);
+    assert_ok(open_in(&h, &se));
+    has_old_keys(se);
+    assert_int_equal(bst_se_key_count(se), 3);
+    bst_se_close(&se);
+    assert_int_equal(h.writes, 0);
+    assert_ok(open_in(&h, &se));
+    assert_ok(keep_of(se, "bob", "mine", &key));
+    assert_memory_equal(there(&h, "d/keys.2")->ptr, "BSTSEL2\n", 8);
+    assert_null(test_file(&h, "d/keys.1"));
+    assert_ok(bst_se_key_delete(se, find_of(se, "alice", "mine")));
+    bst_se_close(&se);
+    assert_ok(open_in(&h, &se));
+    assert_int_not_equal(find_of(se, "bob", "mine"), 0);
+    assert_int_equal(find_of(se, "alice", "mine"), 0);
+    assert_int_equal(bst_se_key_count(se), 3);
+}
+
+static void the_first_form_survives_every_failing_write(void **state)
+{
+    for (int i = 1; i < 6; i++) {
+        AUTO_HOST h;
+        AUTO_SE *se = NULL;
+        bst_key key;
+        old_folder(&h);
+        assert_ok(open_in(&h, &se));
+        h.crash_at = i;
+        bst_result kept = keep_of(se, "bob", "mine", &key);
+        bst_se_close(&se);
+        h.crash_at = 0;
+        assert_ok(open_in(&h, &se));
+        has_old_keys(se);
+        assert_true(bst_failed(kept) || find_of(se, "bob", "mine") != 0);
+    }
+}
+
+static void a_log_is_not_taken_for_one_of_another_form(void **state)
+{
+    AUTO_HOST h;
+    AUTO_SE *se = NULL;
+    fill(&h);
+    struct test_file *log = there(&h, "d/keys.1");
+    assert_memory_equal(log->ptr, "BSTSEL2\n", 8);
+    log->ptr[6] = '1';
+    assert_err(open_in(&h, &se), BST_E_CORRUPT);
+    log->ptr[6] = '3';
+    assert_err(open_in(&h, &se), BST_E_CORRUPT);
+    old_folder(&h);
+    there(&h, "d/keys.1")->ptr[6] = '2';
+    assert_err(open_in(&h, &se), BST_E_CORRUPT);
+}
+
+static bst_result put(struct bst_se *se, const char *text, bst_key *ret)
+{
+    const struct bst_key_attrs attrs = {.type = BST_KEY_DATA,
+                                        .uses = BST_KEY_USE_READ,
+                                        .label = "note",
+                                        .owner = "alice",
+                                        .persistent = true};
+    bst_auto(secret) value = {0};
+    BST_TRY(bst_secret_copy(&value, text, strlen(text)));
+    return bst_se_key_import(se, &attrs, &value, ret);
+}
+
+static bst_result replace(struct bst_se *se, const char *text)
+{
+    bst_auto(secret) value = {0};
+    BST_TRY(bst_secret_copy(&value, text, strlen(text)));
+    return bst_se_data_replace(se, find_of(se, "alice", "note"), &value);
+}
+
+static bool reads(struct bst_se *se, const char *text)
+{
+    bst_auto(secret) value = {0};
+    assert_ok(bst_se_data_read(se, find_of(se, "alice", "note"), "test", &value));
+    return bst_view_is(bst_view_of(value.ptr, value.len), text);
+}
+
+static void replaced_data_is_the_old_or_the_new_after_every_crash(void **state)
+{
+    AUTO_HOST first;
+    AUTO_SE *se = NULL;
+    bst_key key;
+    int kept = 0;
+    test_host_init(&first);
+    assert_ok(open_in(&first, &se));
+    assert_ok(put(se, "old octets", &key));
+    bst_se_close(&se);
+    for (int i = 1; i < 5; i++) {
+        AUTO_HOST h;
+        test_host_copy(&first, &h);
+        assert_ok(open_in(&h, &se));
+        h.crash_at = h.writes + i;
+        bool done = !bst_failed(replace(se, "new octets"));
+        assert_true(reads(se, done ? "new octets" : "old octets"));
+        bst_se_close(&se);
+        h.crash_at = 0;
+        assert_ok(open_in(&h, &se));
+        assert_true(reads(se, "new octets") || (!done && reads(se, "old octets")));
+        assert_int_equal(bst_se_key_count(se), 1);
+        bst_se_close(&se);
+        kept += done;
+    }
+    assert_true(kept > 0 && kept < 4);
+}
+
+static void an_older_copy_of_replaced_data_is_noticed(void **state)
+{
+    AUTO_HOST h, old;
+    AUTO_SE *se = NULL;
+    bst_key key;
+    test_host_init(&h);
+    assert_ok(open_in(&h, &se));
+    assert_ok(put(se, "old octets", &key));
+    test_host_copy(&h, &old);
+    assert_ok(replace(se, "new octets"));
+    bst_se_close(&se);
+    const struct test_file *log = there(&old, "d/keys.1");
+    test_file_set(&h, "d/keys.1", bst_view_of(log->ptr, log->len));
+    assert_err(open_in(&h, &se), BST_E_CORRUPT);
+}
+
 static void a_long_log_is_written_anew(void **state)
 {
     AUTO_HOST h;
@@ -586,6 +781,12 @@ int main(void)
         cmocka_unit_test(a_crash_at_every_write_leaves_a_readable_folder),
         cmocka_unit_test(a_crash_while_the_folder_is_made_leaves_none_or_a_new_one),
         cmocka_unit_test(any_allocation_may_fail_while_opening_and_writing),
+        cmocka_unit_test(labels_of_owners_stay_apart_on_storage),
+        cmocka_unit_test(a_folder_of_the_first_form_is_read_and_then_written_in_the_new_one),
+        cmocka_unit_test(the_first_form_survives_every_failing_write),
+        cmocka_unit_test(a_log_is_not_taken_for_one_of_another_form),
+        cmocka_unit_test(replaced_data_is_the_old_or_the_new_after_every_crash),
+        cmocka_unit_test(an_older_copy_of_replaced_data_is_noticed),
         cmocka_unit_test(a_long_log_is_written_anew),
         cmocka_unit_test(a_hundred_thousand_keys_open_within_two_seconds),
         cmocka_unit_test(a_folder_of_files_keeps_keys_for_its_owner_alone),

@@ -309,9 +309,156 @@ static void an_owner_sees_only_its_own_keys(void **state)
     AUTO_SE *more = NULL;
     assert_err(bst_se_for_owner(bob, "alice", &more), BST_E_DENIED);
     assert_ok(bst_se_key_find(se, "alice.key", &found));
+    assert_int_equal(found, 0); /* among those of nobody */
+    assert_ok(bst_se_key_find_of(se, "alice", "alice.key", &found));
     assert_int_equal(found, key);
+    assert_ok(bst_se_key_find_of(bob, "alice", "alice.key", &found));
+    assert_int_equal(found, 0);
     assert_ok(bst_se_key_info(alice, key, &info));
     assert_string_equal(info.attrs.owner, "alice");
+}
+
+static void a_label_of_one_owner_says_nothing_to_another(void **state)
+{
+    AUTO_SE *se = open_soft();
+    AUTO_SE *alice = NULL, *bob = NULL;
+    bst_key keys[4] = {0}, found = 0;
+    assert_ok(bst_se_for_owner(se, "alice", &alice));
+    assert_ok(bst_se_for_owner(se, "bob", &bob));
+    keys[0] = import_text(alice, "tls", BST_KEY_USE_MAC, "alice");
+    keys[1] = import_text(bob, "tls", BST_KEY_USE_MAC, "bob");
+    keys[2] = import_text(se, "tls", BST_KEY_USE_MAC, "nobody");
+    struct bst_se *const views[] = {alice, bob, se};
+    for (size_t i = 0; i < 3; i++) {
+        struct bst_key_attrs again = {.label = "tls", .uses = BST_KEY_USE_MAC};
+        assert_ok(bst_se_key_find(views[i], "tls", &found));
+        assert_int_equal(found, keys[i]);
+        assert_err(bst_se_key_generate(views[i], &again, &keys[3]), BST_E_EXISTS);
+    }
+    /* The view that sees all names an owner. */
+    struct bst_key_attrs hers = {.label = "tls", .owner = "alice", .uses = BST_KEY_USE_MAC};
+    assert_err(bst_se_key_generate(se, &hers, &keys[3]), BST_E_EXISTS);
+    assert_ok(bst_se_key_delete(alice, keys[0]));
+    assert_ok(bst_se_key_find(bob, "tls", &found));
+    assert_int_equal(found, keys[1]);
+    assert_ok(bst_se_key_generate(se, &hers, &keys[3]));
+    assert_ok(bst_se_key_find(alice, "tls", &found));
+    assert_int_equal(found, keys[3]);
+    assert_int_equal(bst_se_key_count(se), 3);
+}
+
+/* ---- data ---- */
+
+static bst_key put(struct bst_se *se, const char *label, const char *text)
+{
+    const struct bst_key_attrs attrs = {
+        .type = BST_KEY_DATA, .uses = BST_KEY_USE_READ, .label = label, .suid = 22};
+    bst_auto(secret) value = {0};
+    bst_key key = 0;
+    assert_ok(bst_secret_copy(&value, text, strlen(text)));
+    assert_ok(bst_se_key_import(se, &attrs, &value, &key));
+    return key;
+}
+
+static bool reads(struct bst_se *se, bst_key key, const char *text)
+{
+    bst_auto(secret) value = {0};
+    assert_ok(bst_se_data_read(se, key, "test", &value));
+    return bst_view_is(bst_view_of(value.ptr, value.len), text);
+}
+
+static bst_result replace(struct bst_se *se, bst_key key, const char *text, size_t len)
+{
+    bst_auto(secret) value = {0};
+    BST_TRY(bst_secret_init(&value, len));
+    memcpy(value.ptr, text, strlen(text) < len ? strlen(text) : len);
+    return bst_se_data_replace(se, key, &value);
+}
+
+static void data_is_kept_read_replaced_and_removed(void **state)
+{
+    AUTO_SE *se = open_soft();
+    bst_key key = put(se, "note", "octets of a note"), found = 0;
+    struct bst_key_info info;
+    assert_true(reads(se, key, "octets of a note"));
+    assert_ok(replace(se, key, "others", 6));
+    assert_true(reads(se, key, "others"));
+    assert_ok(bst_se_key_find(se, "note", &found));
+    assert_int_equal(found, key);
+    assert_ok(bst_se_key_info(se, key, &info));
+    assert_int_equal(info.attrs.type, BST_KEY_DATA);
+    assert_int_equal(info.attrs.suid, 22);
+    bst_key nameless = put(se, NULL, "no name");
+    assert_ok(replace(se, nameless, "another", 7));
+    assert_true(reads(se, nameless, "another"));
+    assert_ok(bst_se_key_delete(se, key));
+    assert_err(replace(se, key, "late", 4), BST_E_NOT_FOUND);
+    assert_int_equal(bst_se_key_count(se), 1);
+}
+
+static void data_is_no_key_and_a_key_no_data(void **state)
+{
+    AUTO_SE *se = open_soft();
+    bst_key data = put(se, "note", "0123456789abcdef0123456789abcdef"), key = 0;
+    key = import_text(se, "key", BST_KEY_USE_MAC | BST_KEY_USE_PSK, "a key");
+    bst_auto(secret) out = {0};
+    bst_auto(buf) buf = {0};
+    uint8_t mac[32];
+    assert_err(bst_se_data_read(se, key, "test", &out), BST_E_SE_USAGE);
+    assert_err(replace(se, key, "b key", 5), BST_E_SE_USAGE);
+    assert_err(bst_se_release_psk(se, data, "test", &out), BST_E_SE_USAGE);
+    assert_err(bst_se_mac(se, data, NULL, 0, mac), BST_E_SE_USAGE);
+    assert_err(bst_se_sign(se, data, BST_MD_SHA256, BST_VIEW("m"), &buf), BST_E_SE_USAGE);
+    assert_err(bst_se_seal(se, data, BST_VIEW(""), BST_VIEW(""), &buf), BST_E_SE_USAGE);
+    assert_err(bst_se_key_public(se, data, &buf), BST_E_BAD_KEY);
+    struct bst_key_attrs attrs = {.type = BST_KEY_DATA, .uses = BST_KEY_USE_READ};
+    assert_err(bst_se_key_generate(se, &attrs, &key), BST_E_USAGE);
+    attrs.uses |= BST_KEY_USE_PSK;
+    assert_ok(bst_secret_copy(&out, "x", 1));
+    assert_err(bst_se_key_import(se, &attrs, &out, &key), BST_E_SE_USAGE);
+    attrs = (struct bst_key_attrs){.uses = BST_KEY_USE_READ};
+    assert_err(bst_se_key_import(se, &attrs, &out, &key), BST_E_SE_USAGE);
+}
+
+static void data_has_a_length_an_end_and_an_owner(void **state)
+{
+    AUTO_SE *se = open_soft();
+    AUTO_SE *alice = NULL, *bob = NULL;
+    bst_auto(secret) value = {0};
+    assert_ok(bst_se_for_owner(se, "alice", &alice));
+    assert_ok(bst_se_for_owner(se, "bob", &bob));
+    bst_key key = put(alice, "note", "hers"), late = 0;
+    assert_err(bst_se_data_read(bob, key, "test", &value), BST_E_NOT_FOUND);
+    assert_err(replace(bob, key, "his", 3), BST_E_NOT_FOUND);
+    assert_ok(replace(alice, key, "longest", BST_KEY_DATA_MAX));
+    assert_err(replace(alice, key, "longer", BST_KEY_DATA_MAX + 1), BST_E_TOO_LONG);
+    assert_ok(bst_se_data_read(alice, key, "test", &value));
+    assert_int_equal(value.len, BST_KEY_DATA_MAX);
+    struct bst_key_attrs attrs = {
+        .type = BST_KEY_DATA, .uses = BST_KEY_USE_READ, .expires_us = TEST_HOST_WALL_US + 1};
+    assert_ok(bst_se_key_import(se, &attrs, &value, &late));
+    bst_secret_clear(&value);
+    assert_ok(bst_se_data_read(se, late, "test", &value));
+    host.wall_us++;
+    bst_secret_clear(&value);
+    assert_err(bst_se_data_read(se, late, "test", &value), BST_E_EXPIRED);
+}
+
+static void a_digest_is_that_of_the_standard(void **state)
+{
+    AUTO_SE *se = open_soft();
+    uint8_t out[64];
+    assert_ok(bst_se_hash(se, BST_MD_SHA256, BST_VIEW("abc"), out));
+    assert_hex(out, 32, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    assert_ok(bst_se_hash(se, BST_MD_SHA384, BST_VIEW("abc"), out));
+    assert_hex(out, 48,
+               "cb00753f45a35e8bb5a03d699ac65007272c32ab0eded1631a8b605a43ff5bed"
+               "8086072ba1e7cc2358baeca134c825a7");
+    assert_ok(bst_se_hash(se, BST_MD_SHA512, BST_VIEW("abc"), out));
+    assert_hex(out, 64,
+               "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a"
+               "2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f");
+    assert_err(bst_se_hash(se, BST_MD_NONE, BST_VIEW("abc"), out), BST_E_USAGE);
 }
 
 static void a_label_names_one_key_until_it_is_deleted(void **state)
@@ -623,6 +770,11 @@ int main(void)
         cmocka_unit_test(a_type_cannot_be_given_a_use_that_it_has_not),
         cmocka_unit_test(an_expired_key_is_refused_for_every_use),
         cmocka_unit_test(an_owner_sees_only_its_own_keys),
+        cmocka_unit_test(a_label_of_one_owner_says_nothing_to_another),
+        cmocka_unit_test(data_is_kept_read_replaced_and_removed),
+        cmocka_unit_test(data_is_no_key_and_a_key_no_data),
+        cmocka_unit_test(data_has_a_length_an_end_and_an_owner),
+        cmocka_unit_test(a_digest_is_that_of_the_standard),
         cmocka_unit_test(a_label_names_one_key_until_it_is_deleted),
         cmocka_unit_test(no_handle_names_a_key_that_is_not_there),
         cmocka_unit_test(attributes_that_make_no_sense_are_refused),

@@ -80,7 +80,7 @@ static void a_key_of_every_type_travels_with_its_attributes(void **state)
         same_value(from, key, to, receiver, false);
     }
     bst_key found = 0;
-    assert_ok(bst_se_key_find(to, "named", &found));
+    assert_ok(bst_se_key_find_of(to, "mef", "named", &found));
     assert_true(found != 0);
 }
 

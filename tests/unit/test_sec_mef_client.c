@@ -264,6 +264,16 @@ static void refusals_keep_their_reason(void **state)
     }
 }
 
+static void a_busy_mef_is_asked_again_later(void **state)
+{
+    struct world *w = *state;
+    ask_registration(w);
+    struct bst_m2m_response rsp = {.rsc = 5000, .rqi = w->req.rqi, .retry_s = 2};
+    assert_err(bst_mef_client_take(w->client, &rsp, NOW, &w->arena, &w->out), BST_E_BUSY);
+    ask_registration(w);
+    assert_ok(answer(w, 2001, REG));
+}
+
 static void a_registered_key_has_its_identity(void **state)
 {
     struct world *w = *state;
@@ -370,6 +380,7 @@ int main(void)
         CASE(a_registration_that_contradicts_is_not_believed),
         CASE(an_answer_to_another_request_is_not_taken),
         CASE(refusals_keep_their_reason),
+        CASE(a_busy_mef_is_asked_again_later),
         CASE(a_registered_key_has_its_identity),
         CASE(a_key_registration_that_contradicts_is_not_believed),
         CASE(a_retrieved_key_is_secret_and_of_the_use_asked_for),

@@ -1,7 +1,7 @@
 /* tls: keys of a slow secure environment: the handshake waits, its thread does not. */
 #include "support/test.h"
 
-#include "se/backend.h"
+#include "support/slow_se.h"
 #include "support/tls_world.h"
 #include "tls/profile_priv.h"
 #include "tls/tls_priv.h"
@@ -11,94 +11,31 @@
 #define IDENTITY "00112233445566778899AABBCCDDEEFF@mef.acme.example.com"
 #define KEY_TEXT "a pre-shared key of 32 octets!!!"
 
-/* ---- an environment whose operations wait at a gate ---- */
-
-static struct bst_se_backend_ops slow_ops;
 static struct bst_se_host host;
-
-static struct {
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    bool open, broken;
-    int inside, passed;
-    struct bst_tls_letter *letters[16];
-    int n_letters;
-} gate = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
-
-static void set_gate(bool open)
-{
-    pthread_mutex_lock(&gate.lock);
-    gate.open = open;
-    pthread_cond_broadcast(&gate.changed);
-    pthread_mutex_unlock(&gate.lock);
-}
-
-static void await(const int *number, int value)
-{
-    pthread_mutex_lock(&gate.lock);
-    while (*number < value) {
-        pthread_cond_wait(&gate.changed, &gate.lock);
-    }
-    pthread_mutex_unlock(&gate.lock);
-}
-
-static bool pass(void)
-{
-    pthread_mutex_lock(&gate.lock);
-    gate.inside++;
-    pthread_cond_broadcast(&gate.changed);
-    while (!gate.open) {
-        pthread_cond_wait(&gate.changed, &gate.lock);
-    }
-    gate.passed++;
-    pthread_cond_broadcast(&gate.changed);
-    bool broken = gate.broken;
-    pthread_mutex_unlock(&gate.lock);
-    return !broken;
-}
-
-static bst_result slow_sign(struct bst_se_backend *backend, struct bst_se_object *object,
-                            enum bst_md md, struct bst_view tbs, uint8_t *out, size_t *ret_len)
-{
-    return pass() ? bst_se_soft.sign(backend, object, md, tbs, out, ret_len)
-                  : bst_error_detailed(BST_E_SE_TOKEN, "the token was pulled out");
-}
-
-static bst_result slow_release(struct bst_se_backend *backend, struct bst_se_object *object,
-                               struct bst_secret *ret)
-{
-    return pass() ? bst_se_soft.release(backend, object, ret)
-                  : bst_error_detailed(BST_E_SE_TOKEN, "the token was pulled out");
-}
-
-static bst_result slow_open(const struct bst_se_host *from, struct bst_view query,
-                            bst_result (*found)(void *ctx, struct bst_se_object *take), void *ctx,
-                            struct bst_se_backend **ret)
-{
-    BST_TRY(bst_se_soft.open(from, query, found, ctx, ret));
-    (*ret)->ops = &slow_ops;
-    (*ret)->slow = true;
-    return BST_OK;
-}
 
 /* ---- letters: carried to this thread when it looks for them ---- */
 
+static struct {
+    struct bst_tls_letter *letters[16];
+    int n;
+} box; /* under the gate's lock */
+
 static void post(void *user, struct bst_tls_letter *letter)
 {
-    pthread_mutex_lock(&gate.lock);
-    gate.letters[gate.n_letters++] = letter;
-    pthread_cond_broadcast(&gate.changed);
-    pthread_mutex_unlock(&gate.lock);
+    pthread_mutex_lock(&slow_gate.lock);
+    box.letters[box.n++] = letter;
+    pthread_cond_broadcast(&slow_gate.changed);
+    pthread_mutex_unlock(&slow_gate.lock);
 }
 
 static struct bst_tls_letter *take_letter(void)
 {
-    await(&gate.n_letters, 1);
-    pthread_mutex_lock(&gate.lock);
-    struct bst_tls_letter *letter = gate.letters[0];
-    gate.n_letters--;
-    memmove(gate.letters, gate.letters + 1, (size_t)gate.n_letters * sizeof gate.letters[0]);
-    pthread_mutex_unlock(&gate.lock);
+    slow_await(&box.n, 1);
+    pthread_mutex_lock(&slow_gate.lock);
+    struct bst_tls_letter *letter = box.letters[0];
+    box.n--;
+    memmove(box.letters, box.letters + 1, (size_t)box.n * sizeof box.letters[0]);
+    pthread_mutex_unlock(&slow_gate.lock);
     return letter;
 }
 
@@ -127,15 +64,14 @@ static int set_up(void **state)
     host.wall_us = world_host_wall_us;
     slow = w;
     slow.server = slow.client = (struct world_cert){0};
-    gate.open = true;
-    gate.broken = false;
-    gate.n_letters = gate.inside = gate.passed = progressed = 0;
+    slow_reset();
+    box.n = progressed = 0;
     world_ok(bst_se_open(&host, "slow:", &slow.se));
     world_issue(&slow, &w.ca, BST_CERT_TLS_SERVER, BST_CERT_FQDN, WORLD_SERVER_NAME, &slow.server);
     world_issue(&slow, &w.ca, BST_CERT_TLS_CLIENT, BST_CERT_AE, WORLD_CLIENT_AE, &slow.client);
     slow_server = world_server_config(&slow, "onem2m", NULL);
     plain_client = world_cert_client(&w, "onem2m", &w.client);
-    gate.inside = gate.passed = 0;
+    slow_reset();
     return 0;
 }
 
@@ -198,12 +134,12 @@ static void a_server_with_a_slow_key_serves_others_meanwhile(void **state)
         struct bst_tls_profile row = only(versions[i]);
         struct bst_tls_client_config client = plain_client;
         client.profile = &row;
-        set_gate(false);
-        gate.inside = 0;
         begin(&p, &slow_server, &client);
+        slow_shut(true);
+        slow_gate.inside = 0;
         world_carry(p.c, p.s, 0);
         assert_true(waits(p.s));
-        await(&gate.inside, 1); /* it is signing */
+        slow_await(&slow_gate.inside, 1); /* it is signing */
         assert_true(waits(p.s));
         assert_int_equal(bst_tls_out(p.s).len, 0);
         assert_null(bst_tls_peer(p.s));
@@ -212,7 +148,7 @@ static void a_server_with_a_slow_key_serves_others_meanwhile(void **state)
         world_pair_init(&other, &quick, &plain_client);
         assert_true(world_talks(other.c, other.s));
         world_pair_clear(&other);
-        set_gate(true);
+        slow_shut(false);
         shake(&p);
         assert_true(world_talks(p.c, p.s));
         assert_true(progressed > 0);
@@ -227,13 +163,14 @@ static void a_client_with_a_slow_key_waits_alone(void **state)
     struct world_pair p;
     struct bst_tls_server_config quick = world_server_config(&w, "onem2m", NULL);
     struct bst_tls_client_config client = world_cert_client(&slow, "onem2m", &slow.client);
-    set_gate(false);
     begin(&p, &quick, &client);
+    slow_shut(true);
+    slow_gate.inside = 0;
     world_carry(p.c, p.s, 0);
     world_carry(p.s, p.c, 0);
     assert_true(waits(p.c));
-    await(&gate.inside, 1);
-    set_gate(true);
+    slow_await(&slow_gate.inside, 1);
+    slow_shut(false);
     shake(&p);
     assert_true(world_talks(p.c, p.s));
     world_pair_clear(&p);
@@ -256,8 +193,8 @@ static void a_slow_pre_shared_key_is_released_elsewhere(void **state)
             struct bst_tls_profile row = only(versions[i]);
             client.profile = &row;
             begin(&p, &server, &client);
-            set_gate(false);
-            gate.inside = 0;
+            slow_shut(true);
+            slow_gate.inside = 0;
             world_carry(p.c, p.s, 0);
             if (versions[i] == TLS1_2_VERSION) {
                 read_letter(); /* the hello could have needed a signature */
@@ -267,9 +204,9 @@ static void a_slow_pre_shared_key_is_released_elsewhere(void **state)
                 assert_non_null(source.pending);
                 world_source_answer(&source);
             }
-            await(&gate.inside, 1);
+            slow_await(&slow_gate.inside, 1);
             assert_true(waits(p.s));
-            set_gate(true);
+            slow_shut(false);
             shake(&p);
             assert_true(world_talks(p.c, p.s));
             assert_ptr_equal(bst_tls_peer(p.s)->subject, &subject);
@@ -304,27 +241,28 @@ static void bytes_that_come_in_small_pieces_while_it_waits_are_kept(void **state
 static void an_endpoint_may_be_freed_while_its_key_works(void **state)
 {
     struct world_pair p;
-    set_gate(false);
     begin(&p, &slow_server, &plain_client);
+    slow_shut(true);
+    slow_gate.inside = slow_gate.passed = 0;
     world_carry(p.c, p.s, 0);
-    await(&gate.inside, 1);
+    slow_await(&slow_gate.inside, 1);
     world_pair_clear(&p); /* before the letter: the worker clears up */
-    set_gate(true);
-    await(&gate.passed, 1);
+    slow_shut(false);
+    slow_await(&slow_gate.passed, 1);
     begin(&p, &slow_server, &plain_client);
     world_carry(p.c, p.s, 0);
     struct bst_tls_letter *letter = take_letter();
     world_pair_clear(&p); /* after it: the letter clears up */
     letter->run(letter);
     assert_int_equal(progressed, 0);
-    assert_int_equal(gate.n_letters, 0);
+    assert_int_equal(box.n, 0);
 }
 
 static void a_key_that_fails_ends_the_handshake_in_words(void **state)
 {
     struct world_pair p;
-    gate.broken = true;
     begin(&p, &slow_server, &plain_client);
+    slow_break(true);
     world_carry(p.c, p.s, 0);
     assert_int_equal(bst_tls_failure(p.s)->side, BST_TLS_SIDE_NONE);
     read_letter();
@@ -335,18 +273,17 @@ static void a_key_that_fails_ends_the_handshake_in_words(void **state)
 
 static bst_result run_gate(struct bst_se *se, struct bst_se_call *call)
 {
-    (void)pass();
-    return BST_OK;
+    return slow_pass("test");
 }
 
 static int calls_done;
 
 static void count_done(struct bst_se_call *call)
 {
-    pthread_mutex_lock(&gate.lock);
+    pthread_mutex_lock(&slow_gate.lock);
     calls_done++;
-    pthread_cond_broadcast(&gate.changed);
-    pthread_mutex_unlock(&gate.lock);
+    pthread_cond_broadcast(&slow_gate.changed);
+    pthread_mutex_unlock(&slow_gate.lock);
 }
 
 #define WORKERS 4 /* of src/se/async.c */
@@ -366,18 +303,19 @@ static void a_crowded_environment_refuses_a_handshake_as_busy(void **state)
 {
     static struct bst_se_call calls[400];
     struct world_pair p;
-    set_gate(false);
+    begin(&p, &slow_server, &plain_client);
+    slow_shut(true);
+    slow_gate.inside = 0;
     calls_done = 0;
     int n = crowd(calls, 0, 400);
-    await(&gate.inside, WORKERS); /* they have made room */
+    slow_await(&slow_gate.inside, WORKERS); /* they have made room */
     n = crowd(calls, n, 400);
-    begin(&p, &slow_server, &plain_client);
     world_carry(p.c, p.s, 0);
     assert_int_equal(bst_tls_state(p.s), BST_TLS_FAILED);
     assert_int_equal(bst_tls_failure(p.s)->code, BST_E_BUSY);
     world_hang_up(&p);
-    set_gate(true);
-    await(&calls_done, n);
+    slow_shut(false);
+    slow_await(&calls_done, n);
     world_ok(bst_tls_accept(p.server, BST_VIEW("192.0.2.7:4711"), &p.s));
     world_ok(bst_tls_connect(p.client, &p.c));
     bst_tls_may_wait(p.s, post, NULL);
@@ -390,11 +328,11 @@ static void who_sends_too_much_while_it_waits_is_refused(void **state)
 {
     static char noise[60 * 1024];
     struct world_pair p;
-    set_gate(false);
     begin(&p, &slow_server, &plain_client);
+    slow_shut(true);
     world_carry(p.c, p.s, 0);
     assert_err(bst_tls_feed(p.s, bst_view_of(noise, sizeof noise)), BST_E_TOO_LONG);
-    set_gate(true);
+    slow_shut(false);
     read_letter();
     assert_int_equal(bst_tls_state(p.s), BST_TLS_FAILED);
     assert_int_equal(bst_tls_failure(p.s)->code, BST_E_TOO_LONG);
@@ -406,18 +344,13 @@ static void who_has_no_thread_to_come_back_to_waits_itself(void **state)
     struct world_pair p;
     world_pair_init(&p, &slow_server, &plain_client);
     assert_true(world_talks(p.c, p.s));
-    assert_true(gate.passed > 0);
+    assert_true(slow_gate.passed > 0);
     world_pair_clear(&p);
 }
 
 int main(void)
 {
-    slow_ops = bst_se_soft;
-    slow_ops.scheme = "slow";
-    slow_ops.open = slow_open;
-    slow_ops.sign = slow_sign;
-    slow_ops.release = slow_release;
-    world_ok(bst_se_backend_register(&slow_ops));
+    world_ok(slow_register());
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_server_with_a_slow_key_serves_others_meanwhile, set_up,
                                         tear_down),

@@ -4,6 +4,7 @@
 #include "base/time.h"
 
 #define REQUEST_HEADERS 16
+#define RETRY_MAX_S 86400
 
 static bst_result add_headers(const struct bst_m2m_request *req, struct bst_http_headers *h)
 {
@@ -121,6 +122,20 @@ static bst_result read_numbers(const struct bst_http_msg *in, struct bst_m2m_res
     return BST_OK;
 }
 
+/* RFC 9110 10.2.3. A date is not looked at: clocks of devices are not what it takes. */
+static unsigned read_retry(const struct bst_http_msg *in)
+{
+    struct bst_view text = bst_view_trim(bst_http_header_get(in, "Retry-After"));
+    uint64_t seconds;
+    if (in->status != BST_M2M_BUSY_HTTP) {
+        return 0;
+    }
+    if (text.len == 0 || bst_failed(bst_parse_u64(text, &seconds)) || seconds == 0) {
+        return bst_m2m_retry_s(BST_E_BUSY);
+    }
+    return seconds < RETRY_MAX_S ? (unsigned)seconds : RETRY_MAX_S;
+}
+
 static struct bst_view text_header(const struct bst_http_msg *in, const char *name)
 {
     struct bst_view text = bst_view_trim(bst_http_header_get(in, name));
@@ -163,6 +178,7 @@ bst_result bst_http_to_response(const struct bst_http_msg *in, struct bst_arena 
 {
     struct bst_m2m_response rsp = {0};
     BST_TRY(read_numbers(in, &rsp));
+    rsp.retry_s = read_retry(in);
     rsp.rqi = text_header(in, "X-M2M-RI");
     rsp.fr = text_header(in, "X-M2M-Origin");
     rsp.rvi = text_header(in, "X-M2M-RVI");

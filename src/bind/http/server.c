@@ -340,14 +340,17 @@ static bst_result add_location(const struct bst_m2m_response *rsp, struct bst_ht
 bst_result bst_http_from_response(const struct bst_m2m_response *rsp, enum bst_m2m_format accept,
                                   struct bst_arena *arena, struct bst_http_msg *ret)
 {
-    struct bst_http_msg out = {
-        .status = bst_m2m_rsc_http(rsp->rsc), .keep_alive = true, .minor = 1};
+    struct bst_http_msg out = {.status =
+                                   rsp->retry_s ? BST_M2M_BUSY_HTTP : bst_m2m_rsc_http(rsp->rsc),
+                               .keep_alive = true,
+                               .minor = 1};
     struct bst_http_headers h;
     BST_TRY(bst_http_headers_init(&h, RESPONSE_HEADERS, arena));
     BST_TRY(bst_http_headers_number(&h, "X-M2M-RSC", rsp->rsc));
     BST_TRY(bst_http_headers_add(&h, "X-M2M-RI", rsp->rqi));
     BST_TRY(bst_http_headers_add(&h, "X-M2M-RVI", rsp->rvi));
     BST_TRY(bst_http_headers_add(&h, "X-M2M-Origin", rsp->fr));
+    BST_TRY(bst_http_headers_number(&h, "Retry-After", rsp->retry_s));
     BST_TRY(add_rare(rsp, &h));
     BST_TRY(add_location(rsp, &h));
     BST_TRY(add_content(rsp, &h, &out.body));

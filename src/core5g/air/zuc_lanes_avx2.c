@@ -97,19 +97,24 @@ AVX2_INLINE __m256i box1(__m256i x)
     return linear(nibbles_zuc_s1_out, x);
 }
 
-/* mask ? a : b, octet by octet */
-AVX2_INLINE __m256i choose(__m256i a, __m256i b)
+/* Octets 3 and 1 of a above octets 3 and 1 of b, and octets 2 and 0 above 2 and 0. */
+AVX2_INLINE __m256i odd(__m256i a, __m256i b)
 {
-    return _mm256_blendv_epi8(b, a, _mm256_set1_epi16((short)0xff00));
+    const __m256i mask = _mm256_set1_epi16((short)0xff00);
+    return _mm256_or_si256(_mm256_and_si256(a, mask), _mm256_srli_epi16(b, 8));
+}
+AVX2_INLINE __m256i even(__m256i a, __m256i b)
+{
+    const __m256i mask = _mm256_set1_epi16(0xff);
+    return _mm256_or_si256(_mm256_slli_epi16(a, 8), _mm256_and_si256(b, mask));
 }
 
 /* S0 takes octets 3 and 1, S1 octets 2 and 0: those of u and v go through one of each. */
 AVX2_INLINE void substitute(struct lanes *g, __m256i u, __m256i v)
 {
-    __m256i a = box0(choose(u, _mm256_srli_epi16(v, 8)));
-    __m256i b = box1(choose(_mm256_slli_epi16(u, 8), v));
-    g->r1 = choose(a, _mm256_srli_epi16(b, 8));
-    g->r2 = choose(_mm256_slli_epi16(a, 8), b);
+    __m256i a = box0(odd(u, v)), b = box1(even(u, v));
+    g->r1 = odd(a, b);
+    g->r2 = even(a, b);
 }
 
 /* Lower 16 bits of one cell, then the upper 16 (of 31) of the other. */
@@ -220,12 +225,12 @@ AVX2_INLINE void put(const struct bst_air_job *job, size_t at, const uint32_t wo
     if (job->len <= at) {
         return;
     }
-    size_t len = job->len - at < 64 ? job->len - at : 64;
-    uint8_t text[64] = {0};
-    if (len == 64 && job->in) {
+    if (job->len - at >= 64 && job->in) {
         bst_air_put_words(words, job->in + at, job->out + at);
         return;
     }
+    size_t len = job->len - at < 64 ? job->len - at : 64;
+    uint8_t text[64] = {0};
     if (job->in) {
         memcpy(text, job->in + at, len);
     }
@@ -233,9 +238,9 @@ AVX2_INLINE void put(const struct bst_air_job *job, size_t at, const uint32_t wo
     memcpy(job->out + at, text, len);
 }
 
-AVX2_INLINE void put_lanes(__m256i z[16], const struct bst_air_job *jobs, size_t n, size_t at)
+AVX2_INLINE void put_lanes(__m256i z[16], uint32_t words[LANES][16], const struct bst_air_job *jobs,
+                           size_t n, size_t at)
 {
-    uint32_t words[LANES][16];
     transpose_quads(z);
     for (size_t quad = 0; quad < 4; quad++) {
         for (size_t j = 0; j < 4; j++) {
@@ -249,7 +254,6 @@ AVX2_INLINE void put_lanes(__m256i z[16], const struct bst_air_job *jobs, size_t
     for (size_t i = 0; i < n; i++) {
         put(&jobs[i], at, words[i]);
     }
-    bst_wipe(words, sizeof words);
 }
 
 /* A whole turn of the register: the places are constants and nothing rotates. */
@@ -274,6 +278,7 @@ AVX2 static void some_words(struct lanes *g, __m256i z[16], unsigned n)
 AVX2 static void apply(void *state, const struct bst_air_job *jobs, size_t n)
 {
     __m256i z[16];
+    uint32_t words[LANES][16];
     size_t longest = bst_air_longest(jobs, n);
     for (size_t at = 0; at < longest; at += 64) {
         if (at + 64 <= longest || longest % 16) { /* whole, or the end of all lanes */
@@ -281,9 +286,10 @@ AVX2 static void apply(void *state, const struct bst_air_job *jobs, size_t n)
         } else {
             some_words(state, z, (unsigned)(longest - at) / 4);
         }
-        put_lanes(z, jobs, n, at);
+        put_lanes(z, words, jobs, n, at);
     }
     bst_wipe(z, sizeof z);
+    bst_wipe(words, sizeof words);
 }
 
 const struct bst_air_lanes bst_air_zuc128_avx2 = {LANES, 3, start128, apply};

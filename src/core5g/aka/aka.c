@@ -33,12 +33,18 @@ bst_result bst_aka_subscribe(struct bst_se *se, const char *supi, const struct b
     BST_TRY(bst_aka_check_usable(keys));
     BST_TRY(label_of(supi, label));
     BST_TRY(bst_aka_keys_pack(keys, &packed));
-    return bst_se_key_import(se,
-                             &(struct bst_key_attrs){.type = BST_KEY_SYMMETRIC,
-                                                     .uses = BST_KEY_USE_ROUTINE,
-                                                     .label = label,
-                                                     .persistent = persistent},
-                             &packed, ret);
+    const struct bst_key_attrs attrs = {.type = BST_KEY_SYMMETRIC,
+                                        .uses = BST_KEY_USE_ROUTINE,
+                                        .label = label,
+                                        .persistent = persistent};
+    bst_result made = bst_se_key_import(se, &attrs, &packed, ret);
+    if (made.code == BST_E_SE_MECHANISM) {
+        char why[256];
+        snprintf(why, sizeof why, "%s", bst_error_detail());
+        BST_FAIL(made.code, "%s runs over K and OPc themselves, not inside this environment: %s",
+                 bst_aka_algorithm(keys->alg)->name, why);
+    }
+    return made;
 }
 
 bst_result bst_aka_subscriber(struct bst_se *se, const char *supi, bst_key *ret)

@@ -3,6 +3,7 @@
 
 #include "codec/json.h"
 #include "core5g/kdf/kdf.h"
+#include "crypto/digest.h"
 
 #define DEPTH 5
 #define T_REORDERING_MS_MAX 3000 /* the longest that TS 38.331 has */
@@ -142,20 +143,26 @@ static bst_result derive_planes(yyjson_val *ue, struct bst_trace_ue *ret)
     return r;
 }
 
-static bst_result derive_inside(yyjson_val *ue, struct bst_se *se, struct bst_trace_ue *ret)
+static bst_result find_inside(yyjson_val *ue, struct bst_se *se, bst_key *ret)
 {
     char label[BST_KEY_LABEL_MAX + 1];
     struct bst_view text;
-    bst_key key = 0;
     BST_TRY(bst_json_string(ue, "kgnb_label", &text));
     BST_TRY(bst_view_copy(text, label, sizeof label));
     if (!se) {
-        BST_FAIL(BST_E_USAGE, "'kgnb_label' wants a secure environment: give its folder");
+        BST_FAIL(BST_E_USAGE, "'kgnb_label' wants a secure environment: name it");
     }
-    BST_TRY(bst_se_key_find(se, label, &key));
-    if (!key) {
+    BST_TRY(bst_se_key_find(se, label, ret));
+    if (!*ret) {
         BST_FAIL(BST_E_NOT_FOUND, "the secure environment has no key '%s'", label);
     }
+    return BST_OK;
+}
+
+static bst_result derive_inside(yyjson_val *ue, struct bst_se *se, struct bst_trace_ue *ret)
+{
+    bst_key key = 0;
+    BST_TRY(find_inside(ue, se, &key));
     BST_TRY(bst_pdcp_keys_derive_se(&ret->rrc, &ret->suite, BST_PDCP_SRB, se, key));
     return bst_pdcp_keys_derive_se(&ret->up, &ret->suite, BST_PDCP_DRB, se, key);
 }
@@ -173,6 +180,98 @@ static bst_result take_keys(yyjson_val *ue, struct bst_se *se, struct bst_trace_
     if (!ret->rrc.ciphering.algorithm && !ret->up.ciphering.algorithm) {
         BST_FAIL(BST_E_VALUE, "ueid %u has no key: give kgnb, kgnb_label, or keys of a plane",
                  ret->ueid);
+    }
+    return BST_OK;
+}
+
+/* ---- every device has keys of its own ----
+ *
+ * Under one key the same COUNT, BEARER and DIRECTION would come twice, and a PDU of one device
+ * would pass for another's. */
+
+#define TOLD_APART_BYTES 16 /* the last ones, which are all that a key of 128 bits has */
+
+static const struct {
+    const char *name;
+    bool ciphering, integrity; /* what it serves */
+} key_members[] = {
+    {"kgnb", true, true},    {"krrcenc", true, false}, {"krrcint", false, true},
+    {"kupenc", true, false}, {"kupint", false, true},  {"kgnb_label", true, true},
+};
+#define KEY_MEMBERS (sizeof key_members / sizeof key_members[0])
+
+/* A key that was there before, known again by its digest. */
+struct holder {
+    uint8_t digest[BST_SHA256_BYTES];
+    size_t entry;
+    uint16_t ueid;
+    const char *member;
+};
+struct holders {
+    struct holder *list;
+    size_t n;
+};
+
+static bst_result digest_of(struct bst_view key, void *out)
+{
+    const struct bst_view tail =
+        key.len > TOLD_APART_BYTES ? bst_view_from(key, key.len - TOLD_APART_BYTES) : key;
+    return bst_hmac_sha256(BST_VIEW("trace key"), &tail, 1, out);
+}
+
+static bst_result digest_inside(yyjson_val *ue, struct bst_se *se, uint8_t out[BST_SHA256_BYTES])
+{
+    static const struct bst_se_routine routine = {"comparison of keys", digest_of};
+    bst_key key = 0;
+    BST_TRY(find_inside(ue, se, &key));
+    return bst_se_run(se, key, &routine, out);
+}
+
+static bst_result digest_member(yyjson_val *ue, const char *name, struct bst_se *se,
+                                uint8_t out[BST_SHA256_BYTES])
+{
+    struct octets octets = {0};
+    if (strcmp(name, "kgnb_label") == 0) {
+        return digest_inside(ue, se, out);
+    }
+    bst_result r = take_octets(ue, name, &octets);
+    if (!bst_failed(r)) {
+        r = digest_of(bst_view_of(octets.at, octets.len), out);
+    }
+    bst_wipe(&octets, sizeof octets);
+    return r;
+}
+
+static bst_result hold(struct holders *holders, const struct holder *new)
+{
+    for (size_t i = 0; i < holders->n; i++) {
+        const struct holder *old = &holders->list[i];
+        if (old->entry != new->entry &&
+            bst_equal_ct(old->digest, new->digest, sizeof new->digest)) {
+            BST_FAIL(
+                BST_E_VALUE,
+                "entry %zu of 'ues' (ueid %u) has as '%s' the key that entry %zu (ueid %u) has "
+                "as '%s'; every device has keys of its own",
+                new->entry, new->ueid, new->member, old->entry, old->ueid, old->member);
+        }
+    }
+    holders->list[holders->n++] = *new;
+    return BST_OK;
+}
+
+/* What no algorithm uses may be the same, such as zeros. */
+static bst_result tell_apart(yyjson_val *ue, struct bst_se *se, const struct bst_trace_ue *row,
+                             size_t entry, struct holders *holders)
+{
+    struct holder new = {.entry = entry, .ueid = row->ueid};
+    for (size_t i = 0; i < KEY_MEMBERS; i++) {
+        const bool used = (key_members[i].ciphering && row->suite.ciphering) ||
+                          (key_members[i].integrity && row->suite.integrity);
+        if (used && bst_json_get(ue, key_members[i].name)) {
+            new.member = key_members[i].name;
+            BST_TRY(digest_member(ue, new.member, se, new.digest));
+            BST_TRY(hold(holders, &new));
+        }
     }
     return BST_OK;
 }
@@ -225,7 +324,8 @@ static bst_result take_starts(yyjson_val *ue, uint16_t ueid, struct bst_trace_ke
 
 /* ---- the file ---- */
 
-static bst_result take_ue(yyjson_val *item, struct bst_se *se, struct bst_trace_keys *ret)
+static bst_result take_ue(yyjson_val *item, struct bst_se *se, struct holders *holders,
+                          struct bst_trace_keys *ret)
 {
     struct bst_trace_ue *ue = &ret->ues[ret->n_ues];
     int64_t ueid;
@@ -240,14 +340,31 @@ static bst_result take_ue(yyjson_val *item, struct bst_se *se, struct bst_trace_
     ue->ueid = (uint16_t)ueid;
     BST_TRY(take_suite(item, ue));
     BST_TRY(take_keys(item, se, ue));
+    BST_TRY(tell_apart(item, se, ue, ret->n_ues, holders));
     return take_starts(item, ue->ueid, ret);
+}
+
+static bst_result take_ues(yyjson_val *list, struct bst_se *se, struct bst_trace_keys *ret)
+{
+    yyjson_val *item;
+    size_t i, n;
+    const size_t room = (yyjson_arr_size(list) + 1) * KEY_MEMBERS * sizeof(struct holder);
+    struct holders holders = {bst_alloc(room), 0};
+    BST_ENSURE(holders.list, BST_E_NOMEM);
+    bst_result r = BST_OK;
+    yyjson_arr_foreach(list, i, n, item)
+    {
+        r = bst_failed(r) ? r : take_ue(item, se, &holders, ret);
+    }
+    bst_wipe(holders.list, room);
+    bst_free(holders.list);
+    return r;
 }
 
 static bst_result take_file(yyjson_val *root, struct bst_se *se, struct bst_trace_keys *ret)
 {
     int64_t reordering_ms = T_REORDERING_MS_MAX;
-    yyjson_val *list = NULL, *item;
-    size_t i, n;
+    yyjson_val *list = NULL;
     BST_TRY(refuse_unknown(root, file_members));
     BST_TRY(bst_json_opt_i64(root, "t_reordering_ms", &reordering_ms));
     if (reordering_ms < 0 || reordering_ms > T_REORDERING_MS_MAX) {
@@ -258,11 +375,7 @@ static bst_result take_file(yyjson_val *root, struct bst_se *se, struct bst_trac
     BST_ENSURE(yyjson_arr_size(list) <= BST_TRACE_UES_MAX, BST_E_LIMIT);
     ret->ues = bst_alloc((yyjson_arr_size(list) + 1) * sizeof *ret->ues);
     BST_ENSURE(ret->ues, BST_E_NOMEM);
-    yyjson_arr_foreach(list, i, n, item)
-    {
-        BST_TRY(take_ue(item, se, ret));
-    }
-    return BST_OK;
+    return take_ues(list, se, ret);
 }
 
 /* Keys stand in the file as text: none stays in the arena, whatever else was wrong. */

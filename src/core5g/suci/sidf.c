@@ -49,7 +49,7 @@ static bool read_label(const struct bst_key_attrs *attrs, struct bst_hn_key *ret
 static bool collect(void *ctx, bst_key key, const struct bst_key_attrs *attrs)
 {
     struct bst_sidf *sidf = ctx;
-    struct bst_hn_key row = {.key = key};
+    struct bst_hn_key row = {.key = key, .level = attrs->level};
     if (read_label(attrs, &row) && sidf->n < BST_HN_KEYS_MAX) {
         sidf->keys[sidf->n++] = row;
     }
@@ -170,12 +170,11 @@ static bst_result check_wish(struct bst_se *se, const struct bst_hn_wish *wish)
     return BST_OK;
 }
 
-bst_result bst_hn_key_add(struct bst_se *se, const struct bst_hn_wish *wish)
+static bst_result make_key(struct bst_se *se, const struct bst_hn_wish *wish,
+                           const struct bst_suci_scheme *scheme)
 {
     char label[BST_KEY_LABEL_MAX + 1];
     bst_key key;
-    BST_TRY(check_wish(se, wish));
-    const struct bst_suci_scheme *scheme = bst_suci_scheme(wish->scheme);
     label_of(wish, scheme, label);
     const struct bst_key_attrs attrs = {
         .type = scheme->key_type,
@@ -190,6 +189,22 @@ bst_result bst_hn_key_add(struct bst_se *se, const struct bst_hn_wish *wish)
     bst_auto(secret) value = {0};
     BST_TRY(scheme->read_private(scheme, wish->private_key, &value));
     return bst_se_key_import(se, &attrs, &value, &key);
+}
+
+/* An environment knows types of keys; what that means for a scheme is known here. */
+bst_result bst_hn_key_add(struct bst_se *se, const struct bst_hn_wish *wish)
+{
+    char why[256];
+    BST_TRY(check_wish(se, wish));
+    const struct bst_suci_scheme *scheme = bst_suci_scheme(wish->scheme);
+    bst_result made = make_key(se, wish, scheme);
+    if (made.code == BST_E_SE_MECHANISM) {
+        snprintf(why, sizeof why, "%s", bst_error_detail());
+        BST_FAIL(
+            made.code, "this environment cannot hold a key of scheme %s: %s%s", scheme->name, why,
+            scheme->id == BST_SUCI_PROFILE_B ? "" : "; scheme B is P-256, which most tokens have");
+    }
+    return made;
 }
 
 bst_result bst_hn_key_remove(struct bst_se *se, uint8_t id)
@@ -255,10 +270,20 @@ static bst_result reveal(const struct bst_sidf *sidf, const struct bst_suci *suc
     return BST_OK;
 }
 
+/* An environment that is gone says nothing about the SUCI. */
+static bool is_absence(bst_result r)
+{
+    enum bst_class cls = bst_error_class(r.code);
+    return cls == BST_CLASS_BUSY || cls == BST_CLASS_IO || r.code == BST_E_SE_BLOCKED;
+}
+
 bst_result bst_sidf_reveal(const struct bst_sidf *sidf, const struct bst_suci *suci,
                            struct bst_supi *ret)
 {
     bst_result opened = reveal(sidf, suci, ret);
+    if (is_absence(opened)) {
+        return opened;
+    }
     if (bst_failed(opened)) {
         bst_log(BST_LOG_INFO, "suci.refused", "%s: %s", bst_error_name(opened.code),
                 bst_error_detail());

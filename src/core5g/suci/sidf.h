@@ -18,6 +18,7 @@ struct bst_hn_key {
     uint8_t id, scheme;
     int64_t from_us, until_us; /* wall; until 0: no end */
     enum bst_hn_state state;
+    int level; /* protection level, 0..3 */
     bst_key key;
     uint8_t public_key[BST_SUCI_PUBLIC_MAX]; /* as it travels */
 };
@@ -55,6 +56,7 @@ const struct bst_hn_key *bst_sidf_active(const struct bst_sidf *sidf, uint8_t sc
  * point and malformed digits are the same.
  *
  * @error BST_E_CREDENTIAL  it does not open
+ * @error BST_E_BUSY, BST_E_SE_BLOCKED  the environment is gone or blocked, whatever the SUCI is
  * @clause TS 33.501 6.12.5, C.3.3 */
 bst_result bst_sidf_reveal(const struct bst_sidf *sidf, const struct bst_suci *suci,
                            struct bst_supi *ret);

@@ -43,9 +43,10 @@ static void put_view(struct template *t, CK_ATTRIBUTE_TYPE type, struct bst_view
 static void put_common(struct template *t, const struct p11_object *object, bool private)
 {
     const struct bst_key_attrs *attrs = &object->base.attrs;
-    put_bool(t, CKA_TOKEN, attrs->persistent);
+    /* The label of a temporary key must not be in the way of one that another program keeps. */
+    put_bool(t, CKA_TOKEN, attrs->persistent || object->temporary);
     put_bool(t, CKA_PRIVATE, private);
-    put_view(t, CKA_LABEL, bst_view(attrs->label));
+    put_view(t, CKA_LABEL, bst_view(object->temporary ? P11_APP_TEMPORARY : attrs->label));
 }
 
 static void put_id(struct template *t, const struct p11_object *object)
@@ -123,7 +124,10 @@ CK_RV p11_unmake(struct p11_call *call, struct p11_object *object)
         put_id(&t, object);
         rv = destroy_all(call, t.list, t.n);
     }
-    const char *const applications[] = {P11_APP_VALUE, P11_APP_RECORD};
+    const char *const applications[] = {
+        P11_APP_VALUE,
+        object->temporary ? P11_APP_TEMPORARY : P11_APP_RECORD,
+    };
     for (size_t i = 0; i < 2 && rv == CKR_OK; i++) {
         struct template t = {.n = 0};
         put(&t, CKA_CLASS, &class_data, sizeof class_data);
@@ -168,11 +172,16 @@ static CK_RV make_data(struct p11_call *call, struct p11_object *object, enum p1
     struct template t = {.n = 0};
     put_common(&t, object, true);
     put(&t, CKA_CLASS, &class_data, sizeof class_data);
-    put_bool(&t, CKA_MODIFIABLE, false);
+    put_bool(&t, CKA_MODIFIABLE, part == P11_VALUE && object->base.attrs.type == BST_KEY_DATA);
     put_view(&t, CKA_APPLICATION, bst_view(application));
     put_view(&t, CKA_OBJECT_ID, bst_view_of(object->id, object->id_len));
     put_view(&t, CKA_VALUE, value);
     return created(call, object, part, &t);
+}
+
+CK_RV p11_make_value(struct p11_call *call, struct p11_object *object, struct bst_view value)
+{
+    return make_data(call, object, P11_VALUE, P11_APP_VALUE, value);
 }
 
 static CK_RV generate_pair(struct p11_call *call, struct p11_object *object)
@@ -283,14 +292,24 @@ static CK_RV make_key(struct p11_call *call, struct making *m)
     return m->value ? import_pair(call, m) : generate_pair(call, object);
 }
 
-/* Records of a label that has no key: what a fault in the middle left behind. */
+/* Records of a name that has no key: what a fault in the middle left behind. */
 static CK_RV forget_records(struct p11_call *call, const struct p11_object *object)
 {
     struct template t = {.n = 0};
+    bst_auto(buf) found = {0};
     put(&t, CKA_CLASS, &class_data, sizeof class_data);
     put_view(&t, CKA_APPLICATION, bst_view(P11_APP_RECORD));
     put_view(&t, CKA_LABEL, bst_view(object->base.attrs.label));
-    return destroy_all(call, t.list, t.n);
+    CK_RV rv = p11_find_all(call, t.list, t.n, &found);
+    for (size_t at = 0; rv == CKR_OK && at < found.len; at += sizeof(CK_OBJECT_HANDLE)) {
+        CK_OBJECT_HANDLE handle;
+        bool others;
+        memcpy(&handle, found.ptr + at, sizeof handle);
+        rv = p11_record_of_other(call, handle, object->base.attrs.owner, &others);
+        rv = rv == CKR_OK && !others ? call->f->C_DestroyObject(call->session, handle) : rv;
+        rv = rv == CKR_OBJECT_HANDLE_INVALID ? CKR_OK : rv;
+    }
+    return rv;
 }
 
 static CK_RV make_record(struct p11_call *call, struct p11_object *object)
@@ -304,6 +323,14 @@ static CK_RV make_record(struct p11_call *call, struct p11_object *object)
                         : rv;
 }
 
+static CK_RV make_temporary_record(struct p11_call *call, struct p11_object *object)
+{
+    bst_auto(buf) record = {0};
+    return bst_failed(p11_temporary_record(&record))
+               ? CKR_HOST_MEMORY
+               : make_data(call, object, P11_RECORD, P11_APP_TEMPORARY, bst_buf_view(&record));
+}
+
 /* The record comes first: a key that nobody knows of is worse than a record without a key, which is
  * taken away when its label is used again. */
 static CK_RV make_call(struct p11_call *call, void *arg)
@@ -312,6 +339,9 @@ static CK_RV make_call(struct p11_call *call, void *arg)
     CK_RV rv = call->attempt ? p11_unmake(call, m->object) : CKR_OK;
     if (rv == CKR_OK && m->object->base.attrs.persistent) {
         rv = make_record(call, m->object);
+    }
+    if (rv == CKR_OK && m->object->temporary) {
+        rv = make_temporary_record(call, m->object);
     }
     if (rv == CKR_OK) {
         rv = make_key(call, m);
@@ -329,7 +359,8 @@ static bst_result need_pair(const struct p11 *p, const struct bst_key_attrs *att
     bool ed = attrs->type == BST_KEY_ED25519;
     if (attrs->type > BST_KEY_ED25519) {
         BST_FAIL(BST_E_SE_MECHANISM,
-                 "a PKCS#11 token is not used for this type of key; use se:soft");
+                 "a PKCS#11 token is not used for X25519; use se:soft, or fallback=soft in the "
+                 "address");
     }
     if (made) {
         BST_TRY(p11_need(p, ed ? P11_ED_GEN : P11_EC_GEN, "make such a pair"));
@@ -354,12 +385,43 @@ static bst_result need_secret(const struct p11 *p, const struct bst_key_attrs *a
     if (attrs->uses & BST_KEY_USE_KEK) {
         BST_TRY(p11_need(p, P11_KWP, "wrap keys"));
     }
-    return attrs->uses & BST_KEY_USE_SEAL ? p11_need(p, P11_GCM, "seal") : BST_OK;
+    if (attrs->uses & BST_KEY_USE_SEAL) {
+        BST_TRY(p11_need(p, P11_GCM, "seal"));
+    }
+    return p11_need(p, P11_SECRETS, "keep such a key");
+}
+
+/* A token without session keys has temporary ones (temporary.c). */
+static bst_result run_making_call(struct making *m, const char *what)
+{
+    struct p11 *p = m->p;
+    struct p11_object *object = m->object;
+    bool kept = object->base.attrs.persistent;
+    object->temporary = !kept && atomic_load(&p->keeps_all);
+    bst_result made = p11_run(p, make_call, m, what);
+    if (made.code != BST_E_SE_MECHANISM || kept || object->temporary) {
+        return made;
+    }
+    object->temporary = true;
+    made = p11_run(p, make_call, m, what);
+    if (!bst_failed(made)) {
+        atomic_store(&p->keeps_all, true);
+    }
+    return made;
 }
 
 static bst_result run_making(struct making *m)
 {
-    return p11_run(m->p, make_call, m, m->value ? "importing a key" : "making a key");
+    return run_making_call(m, m->value ? "importing a key" : "making a key");
+}
+
+/* Software needs the token only to keep its bytes. */
+static bst_result keep_soft(struct making *m)
+{
+    struct p11_object *object = m->object;
+    return object->base.attrs.persistent
+               ? run_making(m)
+               : bst_secret_copy(&object->value, m->value->ptr, m->value->len);
 }
 
 static bst_result make_pair(struct making *m, const struct bst_secret *value)
@@ -381,14 +443,21 @@ static bst_result make_pair(struct making *m, const struct bst_secret *value)
     BST_TRY(bst_buf_check(&point));
     m->value = &scalar;
     m->point = bst_buf_view(&point);
-    return run_making(m);
+    bst_result made = run_making(m);
+    if (made.code != BST_E_SE_MECHANISM) {
+        return made;
+    }
+    atomic_store(&m->p->takes_none, true);
+    BST_FAIL(BST_E_SE_MECHANISM, "token '%s' does not take this pair: it has no import of pairs%s",
+             m->p->address.token, p11_fallback_words(m->p));
 }
 
 static bst_result check_secret(const struct bst_key_attrs *attrs, const struct bst_secret *value)
 {
-    if (value->len > BST_KEY_VALUE_MAX) {
-        BST_FAIL(BST_E_TOO_LONG, "key '%s' has %zu bytes, %d at most are possible", attrs->label,
-                 value->len, BST_KEY_VALUE_MAX);
+    size_t max = bst_key_value_max(attrs);
+    if (value->len > max) {
+        BST_FAIL(BST_E_TOO_LONG, "key '%s' has %zu bytes, %zu at most are possible", attrs->label,
+                 value->len, max);
     }
     if (wants_aes(attrs->uses) && value->len != SYMMETRIC_BYTES) {
         BST_FAIL(BST_E_BAD_KEY, "key '%s' is for AES-256 and must have %d bytes", attrs->label,
@@ -432,12 +501,12 @@ static bst_result make_soft(struct making *m, const struct bst_secret *value)
     bst_auto(secret) bytes = {0};
     m->object->soft = true;
     m->object->base.attrs.level = 1;
-    if (attrs->type != BST_KEY_SYMMETRIC) {
+    if (bst_key_is_pair(attrs->type)) {
         BST_TRY(value ? bst_se_pair_load(attrs, value, &pkey)
                       : bst_se_pair_generate(attrs->type, &pkey));
         BST_TRY(bst_pkey_private(pkey, &bytes));
         m->value = &bytes;
-        return run_making(m);
+        return keep_soft(m);
     }
     if (value) {
         BST_TRY(check_secret(attrs, value));
@@ -446,9 +515,9 @@ static bst_result make_soft(struct making *m, const struct bst_secret *value)
         BST_TRY(bst_secret_init(&bytes, SYMMETRIC_BYTES));
         BST_TRY(bst_random(bytes.ptr, bytes.len));
     }
-    m->object->value_len = bytes.len;
+    m->object->value_len = attrs->type == BST_KEY_SYMMETRIC ? bytes.len : 0;
     m->value = &bytes;
-    return run_making(m);
+    return keep_soft(m);
 }
 
 bst_result p11_make(struct p11 *p, struct p11_object *object, const struct bst_secret *value)
@@ -461,12 +530,22 @@ bst_result p11_make(struct p11 *p, struct p11_object *object, const struct bst_s
     if (value || (attrs->uses & (BST_KEY_USE_PSK | BST_KEY_USE_WRAP))) {
         object->base.attrs.level = 1; /* its bytes were in this program, or may come here */
     }
-    bst_result able = symmetric ? need_secret(p, attrs) : need_pair(p, attrs, !value);
-    if (able.code == BST_E_SE_MECHANISM && p->address.fallback && attrs->type <= BST_KEY_ED25519) {
+    if (attrs->type == BST_KEY_DATA) {
         return make_soft(&m, value);
     }
-    BST_TRY(able);
-    return symmetric ? make_secret(&m, value) : make_pair(&m, value);
+    bst_result able = symmetric ? need_secret(p, attrs) : need_pair(p, attrs, !value);
+    if (p->address.fallback && attrs->uses & BST_KEY_USE_WRAP && !bst_failed(able)) {
+        able = p11_need(p, P11_KWP, "wrap keys");
+    }
+    if (!bst_failed(able)) {
+        able = symmetric ? make_secret(&m, value) : make_pair(&m, value);
+    }
+    if (able.code != BST_E_SE_MECHANISM || !p->address.fallback) {
+        return able;
+    }
+    m = (struct making){.p = p, .object = object}; /* what it has, it may not have for this key */
+    object->temporary = false;
+    return make_soft(&m, value);
 }
 
 bst_result p11_make_unwrapped(struct p11 *p, struct p11_object *object, struct p11_object *kek,
@@ -479,7 +558,7 @@ bst_result p11_make_unwrapped(struct p11 *p, struct p11_object *object, struct p
         object->base.attrs.level = 1; /* its bytes may come here */
     }
     BST_TRY(need_secret(p, &object->base.attrs));
-    return p11_run(p, make_call, &m, "unwrapping a key");
+    return run_making_call(&m, "unwrapping a key");
 }
 
 /* ---- another label ---- */
@@ -533,7 +612,7 @@ bst_result p11_rename(struct p11 *p, struct p11_object *object, const char *labe
     struct renaming r = {fresh, object};
     bst_result renamed = p11_run(p, rename_call, &r, "giving a key another label");
     if (bst_failed(renamed)) {
-        bst_free(fresh);
+        p11_object_free(fresh);
         return renamed;
     }
     *ret = fresh;

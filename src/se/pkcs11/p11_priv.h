@@ -53,6 +53,7 @@ enum p11_mech {
     P11_GCM,
     P11_ECDH,
     P11_KWP,
+    P11_SECRETS, /* no mechanism: keeps secret keys that are given to it, and keeps them secret */
     P11_MECHS,
 };
 #define P11_CKM_KWP 0x210bUL /* CKM_AES_KEY_WRAP_KWP of PKCS #11 3.0 */
@@ -76,14 +77,17 @@ struct p11 {
     CK_FUNCTION_LIST *module; /* that has the token */
     CK_SLOT_ID slot;
     char name[160], evidence[320];
-    atomic_uint can;      /* bits 1 << enum p11_mech */
-    atomic_ulong kwp;     /* number under which it has RFC 5649 */
-    pthread_mutex_t lock; /* guards what follows */
+    atomic_uint can;        /* bits 1 << enum p11_mech */
+    atomic_ulong kwp;       /* number under which it has RFC 5649 */
+    atomic_bool keeps_all;  /* it has no session keys (temporary.c) */
+    atomic_bool takes_none; /* it refused a pair that was made outside */
+    pthread_mutex_t lock;   /* guards what follows */
     pthread_cond_t changed;
     bool up, connecting, pin_refused;
     bool aside;          /* connecting is done by a thread of its own, and nobody waits for it */
     uint32_t generation; /* counts connections: handles of an earlier one are void */
     int64_t next_try_us;
+    struct bst_buf left; /* ids of temporary keys that could not be removed yet */
     size_t busy, open, max, idle;
     CK_SESSION_HANDLE sessions[P11_SESSIONS_MAX];
     CK_TOKEN_INFO info;
@@ -99,6 +103,7 @@ struct p11_call {
 };
 
 bst_result p11_token_open(struct p11 *p);
+bool p11_is_up(struct p11 *p);
 void p11_token_close(struct p11 *p);
 /** Run a call with a session. When the token turns out to be gone it is looked for, logged in to,
  * and the call made once more; so a call must stand being repeated. */
@@ -122,6 +127,8 @@ bst_result p11_need(const struct p11 *p, enum p11_mech mech, const char *what);
 
 /** The failure in words: what the token said, what it means, what to do. */
 bst_result p11_fail(const struct p11 *p, CK_RV rv, const char *what);
+/** What may be done when a token lacks something; goes behind a sentence. */
+const char *p11_fallback_words(const struct p11 *p);
 /** The session or the token is not there any more: worth another attempt. */
 bool p11_rv_gone(CK_RV rv);
 
@@ -153,13 +160,17 @@ struct p11_object {
     struct bst_se_object base;
     uint8_t id[P11_ID_MAX];
     size_t id_len, value_len; /* of a symmetric key, without the padding */
-    bool soft;                /* its bytes are in a data object, software works with them */
+    bool soft;                /* software works with its bytes: a data object, or `value` */
+    bool temporary;           /* not kept, but an object of the token for as long (temporary.c) */
+    struct bst_secret value;  /* soft, and not kept */
     /* Handles by part, of one connection; guarded by the token's lock. */
     uint32_t generation;
     CK_OBJECT_HANDLE handles[P11_PARTS];
     /* label and owner follow */
 };
 bst_result p11_object_new(const struct bst_key_attrs *attrs, struct p11_object **ret);
+/** Only in memory; NULL is nothing. */
+void p11_object_free(struct p11_object *object);
 /** Handle of one part of a key: remembered, or looked for by CKA_ID. */
 CK_RV p11_part(struct p11_call *call, struct p11_object *object, enum p11_part part,
                CK_OBJECT_HANDLE *ret);
@@ -169,9 +180,19 @@ bst_result p11_make(struct p11 *p, struct p11_object *object, const struct bst_s
 bst_result p11_rename(struct p11 *p, struct p11_object *object, const char *label,
                       struct p11_object **ret);
 CK_RV p11_unmake(struct p11_call *call, struct p11_object *object);
+/** One more data object with the octets of a key or of data. */
+CK_RV p11_make_value(struct p11_call *call, struct p11_object *object, struct bst_view value);
 /** The same, of a symmetric key that comes wrapped. */
 bst_result p11_make_unwrapped(struct p11 *p, struct p11_object *object, struct p11_object *kek,
                               struct bst_view wrapped);
+/** Who makes a temporary key: the value of its data object. */
+bst_result p11_temporary_record(struct bst_buf *ret);
+/** Remove temporary keys whose makers are gone, or all; the ids of the others. */
+CK_RV p11_temporaries(struct p11_call *call, bool all, struct bst_map *ret_alive);
+/** Off the token, at once or as soon as it is there again. */
+void p11_temporary_let_go(struct p11 *p, struct p11_object *object);
+/** Backend operation. */
+bst_result p11_wipe(struct bst_se_backend *backend);
 /** Bytes of a key that may leave. */
 bst_result p11_value(struct p11 *p, struct p11_object *object, struct bst_secret *ret);
 /* Key wrap, RFC 5649: backend operations. */
@@ -191,8 +212,14 @@ bst_result p11_set_state(struct bst_se_backend *backend, enum bst_se_state state
 /** Every key on the token, to `found`. */
 bst_result p11_scan(struct p11 *p, bst_result (*found)(void *ctx, struct bst_se_object *take),
                     void *ctx);
-/** BST_E_EXISTS when a key on the token has this label. */
-bst_result p11_label_free(struct p11 *p, const char *label);
+/** BST_E_EXISTS when a key of this owner on the token has this label. */
+bst_result p11_label_free(struct p11 *p, const struct bst_key_attrs *attrs);
+/** Is this data object the record of a key of another owner? */
+CK_RV p11_record_of_other(struct p11_call *call, CK_OBJECT_HANDLE record, const char *owner,
+                          bool *ret);
+/** Data with other octets: backend operation. */
+bst_result p11_replace(struct bst_se_backend *backend, struct bst_se_object *object,
+                       const struct bst_secret *value, struct bst_se_object **ret);
 /** Handles of all objects that fit, as an array in a buffer. */
 CK_RV p11_find_all(struct p11_call *call, CK_ATTRIBUTE *template, CK_ULONG n, struct bst_buf *ret);
 /** One attribute, appended. CKR_OK with nothing when the object does not have it. */
@@ -206,3 +233,4 @@ bst_result p11_record_read(struct bst_view record, struct p11_object **ret);
 #define P11_APP_RECORD "bastide key"
 #define P11_APP_VALUE "bastide key value"
 #define P11_APP_STATE "bastide state"
+#define P11_APP_TEMPORARY "bastide temporary key"

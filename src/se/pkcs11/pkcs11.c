@@ -76,6 +76,9 @@ bst_result p11_value(struct p11 *p, struct p11_object *object, struct bst_secret
     bool plain = (uses & (BST_KEY_USE_MAC | BST_KEY_USE_DERIVE)) ||
                  !(uses & (BST_KEY_USE_SEAL | BST_KEY_USE_KEK));
     struct operation op = {.object = object, .secret = &value};
+    if (object->value.ptr) {
+        return bst_secret_copy(ret, object->value.ptr, object->value.len);
+    }
     op.part = object->soft ? P11_VALUE : plain ? P11_MAC : P11_AES;
     BST_TRY(p11_run(p, read_call, &op, "reading a key"));
     bool symmetric = object->base.attrs.type == BST_KEY_SYMMETRIC;
@@ -88,7 +91,7 @@ static bst_result soft_pkey(struct p11 *p, struct p11_object *object, struct evp
 {
     bst_auto(secret) value = {0};
     BST_TRY(p11_value(p, object, &value));
-    return bst_pkey_load(bst_view_of(value.ptr, value.len), ret);
+    return bst_se_pair_load(&object->base.attrs, &value, ret);
 }
 
 /* ---- public half ---- */
@@ -228,12 +231,12 @@ static bst_result create(struct bst_se_backend *backend, const struct bst_key_at
     struct p11 *p = p11_of(backend);
     struct p11_object *object = NULL;
     if (attrs->persistent) {
-        BST_TRY(p11_label_free(p, attrs->label));
+        BST_TRY(p11_label_free(p, attrs));
     }
     BST_TRY(p11_object_new(attrs, &object));
     bst_result made = p11_make(p, object, value);
     if (bst_failed(made)) {
-        bst_free(object);
+        p11_object_free(object);
         return made;
     }
     *ret = &object->base;
@@ -248,7 +251,7 @@ static bst_result hkdf(struct p11 *p, struct p11_object *parent,
     if (!parent->soft && !(parent->base.attrs.uses & BST_KEY_USE_PSK)) {
         BST_FAIL(
             BST_E_SE_MECHANISM,
-            "token '%s' derives by HMAC only (CKM_HKDF_DERIVE is not used); keep keys for HKDF in "
+            "token '%s' has no HKDF that is used here, it derives by HMAC; keep keys for HKDF in "
             "se:soft",
             p->address.token);
     }
@@ -453,9 +456,11 @@ static bst_result agree(struct bst_se_backend *backend, struct bst_se_object *ba
     uint8_t wide[BST_P256_WIDE_BYTES], narrow[BST_CURVE_POINT_MAX];
     bst_auto_pkey *pkey = NULL;
     if (agreeing.object->soft) {
-        BST_TRY(bst_agree_point_load(BST_CURVE_P256, point, narrow));
+        enum bst_curve curve =
+            base->attrs.type == BST_KEY_X25519 ? BST_CURVE_X25519 : BST_CURVE_P256;
+        BST_TRY(bst_agree_point_load(curve, point, narrow));
         BST_TRY(soft_pkey(agreeing.p, agreeing.object, &pkey));
-        return bst_agree(BST_CURVE_P256, pkey, bst_view_of(narrow, sizeof narrow), ret_z);
+        return bst_agree(curve, pkey, bst_view_of(narrow, bst_curve_point_bytes(curve)), ret_z);
     }
     BST_TRY(bst_agree_point_wide(point, wide));
     return agree_with(&agreeing, bst_view_of(wide, sizeof wide), ret_z);
@@ -507,22 +512,17 @@ static CK_RV let_go_call(struct p11_call *call, void *arg)
     return CKR_OK;
 }
 
-static bool is_up(struct p11 *p)
-{
-    pthread_mutex_lock(&p->lock);
-    bool up = p->up;
-    pthread_mutex_unlock(&p->lock);
-    return up;
-}
-
 /* A session key takes a place on the token until it is let go. A token that is gone has let go. */
 static void drop(struct bst_se_backend *backend, struct bst_se_object *base)
 {
     struct p11_object *object = object_of(base);
-    if (backend && !base->attrs.persistent && is_up(p11_of(backend))) {
+    bool on_token = backend && !base->attrs.persistent && !object->value.ptr;
+    if (on_token && object->temporary) {
+        p11_temporary_let_go(p11_of(backend), object);
+    } else if (on_token && p11_is_up(p11_of(backend))) {
         (void)p11_run(p11_of(backend), let_go_call, object, "letting go of a key").code;
     }
-    bst_free(object);
+    p11_object_free(object);
 }
 
 static void about(struct bst_se_backend *backend, struct bst_se_about *ret)
@@ -537,9 +537,13 @@ static void about(struct bst_se_backend *backend, struct bst_se_about *ret)
     pthread_mutex_unlock(&p->lock);
     for (unsigned i = 0; i < P11_MECHS; i++) {
         if (!p11_can(p, (enum p11_mech)i)) {
-            bst_buf_addf(&lacks, "%s%s", lacks.len ? " " : "", p11_mechs[i].name);
+            bst_buf_addf(&lacks, "%s, ", p11_mechs[i].name);
         }
     }
+    bst_buf_addf(&lacks, "%s%s%sHKDF, X25519, counters",
+                 atomic_load(&p->kwp) == P11_CKM_KWP ? "" : "wrap of odd lengths, ",
+                 atomic_load(&p->keeps_all) ? "session keys, " : "",
+                 atomic_load(&p->takes_none) ? "import of pairs, " : "");
     snprintf(ret->lacks, sizeof ret->lacks, "%.*s", BST_VIEW_ARGS(bst_buf_view(&lacks)));
 }
 
@@ -548,6 +552,7 @@ static void close_token(struct bst_se_backend *backend)
     struct p11 *p = p11_of(backend);
     p11_token_close(p);
     p11_address_clear(&p->address);
+    bst_buf_clear(&p->left);
     pthread_mutex_destroy(&p->lock);
     pthread_cond_destroy(&p->changed);
     bst_free(p);
@@ -617,6 +622,8 @@ const struct bst_se_backend_ops bst_se_pkcs11 = {
     .check_value = check_value,
     .state = p11_state,
     .set_state = p11_set_state,
+    .wipe = p11_wipe,
     .pin_change = p11_pin_change,
     .rename = rename_object,
+    .replace = p11_replace,
 };

@@ -17,6 +17,14 @@ bst_result p11_object_new(const struct bst_key_attrs *attrs, struct p11_object *
     return BST_OK;
 }
 
+void p11_object_free(struct p11_object *object)
+{
+    if (object) {
+        bst_secret_clear(&object->value);
+        bst_free(object);
+    }
+}
+
 bst_result p11_record_put(const struct p11_object *object, struct bst_buf *ret)
 {
     const struct bst_key_attrs *attrs = &object->base.attrs;
@@ -48,8 +56,8 @@ static bool take_fields(struct bst_view in, struct fields *f)
            bst_soft_take(&in, 8, &f->expires) && bst_soft_take(&in, 1, &f->level) &&
            bst_soft_take(&in, 1, &f->soft) && bst_soft_take(&in, 2, &f->value_len) &&
            bst_soft_take_view(&in, 2, &f->label) && bst_soft_take_view(&in, 2, &f->owner) &&
-           in.len == 0 && f->id.len > 0 && f->id.len <= P11_ID_MAX && f->type <= BST_KEY_ED25519 &&
-           f->level <= 3 && f->value_len <= BST_KEY_VALUE_MAX && f->label.len > 0;
+           in.len == 0 && f->id.len > 0 && f->id.len <= P11_ID_MAX && f->type <= BST_KEY_DATA &&
+           f->level <= 3 && f->value_len <= BST_KEY_ROUTINE_VALUE_MAX && f->label.len > 0;
 }
 
 bst_result p11_record_read(struct bst_view record, struct p11_object **ret)

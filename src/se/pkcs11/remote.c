@@ -198,28 +198,21 @@ static int spawn(const char *program, const struct p11_remote_spec *spec, int co
     return e;
 }
 
-static void limit_time(int fd, int milliseconds)
-{
-    struct timeval t = {milliseconds / 1000, milliseconds % 1000 * 1000L};
-    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
-    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof t);
-}
-
 /* Its first word: the module is ready, or why it is not. */
 static bst_result hear_hello(struct p11_remote *r)
 {
     struct p11_head head = {0};
     char text[HELLO_MAX + 1] = "";
     size_t total = 0;
-    bool late = false;
+    struct p11_limit limit = p11_limit_in(START_MS);
     const char *module = r->spec->module_path[0] ? r->spec->module_path : "that p11-kit names";
-    bool heard = p11_receive(r->control, &head, sizeof head, &late) &&
+    bool heard = p11_receive(r->control, &head, sizeof head, &limit) &&
                  p11_head_good(&head, P11_FUNCTION_COUNT, &total) && total <= HELLO_MAX &&
-                 p11_receive(r->control, text, total, &late);
+                 p11_receive(r->control, text, total, &limit);
     if (!heard) {
-        r->hung = late;
+        r->hung = limit.late;
         BST_FAIL(BST_E_BUSY, "the PKCS#11 module %s %s", module,
-                 late ? "does not answer while it starts" : "ended while it started");
+                 limit.late ? "does not answer while it starts" : "ended while it started");
     }
     if (text[0]) {
         BST_FAIL(BST_E_CONFIG, "the PKCS#11 module %s cannot be started: %s", module, text);
@@ -245,7 +238,6 @@ static bst_result start_locked(struct p11_remote *r)
         end_process(r);
         BST_FAIL(BST_E_IO, "%s cannot be started: %s", program, strerror(e));
     }
-    limit_time(r->control, START_MS);
     bst_result heard = hear_hello(r);
     if (bst_failed(heard)) {
         end_process(r);
@@ -306,7 +298,6 @@ static int new_lane(struct p11_remote *r)
         close(ends[0]);
         return -1;
     }
-    limit_time(ends[0], r->spec->timeout_s * 1000);
     r->n_lanes++;
     return ends[0];
 }
@@ -486,19 +477,17 @@ static bool fit(struct p11_exchange *x, const struct p11_head *head)
     return true;
 }
 
-static bool converse(int fd, struct p11_exchange *x, bool *ret_late)
+static bool converse(int fd, struct p11_exchange *x, struct p11_limit *limit)
 {
     struct p11_head head = {0};
     struct iovec parts[P11_SEGMENTS];
     size_t total = 0;
-    if (!p11_message_send(fd, &x->out, ret_late) ||
-        !p11_receive(fd, &head, sizeof head, ret_late) ||
+    if (!p11_message_send(fd, &x->out, limit) || !p11_receive(fd, &head, sizeof head, limit) ||
         !p11_head_good(&head, x->out.head.function, &total) || !fit(x, &head)) {
         return false;
     }
     memcpy(parts, x->want, sizeof parts);
-    return p11_receive_parts(fd, parts, head.n, ret_late) &&
-           (head.n == x->n_want || x->rv != CKR_OK);
+    return p11_receive_parts(fd, parts, head.n, limit) && (head.n == x->n_want || x->rv != CKR_OK);
 }
 
 /* Lengths of what was read. False when they contradict what was sent. */
@@ -546,9 +535,9 @@ bool p11_exchange_pack(struct p11_exchange *x, enum p11_function function, struc
     return !x->bad;
 }
 
-bool p11_exchange_run(struct p11_exchange *x, int fd, bool *ret_late)
+bool p11_exchange_run(struct p11_exchange *x, int fd, struct p11_limit *limit)
 {
-    return converse(fd, x, ret_late) && (x->rv != CKR_OK || unpack(x));
+    return converse(fd, x, limit) && (x->rv != CKR_OK || unpack(x));
 }
 
 static CK_RV call_remote(struct p11_remote *r, uint16_t life, enum p11_function function,
@@ -562,10 +551,10 @@ static CK_RV call_remote(struct p11_remote *r, uint16_t life, enum p11_function 
     if (fd < 0) {
         return P11_RV_ENDED;
     }
-    bool late = false;
-    bool good = p11_exchange_run(&x, fd, &late);
-    give_lane(r, life, fd, good, late);
-    return good ? x.rv : late ? P11_RV_HUNG : P11_RV_ENDED;
+    struct p11_limit limit = p11_limit_in(r->spec->timeout_s * 1000);
+    bool good = p11_exchange_run(&x, fd, &limit);
+    give_lane(r, life, fd, good, limit.late);
+    return good ? x.rv : limit.late ? P11_RV_HUNG : P11_RV_ENDED;
 }
 
 /* `args[0]` is the slot or session. */

@@ -163,9 +163,9 @@ static void clear_request(struct request *r)
 /* Segments begin where any value may: modules read numbers in place. */
 static bool receive_request(int fd, struct request *r)
 {
-    bool late;
+    struct p11_limit none = {0};
     size_t total = 0;
-    if (!p11_receive(fd, &r->head, sizeof r->head, &late) ||
+    if (!p11_receive(fd, &r->head, sizeof r->head, &none) ||
         r->head.function >= P11_FUNCTION_COUNT ||
         !p11_head_good(&r->head, r->head.function, &total)) {
         return false;
@@ -177,7 +177,7 @@ static bool receive_request(int fd, struct request *r)
     }
     struct iovec parts[P11_SEGMENTS];
     memcpy(parts, r->part, sizeof parts);
-    return to && p11_receive_parts(fd, parts, r->head.n, &late);
+    return to && p11_receive_parts(fd, parts, r->head.n, &none);
 }
 
 static bool next_part(struct request *r, struct iovec *ret)
@@ -573,13 +573,14 @@ static bool add_result(struct p11_message *m, struct request *r, char letter,
 static bool answer(int fd, struct request *r, const char *letters, CK_RV rv)
 {
     struct p11_message m;
-    bool late, good = true;
+    struct p11_limit none = {0};
+    bool good = true;
     p11_message_start(&m, r->head.function);
     (void)p11_message_add(&m, &rv, sizeof rv);
     for (size_t i = 0; rv == CKR_OK && good && letters[i]; i++) {
         good = add_result(&m, r, letters[i], &r->args[i]);
     }
-    return good && p11_message_send(fd, &m, &late);
+    return good && p11_message_send(fd, &m, &none);
 }
 
 static void *serve_lane(void *arg)
@@ -630,10 +631,10 @@ static int receive_lane(void)
 static bool say_hello(const char *why)
 {
     struct p11_message m;
-    bool late;
+    struct p11_limit none = {0};
     p11_message_start(&m, P11_FUNCTION_COUNT);
     (void)p11_message_add(&m, why, strlen(why));
-    return p11_message_send(P11_CONTROL_FD, &m, &late);
+    return p11_message_send(P11_CONTROL_FD, &m, &none);
 }
 
 /* No dumps, no debugger, no files of others; a signal to the whole group is for who started us. */

@@ -88,11 +88,17 @@ struct p11_message {
 void p11_message_start(struct p11_message *m, unsigned function);
 /** False when there are too many or too long segments. */
 bool p11_message_add(struct p11_message *m, const void *ptr, size_t len);
-/** The whole of it; false at the end of the stream, or when the socket's time limit has passed.
- * @param ret_late  set in the second case */
-bool p11_message_send(int fd, struct p11_message *m, bool *ret_late);
-bool p11_receive(int fd, void *out, size_t len, bool *ret_late);
-bool p11_receive_parts(int fd, struct iovec *parts, size_t n, bool *ret_late);
+/** Until when a message, or one and its answer, must be there as a whole: an end that gives a byte
+ * now and then gains nothing. */
+struct p11_limit {
+    int64_t until_us; /* monotonic; 0: never */
+    bool late;        /* that moment has passed */
+};
+struct p11_limit p11_limit_in(int milliseconds);
+/** The whole of it; false at the end of the stream, or at the limit. */
+bool p11_message_send(int fd, struct p11_message *m, struct p11_limit *limit);
+bool p11_receive(int fd, void *out, size_t len, struct p11_limit *limit);
+bool p11_receive_parts(int fd, struct iovec *parts, size_t n, struct p11_limit *limit);
 /** Its magic, function and sizes are possible. @param ret_total  bytes that follow */
 bool p11_head_good(const struct p11_head *head, unsigned function, size_t *ret_total);
 
@@ -112,4 +118,4 @@ struct p11_exchange {
 };
 bool p11_exchange_pack(struct p11_exchange *x, enum p11_function function, struct p11_arg *args);
 /** Send, and take the answer to where it belongs; false when there is none that fits. */
-bool p11_exchange_run(struct p11_exchange *x, int fd, bool *ret_late);
+bool p11_exchange_run(struct p11_exchange *x, int fd, struct p11_limit *limit);

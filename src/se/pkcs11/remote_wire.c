@@ -2,8 +2,10 @@
 #include "se/pkcs11/remote_priv.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #define P11_ARGS_(name, args) [P11_FN_##name] = (args),
 const char *const p11_function_args[P11_FUNCTION_COUNT] = {P11_FUNCTIONS(P11_ARGS_)};
@@ -30,10 +32,35 @@ bool p11_message_add(struct p11_message *m, const void *ptr, size_t len)
     return true;
 }
 
-static bool again(ssize_t moved, bool *ret_late)
+static int64_t monotonic_us(void)
 {
-    *ret_late = moved < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
-    return moved < 0 && errno == EINTR;
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* house: ok, no wall time */
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+struct p11_limit p11_limit_in(int milliseconds)
+{
+    return (struct p11_limit){.until_us = monotonic_us() + (int64_t)milliseconds * 1000};
+}
+
+/* Until the socket can go on. */
+static bool await(int fd, bool out, struct p11_limit *limit)
+{
+    int64_t left_us = limit->until_us - monotonic_us();
+    struct pollfd one = {.fd = fd, .events = out ? POLLOUT : POLLIN};
+    int ready = left_us > 0 ? poll(&one, 1, (int)(left_us / 1000 + 1)) : 0;
+    limit->late = ready == 0;
+    return ready > 0 || (ready < 0 && errno == EINTR);
+}
+
+/* After a transfer that moved nothing: may it be tried again? */
+static bool again(int fd, ssize_t moved, bool out, struct p11_limit *limit)
+{
+    if (moved == 0 || (errno != EAGAIN && errno != EWOULDBLOCK)) {
+        return moved < 0 && errno == EINTR;
+    }
+    return await(fd, out, limit);
 }
 
 /* What is left after `moved` bytes. */
@@ -50,35 +77,44 @@ static void advance(struct iovec **parts, size_t *n, size_t moved)
     }
 }
 
-static bool move_all(int fd, struct iovec *parts, size_t n, bool out, bool *ret_late)
+static bool in_time(struct p11_limit *limit)
 {
+    limit->late = limit->until_us && monotonic_us() >= limit->until_us;
+    return !limit->late;
+}
+
+static bool move_all(int fd, struct iovec *parts, size_t n, bool out, struct p11_limit *limit)
+{
+    int flags = limit->until_us ? MSG_DONTWAIT : 0;
     advance(&parts, &n, 0);
     while (n) {
         struct msghdr message = {.msg_iov = parts, .msg_iovlen = n};
-        ssize_t moved = out ? sendmsg(fd, &message, MSG_NOSIGNAL) : recvmsg(fd, &message, 0);
+        ssize_t moved =
+            out ? sendmsg(fd, &message, flags | MSG_NOSIGNAL) : recvmsg(fd, &message, flags);
         if (moved > 0) {
             advance(&parts, &n, (size_t)moved);
-        } else if (!again(moved, ret_late)) {
+        }
+        if (moved > 0 ? n && !in_time(limit) : !again(fd, moved, out, limit)) {
             return false;
         }
     }
     return true;
 }
 
-bool p11_message_send(int fd, struct p11_message *m, bool *ret_late)
+bool p11_message_send(int fd, struct p11_message *m, struct p11_limit *limit)
 {
-    return move_all(fd, m->part, m->head.n + 1u, true, ret_late);
+    return move_all(fd, m->part, m->head.n + 1u, true, limit);
 }
 
-bool p11_receive(int fd, void *out, size_t len, bool *ret_late)
+bool p11_receive(int fd, void *out, size_t len, struct p11_limit *limit)
 {
     struct iovec part = {out, len};
-    return move_all(fd, &part, 1, false, ret_late);
+    return move_all(fd, &part, 1, false, limit);
 }
 
-bool p11_receive_parts(int fd, struct iovec *parts, size_t n, bool *ret_late)
+bool p11_receive_parts(int fd, struct iovec *parts, size_t n, struct p11_limit *limit)
 {
-    return move_all(fd, parts, n, false, ret_late);
+    return move_all(fd, parts, n, false, limit);
 }
 
 bool p11_head_good(const struct p11_head *head, unsigned function, size_t *ret_total)

@@ -128,8 +128,9 @@ CK_RV p11_part(struct p11_call *call, struct p11_object *object, enum p11_part p
 
 struct scan {
     struct p11 *p;
-    struct bst_map by_id, by_label; /* objects; by_label knows those that were accepted */
-    struct bst_buf list;            /* struct p11_object *, in order */
+    struct bst_map by_id, by_name; /* objects; by_name knows those that were accepted */
+    struct bst_map temporary;      /* by id: those that are in use by whoever made them */
+    struct bst_buf list;           /* struct p11_object *, in order */
 };
 
 static CK_RV read_record(struct scan *s, struct p11_call *call, CK_OBJECT_HANDLE handle)
@@ -216,7 +217,7 @@ static bool foreign_label(const struct scan *s, struct bst_view label, struct bs
         label = BST_VIEW("key");
     }
     bst_buf_addv(&text, label);
-    if (bst_map_get(&s->by_label, label) || bst_view_is(label, "key")) {
+    if (bst_map_get(&s->by_name, label) || bst_view_is(label, "key")) {
         bst_buf_addc(&text, ':');
         bst_hex_add(&text, id, false);
     }
@@ -260,10 +261,11 @@ static void limit_level(struct p11_call *call, CK_OBJECT_HANDLE handle, struct b
 
 static CK_RV accept(struct scan *s, struct p11_object *object)
 {
-    bool known = bst_map_get(&s->by_label, bst_view(object->base.attrs.label)) != NULL;
-    if (known ||
-        bst_failed(bst_map_set(&s->by_label, bst_view(object->base.attrs.label), object, NULL))) {
-        bst_free(object); /* two records with one label: the first counts */
+    char text[BST_SE_NAME_MAX];
+    struct bst_view name = bst_se_name(object->base.attrs.label, object->base.attrs.owner, text);
+    bool known = bst_map_get(&s->by_name, name) != NULL;
+    if (known || bst_failed(bst_map_set(&s->by_name, name, object, NULL))) {
+        bst_free(object); /* two records with one name: the first counts */
         return known ? CKR_OK : CKR_HOST_MEMORY;
     }
     bst_buf_add(&s->list, &object, sizeof object);
@@ -287,7 +289,8 @@ static CK_RV take_key(struct scan *s, struct p11_call *call, CK_OBJECT_HANDLE ha
     bst_auto(buf) id = {0};
     struct p11_object *object = NULL;
     CK_RV rv = p11_attribute(call, handle, CKA_ID, &id);
-    if (rv != CKR_OK || !flag_of(call, handle, CKA_TOKEN) || accepted(s, bst_buf_view(&id))) {
+    if (rv != CKR_OK || !flag_of(call, handle, CKA_TOKEN) || accepted(s, bst_buf_view(&id)) ||
+        bst_map_get(&s->temporary, bst_buf_view(&id))) {
         return rv;
     }
     object = bst_map_remove(&s->by_id, bst_buf_view(&id));
@@ -343,7 +346,8 @@ static void scan_reset(struct scan *s)
         bst_free(object);
     }
     bst_map_clear(&s->by_id);
-    bst_map_clear(&s->by_label);
+    bst_map_clear(&s->temporary);
+    bst_map_clear(&s->by_name);
     bst_buf_clear(&s->list);
 }
 
@@ -351,7 +355,8 @@ static CK_RV scan_call(struct p11_call *call, void *arg)
 {
     struct scan *s = arg;
     scan_reset(s);
-    CK_RV rv = each_of(s, call, CKO_DATA, P11_APP_RECORD, read_record);
+    CK_RV rv = p11_temporaries(call, false, &s->temporary);
+    rv = rv == CKR_OK ? each_of(s, call, CKO_DATA, P11_APP_RECORD, read_record) : rv;
     rv = rv == CKR_OK ? each_of(s, call, CKO_PRIVATE_KEY, "", take_pair) : rv;
     rv = rv == CKR_OK ? each_of(s, call, CKO_SECRET_KEY, "", take_secret) : rv;
     return rv == CKR_OK ? take_values(s) : rv;
@@ -375,16 +380,59 @@ bst_result p11_scan(struct p11 *p, bst_result (*found)(void *ctx, struct bst_se_
 
 /* ---- labels ---- */
 
+CK_RV p11_record_of_other(struct p11_call *call, CK_OBJECT_HANDLE record, const char *owner,
+                          bool *ret)
+{
+    bst_auto(buf) value = {0};
+    struct p11_object *object = NULL;
+    CK_RV rv = p11_attribute(call, record, CKA_VALUE, &value);
+    *ret = rv == CKR_OK && !bst_failed(p11_record_read(bst_buf_view(&value), &object)) &&
+           strcmp(object->base.attrs.owner, owner) != 0;
+    bst_free(object);
+    return rv;
+}
+
 struct label_search {
-    const char *label;
+    const struct bst_key_attrs *attrs;
     bool taken;
 };
+
+static CK_RV find_records(struct p11_call *call, struct bst_view id, struct bst_buf *ret)
+{
+    CK_OBJECT_CLASS class = CKO_DATA;
+    char application[] = P11_APP_RECORD, bytes[P11_ID_MAX];
+    size_t len = id.len < sizeof bytes ? id.len : sizeof bytes;
+    memcpy(bytes, id.ptr, len);
+    CK_ATTRIBUTE template[] = {
+        {CKA_CLASS, &class, sizeof class},
+        {CKA_APPLICATION, application, sizeof application - 1},
+        {CKA_OBJECT_ID, bytes, len},
+    };
+    return p11_find_all(call, template, 3, ret);
+}
+
+/* A key without a record has no owner. */
+static CK_RV is_taken(struct p11_call *call, const struct label_search *l, CK_OBJECT_HANDLE handle,
+                      bool data, bool *ret)
+{
+    bst_auto(buf) id = {0}, records = {0};
+    CK_OBJECT_HANDLE record;
+    bool others = l->attrs->owner[0] != '\0';
+    CK_RV rv = p11_attribute(call, handle, data ? CKA_OBJECT_ID : CKA_ID, &id);
+    rv = rv == CKR_OK && id.len ? find_records(call, bst_buf_view(&id), &records) : rv;
+    if (rv == CKR_OK && records.len) {
+        memcpy(&record, records.ptr, sizeof record);
+        rv = p11_record_of_other(call, record, l->attrs->owner, &others);
+    }
+    *ret = !others;
+    return rv;
+}
 
 static CK_RV label_class(struct p11_call *call, struct label_search *l, CK_OBJECT_CLASS class,
                          const char *application)
 {
     char text[BST_KEY_LABEL_MAX + 1], app[32];
-    snprintf(text, sizeof text, "%s", l->label);
+    snprintf(text, sizeof text, "%s", l->attrs->label);
     snprintf(app, sizeof app, "%s", application);
     CK_BBOOL on_token = CK_TRUE;
     CK_ATTRIBUTE template[] = {
@@ -395,7 +443,12 @@ static CK_RV label_class(struct p11_call *call, struct label_search *l, CK_OBJEC
     };
     bst_auto(buf) found = {0};
     CK_RV rv = p11_find_all(call, template, app[0] ? 4 : 3, &found);
-    l->taken = l->taken || found.len > 0;
+    for (size_t at = 0; rv == CKR_OK && !l->taken && at < found.len;
+         at += sizeof(CK_OBJECT_HANDLE)) {
+        CK_OBJECT_HANDLE handle;
+        memcpy(&handle, found.ptr + at, sizeof handle);
+        rv = is_taken(call, l, handle, class == CKO_DATA, &l->taken);
+    }
     return rv;
 }
 
@@ -407,14 +460,14 @@ static CK_RV label_call(struct p11_call *call, void *arg)
     return rv == CKR_OK ? label_class(call, l, CKO_DATA, P11_APP_VALUE) : rv;
 }
 
-bst_result p11_label_free(struct p11 *p, const char *label)
+bst_result p11_label_free(struct p11 *p, const struct bst_key_attrs *attrs)
 {
-    struct label_search l = {.label = label};
+    struct label_search l = {.attrs = attrs};
     BST_TRY(p11_run(p, label_call, &l, "looking for a label"));
     if (l.taken) {
         BST_FAIL(BST_E_EXISTS,
                  "token '%s' has a key '%s' already, made by another program meanwhile",
-                 p->address.token, label);
+                 p->address.token, attrs->label);
     }
     return BST_OK;
 }

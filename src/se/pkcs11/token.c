@@ -250,15 +250,75 @@ static bool has(const struct p11 *p, CK_MECHANISM_TYPE type, CK_FLAGS needs)
            (info.flags & needs) == needs;
 }
 
+#define PROBE "bastide probe"
+
+/* What an earlier probe left that was cut off. */
+static CK_RV remove_probes(struct p11_call *call)
+{
+    CK_OBJECT_CLASS class = CKO_SECRET_KEY;
+    char label[] = PROBE;
+    CK_ATTRIBUTE template[] = {
+        {CKA_CLASS, &class, sizeof class},
+        {CKA_LABEL, label, sizeof label - 1},
+    };
+    bst_auto(buf) found = {0};
+    CK_RV rv = p11_find_all(call, template, 2, &found);
+    for (size_t at = 0; rv == CKR_OK && at < found.len; at += sizeof(CK_OBJECT_HANDLE)) {
+        CK_OBJECT_HANDLE handle;
+        memcpy(&handle, found.ptr + at, sizeof handle);
+        rv = call->f->C_DestroyObject(call->session, handle);
+    }
+    return rv;
+}
+
+static CK_RV make_probe(struct p11_call *call, bool kept, CK_OBJECT_HANDLE *ret)
+{
+    CK_OBJECT_CLASS class = CKO_SECRET_KEY;
+    CK_KEY_TYPE type = CKK_GENERIC_SECRET;
+    CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
+    char label[] = PROBE, value[] = "32 octets that are no key at all";
+    CK_ATTRIBUTE template[] = {
+        {CKA_CLASS, &class, sizeof class},
+        {CKA_KEY_TYPE, &type, sizeof type},
+        {CKA_TOKEN, kept ? &yes : &no, sizeof no},
+        {CKA_PRIVATE, &yes, sizeof yes},
+        {CKA_SENSITIVE, &yes, sizeof yes},
+        {CKA_EXTRACTABLE, &no, sizeof no},
+        {CKA_SIGN, &yes, sizeof yes},
+        {CKA_LABEL, label, sizeof label - 1},
+        {CKA_VALUE, value, sizeof value - 1},
+    };
+    return call->f->C_CreateObject(call->session, template, sizeof template / sizeof template[0],
+                                   ret);
+}
+
+/* A token that cannot make secret keys may refuse them too, or take them and give them to whoever
+ * asks, as tpm2-pkcs11 1.9.1 does. It is asked with something that is no key. */
+static bool keeps_secrets(struct p11 *p, CK_SESSION_HANDLE session)
+{
+    struct p11_call call = {.p = p, .f = p->module, .session = session};
+    CK_OBJECT_HANDLE handle;
+    char out[64];
+    CK_ATTRIBUTE value = {CKA_VALUE, out, sizeof out};
+    if (remove_probes(&call) != CKR_OK || (make_probe(&call, false, &handle) != CKR_OK &&
+                                           make_probe(&call, true, &handle) != CKR_OK)) {
+        return false;
+    }
+    bool kept = p->module->C_GetAttributeValue(session, handle, &value, 1) != CKR_OK;
+    return p->module->C_DestroyObject(session, handle) == CKR_OK && kept;
+}
+
 /* Others may ask meanwhile: what the token can do changes at once. Tokens before PKCS #11 3.0 have
  * RFC 5649 under the number next to it. */
-static void learn_abilities(struct p11 *p)
+static void learn_abilities(struct p11 *p, CK_SESSION_HANDLE session)
 {
     unsigned can = 0;
     CK_FLAGS wraps = p11_mechs[P11_KWP].needs;
-    for (unsigned i = 0; i < P11_MECHS; i++) {
+    for (unsigned i = 0; i < P11_SECRETS; i++) {
         can |= has(p, p11_mechs[i].type, p11_mechs[i].needs) ? 1u << i : 0;
     }
+    can |= can >> P11_SECRET_GEN & 1 || keeps_secrets(p, session) ? 1u << P11_SECRETS : 0;
+    can &= can >> P11_SECRETS & 1 ? ~0u : ~(1u << P11_HMAC); /* with which key? */
     bool old_number = !(can >> P11_KWP & 1) && has(p, CKM_AES_KEY_WRAP_PAD, wraps);
     atomic_store(&p->kwp, old_number ? CKM_AES_KEY_WRAP_PAD : P11_CKM_KWP);
     atomic_store(&p->can, old_number ? can | 1u << P11_KWP : can);
@@ -317,7 +377,7 @@ static bst_result connect(struct p11 *p)
         (void)p->module->C_CloseSession(session);
         return in;
     }
-    learn_abilities(p);
+    learn_abilities(p, session);
     learn_name(p);
     p->sessions[0] = session;
     return BST_OK;
@@ -389,6 +449,14 @@ static bst_result reconnect(struct p11 *p)
 }
 
 /* ---- sessions ---- */
+
+bool p11_is_up(struct p11 *p)
+{
+    pthread_mutex_lock(&p->lock);
+    bool up = p->up;
+    pthread_mutex_unlock(&p->lock);
+    return up;
+}
 
 /* Lock held. A token may have fewer sessions than it says: then those that are there must do. */
 static CK_RV one_more_session(struct p11 *p, CK_SESSION_HANDLE *ret)

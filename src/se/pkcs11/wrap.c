@@ -2,6 +2,7 @@
  * session key for the moment. */
 #include "se/pkcs11/p11_priv.h"
 
+#include "crypto/keywrap.h"
 #include "crypto/pkey.h"
 
 #define WRAPPED_MAX (4096 + 16)
@@ -100,10 +101,11 @@ static CK_RV wrap_text_call(struct p11_call *call, void *arg)
 static bst_result check_length(const struct wrapping *w, bool known, size_t len)
 {
     if (w->p->kwp != P11_CKM_KWP && (!known || len % 8)) {
-        BST_FAIL(BST_E_SE_MECHANISM,
-                 "token '%s' wraps only symmetric keys of a multiple of 8 octets "
-                 "(CKM_AES_KEY_WRAP_PAD in place of CKM_AES_KEY_WRAP_KWP)",
-                 w->p->address.token);
+        BST_FAIL(
+            BST_E_SE_MECHANISM,
+            "token '%s' wraps only symmetric keys of a multiple of 8 octets: it has no wrap of "
+            "odd lengths",
+            w->p->address.token);
     }
     return BST_OK;
 }
@@ -139,10 +141,34 @@ static bst_result wrap_object(struct wrapping *w)
     return p11_run(w->p, wrap_object_call, w, "wrapping a key");
 }
 
+/* A wrapping key that software works with wraps what can be read. */
+static bst_result wrap_soft(const struct wrapping *w, struct p11_object *object,
+                            struct bst_view text, struct bst_buf *ret)
+{
+    bst_auto(secret) kek = {0}, value = {0};
+    BST_TRY(p11_value(w->p, w->kek, &kek));
+    if (object) {
+        BST_TRY(p11_value(w->p, object, &value));
+        text = bst_view_of(value.ptr, value.len);
+    }
+    return bst_keywrap(bst_view_of(kek.ptr, kek.len), text, ret);
+}
+
+static bst_result unwrap_soft(const struct wrapping *w, struct bst_view wrapped,
+                              struct bst_secret *ret)
+{
+    bst_auto(secret) kek = {0};
+    BST_TRY(p11_value(w->p, w->kek, &kek));
+    return bst_keyunwrap(bst_view_of(kek.ptr, kek.len), wrapped, ret);
+}
+
 bst_result p11_wrap(struct bst_se_backend *backend, struct bst_se_object *kek,
                     struct bst_se_object *object, struct bst_view text, struct bst_buf *ret)
 {
     struct wrapping w = {.p = p11_of(backend), .kek = object_of(kek)};
+    if (w.kek->soft) {
+        return wrap_soft(&w, object ? object_of(object) : NULL, text, ret);
+    }
     BST_TRY(p11_need(w.p, P11_KWP, "wrap keys"));
     if (object) {
         w.object = object_of(object);
@@ -209,6 +235,9 @@ static CK_RV unwrap_call(struct p11_call *call, void *arg)
 /* The bytes, or with no `value` their number only. */
 static bst_result open_wrapped(struct wrapping *w, struct bst_view wrapped)
 {
+    if (w->kek->soft && w->value) {
+        return unwrap_soft(w, wrapped, w->value);
+    }
     BST_TRY(p11_need(w->p, P11_KWP, "unwrap keys"));
     if (wrapped.len < 16 || wrapped.len > WRAPPED_MAX || wrapped.len % 8) {
         BST_FAIL(BST_E_BAD_MAC, "the wrapped key is cut off");
@@ -241,7 +270,7 @@ static bst_result import_wrapped(struct wrapping *w, struct bst_view wrapped,
 static bst_result make_wrapped(struct wrapping *w, struct bst_view wrapped,
                                struct p11_object *object)
 {
-    if (object->base.attrs.type != BST_KEY_SYMMETRIC) {
+    if (w->kek->soft || object->base.attrs.type != BST_KEY_SYMMETRIC) {
         return import_wrapped(w, wrapped, object);
     }
     BST_TRY(open_wrapped(w, wrapped));
@@ -260,12 +289,12 @@ bst_result p11_unwrap(struct bst_se_backend *backend, struct bst_se_object *kek,
     struct wrapping w = {.p = p11_of(backend), .kek = object_of(kek)};
     struct p11_object *object = NULL;
     if (attrs->persistent) {
-        BST_TRY(p11_label_free(w.p, attrs->label));
+        BST_TRY(p11_label_free(w.p, attrs));
     }
     BST_TRY(p11_object_new(attrs, &object));
     bst_result made = make_wrapped(&w, wrapped, object);
     if (bst_failed(made)) {
-        bst_free(object);
+        p11_object_free(object);
         return made;
     }
     *ret = &object->base;

@@ -10,8 +10,10 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#define MAGIC "BSTSEL1\n"
+/* "BSTSEL", form, newline. */
+#define MAGIC "BSTSEL"
 #define MAGIC_BYTES 8
+#define FORM_NOW 2
 #define HEAD_BYTES (MAGIC_BYTES + BST_SOFT_ID_BYTES)
 #define LOG_BYTES_MAX ((size_t)1 << 30)
 #define RECORD_BYTES_MAX 8192
@@ -37,7 +39,7 @@ static struct bst_view key_view(const struct bst_secret *key)
 
 static bst_result record_binding(const struct bst_soft_log *log, struct bst_buf *ret)
 {
-    bst_buf_adds(ret, "bastide se record");
+    bst_buf_adds(ret, log->form == 1 ? "bastide se record" : "bastide se record 2");
     bst_buf_add(ret, log->id, sizeof log->id);
     bst_soft_put(ret, log->count, 8);
     bst_buf_add(ret, log->tag, sizeof log->tag);
@@ -116,6 +118,12 @@ static bst_result read_manifest(struct bst_soft_log *log)
     return BST_OK;
 }
 
+struct bst_view bst_soft_log_name(const struct bst_soft_log *log, const struct bst_key_attrs *attrs,
+                                  char out[BST_SE_NAME_MAX])
+{
+    return bst_se_name(attrs->label, log->form == 1 ? "" : attrs->owner, out);
+}
+
 /* ---- a new log ---- */
 
 static bst_result begin_log(struct bst_soft_log *log, uint64_t number, struct bst_buf *ret)
@@ -123,8 +131,9 @@ static bst_result begin_log(struct bst_soft_log *log, uint64_t number, struct bs
     log->number = number;
     log->count = 0;
     memset(log->tag, 0, sizeof log->tag);
+    log->form = FORM_NOW;
     BST_TRY(bst_random(log->id, sizeof log->id));
-    bst_buf_add(ret, MAGIC, MAGIC_BYTES);
+    bst_buf_addf(ret, MAGIC "%d\n", FORM_NOW);
     bst_buf_add(ret, log->id, sizeof log->id);
     return bst_buf_check(ret);
 }
@@ -268,9 +277,20 @@ static bst_result replay_all(struct replay *replay, const struct bst_soft_log *k
     return BST_OK;
 }
 
-static bst_result check_head(const struct bst_soft_log *log, struct bst_view bytes)
+/* 0: none that is known here. */
+static unsigned form_of(struct bst_view bytes)
 {
-    if (bytes.len < HEAD_BYTES || !bst_view_starts(bytes, bst_view_of(MAGIC, MAGIC_BYTES)) ||
+    bool known = bytes.len >= HEAD_BYTES && bst_view_starts(bytes, BST_VIEW(MAGIC)) &&
+                 bytes.ptr[sizeof MAGIC] == '\n';
+    char digit = known ? bytes.ptr[sizeof MAGIC - 1] : '0';
+    return digit >= '1' && digit <= '0' + FORM_NOW ? (unsigned)(digit - '0') : 0;
+}
+
+static bst_result check_head(struct bst_soft_log *log, struct bst_view bytes)
+{
+    log->form = form_of(bytes);
+    log->unsure = log->form < FORM_NOW;
+    if (log->form == 0 ||
         !bst_equal_ct(bytes.ptr + MAGIC_BYTES, log->id, sizeof log->id)) {
         BST_FAIL(BST_E_CORRUPT,
                  "%s/keys.%" PRIu64 " is not the file that the manifest names; restore "

@@ -67,7 +67,8 @@ bst_result bst_soft_write(struct bst_soft *soft, struct bst_buf *record)
     return bst_soft_log_append(&soft->log, bst_buf_view(record));
 }
 
-bst_result bst_soft_store(struct bst_soft *soft, struct bst_soft_object *object)
+bst_result bst_soft_store(struct bst_soft *soft, struct bst_soft_object *object,
+                          struct bst_soft_object *old)
 {
     if (!soft->persistent) {
         BST_FAIL(BST_E_CONFIG, "key '%s' is to be kept, but %s", object->base.attrs.label,
@@ -79,7 +80,10 @@ bst_result bst_soft_store(struct bst_soft *soft, struct bst_soft_object *object)
     bst_result stored = bst_soft_write(soft, &record);
     if (!bst_failed(stored)) {
         bst_list_append(&soft->objects, &object->link);
-        soft->live++;
+        soft->live += old ? 0 : 1;
+        if (old) {
+            bst_list_remove(&old->link);
+        }
     }
     pthread_mutex_unlock(&soft->write);
     return stored;
@@ -89,8 +93,9 @@ bst_result bst_soft_remove(struct bst_se_backend *backend, struct bst_se_object 
 {
     struct bst_soft *soft = soft_of(backend);
     struct bst_soft_object *object = object_of(base);
-    const struct bst_soft_record gone = {.kind = BST_SOFT_DELETE,
-                                         .text = bst_view(base->attrs.label)};
+    char name[BST_SE_NAME_MAX];
+    const struct bst_soft_record gone = {
+        .kind = BST_SOFT_DELETE, .text = bst_se_name(base->attrs.label, base->attrs.owner, name)};
     bst_auto(buf) record = {0};
     bst_soft_record_note(&gone, &record);
     pthread_mutex_lock(&soft->write);
@@ -155,18 +160,20 @@ static bst_result parse_address(struct bst_view query, struct address *ret)
     return BST_OK;
 }
 
-/* Objects by label while the log is read: a later record may delete an earlier one. */
+/* Objects by name while the log is read: a later record may delete or replace an earlier one. */
 struct reading {
     struct bst_soft *soft;
-    struct bst_map by_label;
+    struct bst_map by_name;
     uint64_t next_generation;
 };
 
 static bst_result read_object(struct reading *reading, struct bst_soft_object *object)
 {
     void *old = NULL;
+    char name[BST_SE_NAME_MAX];
     bst_result kept =
-        bst_map_set(&reading->by_label, bst_view(object->base.attrs.label), object, &old);
+        bst_map_set(&reading->by_name,
+                    bst_soft_log_name(&reading->soft->log, &object->base.attrs, name), object, &old);
     if (bst_failed(kept)) {
         bst_soft_object_free(object);
         return kept;
@@ -187,7 +194,7 @@ static bst_result read_record(void *ctx, struct bst_view in)
     case BST_SOFT_PUT:
         return read_object(reading, record.object);
     case BST_SOFT_DELETE:
-        bst_soft_object_free(bst_map_remove(&reading->by_label, record.text));
+        bst_soft_object_free(bst_map_remove(&reading->by_name, record.text));
         return BST_OK;
     default:
         return bst_soft_life_read(reading->soft, &record);
@@ -198,11 +205,11 @@ static bst_result hand_over(struct bst_soft *soft, struct reading *reading,
                             bst_result (*found)(void *ctx, struct bst_se_object *take), void *ctx)
 {
     size_t cursor = 0;
-    struct bst_view label;
+    struct bst_view name;
     void *value;
-    while (bst_map_next(&reading->by_label, &cursor, &label, &value)) {
+    while (bst_map_next(&reading->by_name, &cursor, &name, &value)) {
         struct bst_soft_object *object = value;
-        bst_map_remove(&reading->by_label, label);
+        bst_map_remove(&reading->by_name, name);
         bst_list_append(&soft->objects, &object->link);
         soft->live++;
         BST_TRY(found(ctx, &object->base));
@@ -213,12 +220,12 @@ static bst_result hand_over(struct bst_soft *soft, struct reading *reading,
 static void reading_clear(struct reading *reading)
 {
     size_t cursor = 0;
-    struct bst_view label;
+    struct bst_view name;
     void *value;
-    while (bst_map_next(&reading->by_label, &cursor, &label, &value)) {
+    while (bst_map_next(&reading->by_name, &cursor, &name, &value)) {
         bst_soft_object_free(value);
     }
-    bst_map_clear(&reading->by_label);
+    bst_map_clear(&reading->by_name);
 }
 
 static bst_result read_folder(struct bst_soft *soft, const struct bst_se_host *host,

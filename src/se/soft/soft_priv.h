@@ -44,7 +44,7 @@ bst_result bst_soft_passphrase_change(const struct bst_se_host *host, const char
 /* ---- sealed log ----
  *
  * keys.<n>  magic || id[16] || { length(be32) || sealed record }...
- *           A record is bound to the log's id, its place and the tag before it.
+ *           A record is bound to the log's form and id, its place and the tag before it.
  * manifest  sealed: which log, how many records, the last tag. Written after each record, so that
  *           what was there once cannot be taken away unnoticed; the log may be ahead of it. */
 
@@ -58,8 +58,12 @@ struct bst_soft_log {
     char dir[BST_SOFT_PATH_MAX - 64];
     uint64_t number, count; /* of the log file, of records in it */
     uint8_t id[BST_SOFT_ID_BYTES], tag[BST_SOFT_TAG_BYTES];
-    bool unsure; /* what follows the last good record is not known: write the log anew first */
+    unsigned form; /* of the file: in the first one labels were unique over all owners */
+    bool unsure;   /* of an older form, or with an unknown end: write the log anew first */
 };
+/** What tells the keys of this log apart. `out` is room for a name. */
+struct bst_view bst_soft_log_name(const struct bst_soft_log *log, const struct bst_key_attrs *attrs,
+                                  char out[BST_SE_NAME_MAX]);
 /** Read and check; `each` gets every record, in order. */
 bst_result bst_soft_log_open(struct bst_soft_log *log,
                              bst_result (*each)(void *ctx, struct bst_view record), void *ctx);
@@ -96,7 +100,7 @@ struct bst_soft_record {
         BST_SOFT_STATE = 5,           /* enum bst_se_state in `number`, the reason in `text` */
     } kind;
     struct bst_soft_object *object; /* PUT: made by reading */
-    struct bst_view text;           /* label or name; in the record */
+    struct bst_view text;           /* what the log calls it; in the record */
     uint64_t number;
 };
 void bst_soft_record_put(const struct bst_soft_object *object, struct bst_buf *ret);
@@ -127,8 +131,9 @@ struct bst_soft {
     char why[128]; /* it came to this */
 };
 
-/** Keep an object. */
-bst_result bst_soft_store(struct bst_soft *soft, struct bst_soft_object *object);
+/** Keep an object. @param old  is not kept any more by the same record; has the same name, or NULL */
+bst_result bst_soft_store(struct bst_soft *soft, struct bst_soft_object *object,
+                          struct bst_soft_object *old);
 /** A record that is durable when it returns success; with the lock. */
 bst_result bst_soft_write(struct bst_soft *soft, struct bst_buf *record);
 /** Write the log anew, dead records left out; with the lock. */
@@ -185,6 +190,8 @@ bst_result bst_soft_wipe(struct bst_se_backend *backend);
 
 bst_result bst_soft_rename(struct bst_se_backend *backend, struct bst_se_object *object,
                            const char *label, struct bst_se_object **ret);
+bst_result bst_soft_replace(struct bst_se_backend *backend, struct bst_se_object *object,
+                            const struct bst_secret *value, struct bst_se_object **ret);
 
 /** Everything that does not depend on how a backend is opened. */
 #define BST_SOFT_OPERATIONS                                                                        \
@@ -196,4 +203,5 @@ bst_result bst_soft_rename(struct bst_se_backend *backend, struct bst_se_object 
     .unwrap = bst_soft_unwrap, .unwrap_text = bst_soft_unwrap_text,                                \
     .counter_get = bst_soft_counter_get, .counter_next = bst_soft_counter_next,                    \
     .counter_remove = bst_soft_counter_remove, .state = bst_soft_state,                            \
-    .set_state = bst_soft_set_state, .wipe = bst_soft_wipe, .rename = bst_soft_rename
+    .set_state = bst_soft_set_state, .wipe = bst_soft_wipe, .rename = bst_soft_rename,             \
+    .replace = bst_soft_replace

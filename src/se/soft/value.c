@@ -112,62 +112,76 @@ static bst_result pkey_of(struct bst_soft *soft, struct bst_soft_object *object,
 /* ---- making ---- */
 
 static bst_result keep_value(struct bst_soft *soft, const struct bst_key_attrs *attrs,
-                             const struct bst_secret *value, struct evp_pkey_st *pkey,
-                             struct bst_se_object **ret)
+                             const struct bst_secret *value, struct bst_soft_object *old,
+                             struct bst_soft_object **ret)
 {
     bst_auto(buf) blob = {0};
     uint64_t generation = atomic_fetch_add(&soft->generation, 1);
     BST_TRY(seal_value(soft, attrs, generation, value, &blob));
     struct bst_soft_object *object = NULL;
     BST_TRY(bst_soft_object_new(attrs, generation, bst_buf_view(&blob), &object));
-    bst_result stored = attrs->persistent ? bst_soft_store(soft, object) : BST_OK;
+    bst_result stored = attrs->persistent ? bst_soft_store(soft, object, old) : BST_OK;
     if (bst_failed(stored)) {
         bst_soft_object_free(object);
         return stored;
     }
-    if (pkey) {
-        keep_open(soft, object, pkey);
-    }
-    *ret = &object->base;
+    *ret = object;
     return BST_OK;
 }
 
-static bst_result create_symmetric(struct bst_soft *soft, const struct bst_key_attrs *attrs,
-                                   const struct bst_secret *value, struct bst_se_object **ret)
+static bst_result create_octets(struct bst_soft *soft, const struct bst_key_attrs *attrs,
+                                const struct bst_secret *value, struct bst_se_object **ret)
 {
+    struct bst_soft_object *object = NULL;
     bst_auto(secret) made = {0};
     if (!value) {
         BST_TRY(bst_secret_init(&made, SYMMETRIC_BYTES));
         BST_TRY(bst_random(made.ptr, made.len));
         value = &made;
     }
-    if (value->len > bst_key_value_max(attrs->uses)) {
+    if (value->len > bst_key_value_max(attrs)) {
         BST_FAIL(BST_E_TOO_LONG, "key '%s' has %zu bytes, %zu at most are possible", attrs->label,
-                 value->len, bst_key_value_max(attrs->uses));
+                 value->len, bst_key_value_max(attrs));
     }
     if ((attrs->uses & (BST_KEY_USE_SEAL | BST_KEY_USE_KEK)) && value->len != BST_AEAD_KEY_BYTES) {
         BST_FAIL(BST_E_BAD_KEY, "key '%s' is for %s and must have %d bytes", attrs->label,
                  attrs->uses & BST_KEY_USE_KEK ? "wrapping" : "sealing", BST_AEAD_KEY_BYTES);
     }
-    return keep_value(soft, attrs, value, NULL, ret);
+    BST_TRY(keep_value(soft, attrs, value, NULL, &object));
+    *ret = &object->base;
+    return BST_OK;
 }
 
 static bst_result create_pair(struct bst_soft *soft, const struct bst_key_attrs *attrs,
                               const struct bst_secret *value, struct bst_se_object **ret)
 {
+    struct bst_soft_object *object = NULL;
     bst_auto_pkey *pkey = NULL;
     bst_auto(secret) der = {0};
     BST_TRY(value ? bst_se_pair_load(attrs, value, &pkey)
                   : bst_se_pair_generate(attrs->type, &pkey));
     BST_TRY(bst_pkey_private(pkey, &der));
-    return keep_value(soft, attrs, &der, pkey, ret);
+    BST_TRY(keep_value(soft, attrs, &der, NULL, &object));
+    keep_open(soft, object, pkey);
+    *ret = &object->base;
+    return BST_OK;
 }
 
 bst_result bst_soft_create(struct bst_se_backend *backend, const struct bst_key_attrs *attrs,
                            const struct bst_secret *value, struct bst_se_object **ret)
 {
-    return attrs->type == BST_KEY_SYMMETRIC ? create_symmetric(soft_of(backend), attrs, value, ret)
-                                            : create_pair(soft_of(backend), attrs, value, ret);
+    return bst_key_is_pair(attrs->type) ? create_pair(soft_of(backend), attrs, value, ret)
+                                        : create_octets(soft_of(backend), attrs, value, ret);
+}
+
+/* One record puts the new octets in the place of the old ones. */
+bst_result bst_soft_replace(struct bst_se_backend *backend, struct bst_se_object *base,
+                            const struct bst_secret *value, struct bst_se_object **ret)
+{
+    struct bst_soft_object *object = NULL;
+    BST_TRY(keep_value(soft_of(backend), &base->attrs, value, object_of(base), &object));
+    *ret = &object->base;
+    return BST_OK;
 }
 
 bst_result bst_soft_derive(struct bst_se_backend *backend, struct bst_se_object *parent,
@@ -182,7 +196,7 @@ bst_result bst_soft_derive(struct bst_se_backend *backend, struct bst_se_object 
     BST_TRY(derivation->hkdf ? bst_hkdf_sha256(derivation->parts[0], key, derivation->parts[1],
                                                value.ptr, value.len)
                              : bst_hmac_sha256(key, derivation->parts, derivation->n, value.ptr));
-    return create_symmetric(soft, attrs, &value, ret);
+    return create_octets(soft, attrs, &value, ret);
 }
 
 /* ---- using ---- */

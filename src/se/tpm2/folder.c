@@ -236,16 +236,21 @@ bst_result tpm2_folder_add(struct tpm2 *t, struct tpm2_object *object)
     return stored;
 }
 
-bst_result tpm2_folder_rename(struct tpm2 *t, struct tpm2_object *object,
-                              struct tpm2_object *renamed)
+static struct bst_view name_of(const struct tpm2_object *object, char out[BST_SE_NAME_MAX])
 {
+    return bst_se_name(object->base.attrs.label, object->base.attrs.owner, out);
+}
+
+bst_result tpm2_folder_change(struct tpm2 *t, struct tpm2_object *object, struct tpm2_object *fresh)
+{
+    char name[BST_SE_NAME_MAX];
     struct tpm2_record record = {
-        .kind = TPM2_RECORD_KEY, .name = bst_view(object->base.attrs.label), .object = renamed};
+        .kind = TPM2_RECORD_KEY, .name = name_of(object, name), .object = fresh};
     pthread_mutex_lock(&t->write);
     bst_result stored = tpm2_folder_write(t, &record);
     if (!bst_failed(stored)) {
         bst_list_remove(&object->link);
-        bst_list_append(&t->folder.objects, &renamed->link);
+        bst_list_append(&t->folder.objects, &fresh->link);
     }
     pthread_mutex_unlock(&t->write);
     return stored;
@@ -253,8 +258,8 @@ bst_result tpm2_folder_rename(struct tpm2 *t, struct tpm2_object *object,
 
 bst_result tpm2_folder_remove(struct tpm2 *t, struct tpm2_object *object)
 {
-    struct tpm2_record record = {.kind = TPM2_RECORD_DELETE,
-                                 .name = bst_view(object->base.attrs.label)};
+    char name[BST_SE_NAME_MAX];
+    struct tpm2_record record = {.kind = TPM2_RECORD_DELETE, .name = name_of(object, name)};
     pthread_mutex_lock(&t->write);
     bst_result stored = tpm2_folder_write(t, &record);
     if (!bst_failed(stored)) {
@@ -359,10 +364,10 @@ bst_result tpm2_pin_change(struct bst_se_backend *backend, const struct bst_secr
 
 /* ---- reading ---- */
 
-/* Objects by label while the log is read: a later record may delete an earlier one. */
+/* Objects by name while the log is read: a later record may delete an earlier one. */
 struct reading {
     struct tpm2 *t;
-    struct bst_map by_label;
+    struct bst_map by_name;
 };
 
 static void forget_counter(struct tpm2 *t, struct bst_view name)
@@ -381,9 +386,11 @@ static bst_result read_key(struct reading *reading, struct bst_view replaced,
                            struct tpm2_object *object)
 {
     void *old = NULL;
-    bst_free(bst_map_remove(&reading->by_label, replaced));
-    bst_result kept =
-        bst_map_set(&reading->by_label, bst_view(object->base.attrs.label), object, &old);
+    char name[BST_SE_NAME_MAX];
+    bst_free(bst_map_remove(&reading->by_name, replaced));
+    bst_result kept = bst_map_set(
+        &reading->by_name, bst_soft_log_name(&reading->t->folder.log, &object->base.attrs, name),
+        object, &old);
     bst_free(bst_failed(kept) ? object : old);
     return kept;
 }
@@ -399,7 +406,7 @@ static bst_result read_record(void *ctx, struct bst_view bytes)
     case TPM2_RECORD_KEY:
         return read_key(reading, record.name, record.object);
     case TPM2_RECORD_DELETE:
-        bst_free(bst_map_remove(&reading->by_label, record.name));
+        bst_free(bst_map_remove(&reading->by_name, record.name));
         return BST_OK;
     case TPM2_RECORD_COUNTER:
         return tpm2_counter_new(reading->t, record.name, record.index, record.base);
@@ -420,11 +427,11 @@ static bst_result hand_over(struct tpm2 *t, struct reading *reading,
                             bst_result (*found)(void *ctx, struct bst_se_object *take), void *ctx)
 {
     size_t cursor = 0;
-    struct bst_view label;
+    struct bst_view name;
     void *value;
-    while (bst_map_next(&reading->by_label, &cursor, &label, &value)) {
+    while (bst_map_next(&reading->by_name, &cursor, &name, &value)) {
         struct tpm2_object *object = value;
-        bst_map_remove(&reading->by_label, label);
+        bst_map_remove(&reading->by_name, name);
         object->base.attrs.level = object->inside ? t->base.level : 1;
         bst_list_append(&t->folder.objects, &object->link);
         t->folder.live++;
@@ -436,12 +443,12 @@ static bst_result hand_over(struct tpm2 *t, struct reading *reading,
 static void reading_clear(struct reading *reading)
 {
     size_t cursor = 0;
-    struct bst_view label;
+    struct bst_view name;
     void *value;
-    while (bst_map_next(&reading->by_label, &cursor, &label, &value)) {
+    while (bst_map_next(&reading->by_name, &cursor, &name, &value)) {
         bst_free(value);
     }
-    bst_map_clear(&reading->by_label);
+    bst_map_clear(&reading->by_name);
 }
 
 /* ---- is it the newest? ---- */

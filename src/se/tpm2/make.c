@@ -117,7 +117,7 @@ static void put_auth(const struct tpm2 *t, const struct making *m, TPM2B_AUTH *r
 
 static TSS2_RC template_of(struct tpm2 *t, const struct making *m, TPM2B_PUBLIC *ret)
 {
-    bool pair = m->attrs && m->attrs->type != BST_KEY_SYMMETRIC && m->form == TPM2_FORM_KEY;
+    bool pair = m->attrs && bst_key_is_pair(m->attrs->type) && m->form == TPM2_FORM_KEY;
     TSS2_RC rc =
         pair ? pair_template(t, m->attrs, ret) : hash_template(t, m->form == TPM2_FORM_KEY, ret);
     if (m->guarded) {
@@ -230,6 +230,7 @@ static bst_result able(const struct tpm2 *t, const struct bst_key_attrs *attrs)
     switch (attrs->type) {
     case BST_KEY_SYMMETRIC:
     case BST_KEY_EC_P256:
+    case BST_KEY_DATA:
         return BST_OK;
     case BST_KEY_EC_P384:
         return t->facts.p384 ? BST_OK : cannot(t, "use EC P-384");
@@ -255,7 +256,7 @@ static bst_result random_secret(size_t len, struct bst_secret *ret)
 
 static bst_result check_symmetric(const struct bst_key_attrs *attrs, const struct bst_secret *value)
 {
-    size_t max = bst_key_value_max(attrs->uses);
+    size_t max = bst_key_value_max(attrs);
     if (value->len > max) {
         BST_FAIL(BST_E_TOO_LONG, "key '%s' has %zu bytes, %zu at most are possible", attrs->label,
                  value->len, max);
@@ -273,7 +274,7 @@ static bst_result value_bytes(const struct bst_key_attrs *attrs, const struct bs
                               struct bst_secret *ret)
 {
     bst_auto_pkey *pkey = NULL;
-    if (attrs->type != BST_KEY_SYMMETRIC) {
+    if (bst_key_is_pair(attrs->type)) {
         BST_TRY(value ? bst_se_pair_load(attrs, value, &pkey)
                       : bst_se_pair_generate(attrs->type, &pkey));
         return bst_pkey_private(pkey, ret);
@@ -362,7 +363,7 @@ bst_result tpm2_make(struct tpm2 *t, const struct bst_key_attrs *attrs,
     struct making m = {.attrs = attrs, .form = TPM2_FORM_KEY, .ret = &blobs};
     bst_result can = able(t, attrs);
     bool soft = can.code == BST_E_SE_MECHANISM && t->address.fallback;
-    if (soft || (!bst_failed(can) && (attrs->uses & BST_KEY_USE_PSK))) {
+    if (soft || (!bst_failed(can) && (attrs->uses & (BST_KEY_USE_PSK | BST_KEY_USE_READ)))) {
         return make_value(t, &m, value, ret);
     }
     BST_TRY(can);

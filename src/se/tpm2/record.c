@@ -145,7 +145,7 @@ static bool take_key(struct bst_view *in, struct key_fields *f)
            bst_soft_take(in, 1, &f->form) && bst_soft_take(in, 1, &f->inside) &&
            bst_soft_take_view(in, 2, &f->label) && bst_soft_take_view(in, 2, &f->owner) &&
            bst_soft_take_view(in, 2, &f->pub) && bst_soft_take_view(in, 2, &f->priv) &&
-           bst_soft_take_view(in, 2, &f->extra) && in->len == 0 && f->type <= BST_KEY_X25519 &&
+           bst_soft_take_view(in, 2, &f->extra) && in->len == 0 && f->type <= BST_KEY_DATA &&
            f->form >= TPM2_FORM_KEY && f->form <= TPM2_FORM_VALUE && f->label.len > 0;
 }
 

@@ -31,12 +31,28 @@ static bst_result rename_object(struct bst_se_backend *backend, struct bst_se_ob
     BST_TRY(tpm2_object_new(&attrs, object->pub, object->priv, object->extra, &renamed));
     renamed->form = object->form;
     renamed->inside = object->inside;
-    bst_result kept = attrs.persistent ? tpm2_folder_rename(t, object, renamed) : BST_OK;
+    bst_result kept = attrs.persistent ? tpm2_folder_change(t, object, renamed) : BST_OK;
     if (bst_failed(kept)) {
         bst_free(renamed);
         return kept;
     }
     *ret = &renamed->base;
+    return BST_OK;
+}
+
+static bst_result replace_value(struct bst_se_backend *backend, struct bst_se_object *base,
+                                const struct bst_secret *value, struct bst_se_object **ret)
+{
+    struct tpm2 *t = tpm2_of(backend);
+    struct tpm2_object *fresh = NULL;
+    BST_TRY(tpm2_make(t, &base->attrs, value, &fresh));
+    bst_result kept =
+        base->attrs.persistent ? tpm2_folder_change(t, tpm2_object_of(base), fresh) : BST_OK;
+    if (bst_failed(kept)) {
+        bst_free(fresh);
+        return kept;
+    }
+    *ret = &fresh->base;
     return BST_OK;
 }
 
@@ -75,8 +91,9 @@ static void about(struct bst_se_backend *backend, struct bst_se_about *ret)
     snprintf(ret->name, sizeof ret->name, "%s %s, firmware %u.%u.%u.%u, at %.80s", facts.maker,
              facts.model, facts.firmware[0] >> 16, facts.firmware[0] & 0xffff,
              facts.firmware[1] >> 16, facts.firmware[1] & 0xffff, t->address.tcti);
-    snprintf(ret->lacks, sizeof ret->lacks, "%sEd25519 X25519 AES-256-GCM HKDF AES-key-wrap%s",
-             facts.p384 ? "" : "EC-P-384 ", t->address.fallback ? " (by software)" : "");
+    snprintf(ret->lacks, sizeof ret->lacks,
+             "%sEd25519, X25519, AES-GCM, HKDF, AES key wrap with padding%s",
+             facts.p384 ? "" : "EC P-384, ", t->address.fallback ? " (by software)" : "");
     tpm2_lockout_words(&facts, ret->pin, sizeof ret->pin);
     put_unique(t, ret->unique, sizeof ret->unique);
 }
@@ -164,4 +181,5 @@ const struct bst_se_backend_ops bst_se_tpm2 = {
     .attest = tpm2_attest,
     .attest_verify = tpm2_attest_verify,
     .rename = rename_object,
+    .replace = replace_value,
 };

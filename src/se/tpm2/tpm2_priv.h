@@ -240,9 +240,9 @@ bst_result tpm2_folder_open(struct tpm2 *t,
 /** A folder in which nothing is kept any more goes, with its NV counter. */
 void tpm2_folder_close(struct tpm2 *t);
 bst_result tpm2_folder_add(struct tpm2 *t, struct tpm2_object *object);
-/** `renamed` is the same key as `object`, with another label. */
-bst_result tpm2_folder_rename(struct tpm2 *t, struct tpm2_object *object,
-                              struct tpm2_object *renamed);
+/** `fresh` is the same as `object` with another label or another value, and takes its place. */
+bst_result tpm2_folder_change(struct tpm2 *t, struct tpm2_object *object,
+                              struct tpm2_object *fresh);
 bst_result tpm2_folder_remove(struct tpm2 *t, struct tpm2_object *object);
 enum bst_se_state tpm2_state(struct bst_se_backend *backend);
 bst_result tpm2_set_state(struct bst_se_backend *backend, enum bst_se_state state, const char *why);
@@ -292,7 +292,7 @@ enum tpm2_record_kind {
 struct tpm2_record {
     enum tpm2_record_kind kind;
     uint64_t generation;
-    struct bst_view name; /* label, counter, reason; of a key: the label that it had before */
+    struct bst_view name; /* of key, counter; reason; of a key that is kept: the name it had before */
     struct tpm2_object *object;
     uint32_t index;
     uint64_t base; /* of a counter that is gone: where it ended */

@@ -352,6 +352,7 @@ static bst_result refused(const struct bst_m2m_response *rsp)
     for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
         code = codes[i].rsc == rsp->rsc ? codes[i].code : code;
     }
+    code = rsp->retry_s ? BST_E_BUSY : code;
     struct bst_view why = rsp->debug.len ? rsp->debug : rsp->pc;
     BST_FAIL(code, "the MEF answered %d %s%s%.*s", rsp->rsc, bst_m2m_rsc_name(rsp->rsc),
              why.len ? ": " : "", (int)(why.len > 160 ? 160 : why.len), why.ptr ? why.ptr : "");
