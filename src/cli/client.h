@@ -12,7 +12,7 @@ struct cli_client {
     struct bst_http_client *http;
     struct bst_tls_client *tls[2]; /* by enum bst_profile_peer */
     uint64_t serial;
-    char why[512];  /* the last failed handshake in words: step, side, reason, remedy */
+    char why[512]; /* the last failed handshake in words: step, side, reason, remedy */
 };
 
 /** Open a profile folder. @error BST_E_NOT_FOUND no profile there */

@@ -211,7 +211,8 @@ bool bst_secure_waits(const struct bst_cse_op *op)
 
 /* ---- at work: on a background thread ---- */
 
-/* A key that a resource made: its label is "ts0016:", a kind, its owner and a name without colon. */
+/* A key that a resource made: its label is "ts0016:", a kind, its owner and a name without colon.
+ */
 static bst_result find_made(struct bst_se *se, const char *label, bst_key *ret)
 {
     char owner[BST_KEY_LABEL_MAX + 1];

@@ -11,9 +11,9 @@ struct evp_pkey_st;
 /** Octets of a value at most. */
 static inline size_t bst_key_value_max(const struct bst_key_attrs *attrs)
 {
-    return attrs->type == BST_KEY_DATA           ? BST_KEY_DATA_MAX
+    return attrs->type == BST_KEY_DATA          ? BST_KEY_DATA_MAX
            : attrs->uses == BST_KEY_USE_ROUTINE ? BST_KEY_ROUTINE_VALUE_MAX
-                                                 : BST_KEY_VALUE_MAX;
+                                                : BST_KEY_VALUE_MAX;
 }
 static inline bool bst_key_is_pair(enum bst_key_type type)
 {

@@ -61,11 +61,10 @@ static const struct {
     const char *op;
     bool labelled; /* only of a key with a label */
 } recorded[] = {
-    {"release_psk", false}, {"read", false},           {"replace", true},
-    {"generate", true},     {"import", true},          {"derived", true},
-    {"unwrapped", true},    {"delete", true},          {"rename", true}, {"wrap", false},
-    {"attest", false},      {"activate", false},       {"block", false}, {"wipe", false},
-    {"pin_change", false},  {"counter_remove", false},
+    {"release_psk", false}, {"read", false},   {"replace", true},     {"generate", true},
+    {"import", true},       {"derived", true}, {"unwrapped", true},   {"delete", true},
+    {"rename", true},       {"wrap", false},   {"attest", false},     {"activate", false},
+    {"block", false},       {"wipe", false},   {"pin_change", false}, {"counter_remove", false},
 };
 
 static bool is_refusal(bst_result outcome)

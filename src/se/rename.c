@@ -1,5 +1,5 @@
-/* A key gets another label, data other octets. The handle stays valid at every moment: the slot goes
- * from the old object to the new one at once, and calls under way end on the old. */
+/* A key gets another label, data other octets. The handle stays valid at every moment: the slot
+ * goes from the old object to the new one at once, and calls under way end on the old. */
 #include "se/se_priv.h"
 
 /* What changes. */

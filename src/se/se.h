@@ -145,8 +145,8 @@ bst_result bst_se_key_import(struct bst_se *se, const struct bst_key_attrs *attr
                              const struct bst_secret *value, bst_key *ret);
 /** Make a key inside; symmetric keys have 32 bytes. */
 bst_result bst_se_key_generate(struct bst_se *se, const struct bst_key_attrs *attrs, bst_key *ret);
-/** Among the keys of the view's owner; a view that sees all finds by label what has no owner. 0 when
- * there is none. Constant time in the number of keys. */
+/** Among the keys of the view's owner; a view that sees all finds by label what has no owner. 0
+ * when there is none. Constant time in the number of keys. */
 bst_result bst_se_key_find(struct bst_se *se, const char *label, bst_key *ret);
 /** The same among the keys of `owner`, for a view that sees them. */
 bst_result bst_se_key_find_of(struct bst_se *se, const char *owner, const char *label,
@@ -170,15 +170,15 @@ bst_result bst_se_key_list(struct bst_se *se,
 
 /* ---- data: sensitive octets, kept as keys are (TS-0016 sensitiveDataObject) ----
  *
- * Put by bst_se_key_import() with the type BST_KEY_DATA, 1 to BST_KEY_DATA_MAX octets; found, listed
- * and removed as keys are. */
+ * Put by bst_se_key_import() with the type BST_KEY_DATA, 1 to BST_KEY_DATA_MAX octets; found,
+ * listed and removed as keys are. */
 
 /** @param why  shown in the audit trail
  * @error BST_E_SE_USAGE  a key, or data without BST_KEY_USE_READ  @error BST_E_EXPIRED */
 bst_result bst_se_data_read(struct bst_se *se, bst_key key, const char *why,
                             struct bst_secret *ret);
-/** Other octets under the same label, owner and handle; durable when it returns success, and the old
- * ones until then. */
+/** Other octets under the same label, owner and handle; durable when it returns success, and the
+ * old ones until then. */
 bst_result bst_se_data_replace(struct bst_se *se, bst_key key, const struct bst_secret *value);
 
 /** Digest; no key is in it. `out` takes 64 bytes at most. */

@@ -120,8 +120,8 @@ struct bst_se_use {
 /** Ask the filters and the life cycle; `event` has everything but the name of the operation. The
  * end is told even when this fails. */
 bst_result bst_se_ask(struct bst_se *se, enum bst_se_op op, struct bst_se_use *use);
-/** Before something is made or kept: BST_E_SE_BLOCKED, or until bst_se_leave() no wiping and no other
- * state comes in between. */
+/** Before something is made or kept: BST_E_SE_BLOCKED, or until bst_se_leave() no wiping and no
+ * other state comes in between. */
 bst_result bst_se_enter(struct bst_se_core *core);
 bst_result bst_se_leave(struct bst_se_core *core, bst_result outcome);
 /** End: filters hear the outcome, the reference goes. */

@@ -30,6 +30,9 @@ struct mef_world {
     long fail_at; /* this allocation of a request fails; 0 none */
 };
 
+/* Where its keys are; a test may name another environment. */
+static const char *mef_world_uri = "se:soft?dir=/se";
+
 /* An exporter as of a TLS session: always the same 48 octets. */
 static inline bst_result mef_world_export(void *ctx, const char *label, struct bst_secret *ret)
 {
@@ -64,7 +67,7 @@ static inline int mef_world_set_up(void **state)
     assert_non_null(w);
     assert_true(scratch_make(&w->scratch));
     test_host_init(&w->host);
-    assert_ok(bst_se_open(&w->host.host, "se:soft?dir=/se", &w->se));
+    assert_ok(bst_se_open(&w->host.host, mef_world_uri, &w->se));
     sem_init(&w->answered, 0, 0);
     bst_arena_init(&w->arena, 0);
     memset(w->export48, 0x5a, sizeof w->export48);

@@ -177,14 +177,11 @@ static void only_marked_requests_get_hidden_pages(void **state)
     void *open = bst_heap_alloc(100, NULL, 0);
     assert_non_null(open);
     assert_false(bst_heap_owns(open));
-    void *ours;
-    {
-        bst_auto(heap_mark) outer = bst_heap_enter();
-        {
-            bst_auto(heap_mark) inner = bst_heap_enter();
-        }
-        ours = bst_heap_alloc(100, NULL, 0);
-    }
+    struct bst_heap_mark outer = bst_heap_enter(), inner = bst_heap_enter();
+    bst_heap_mark_clear(&inner);
+    bst_heap_mark_clear(&inner); /* once is enough */
+    void *ours = bst_heap_alloc(100, NULL, 0);
+    bst_heap_mark_clear(&outer);
     assert_true(bst_heap_owns(ours));
     assert_true(is_hidden(ours));
     assert_false(is_hidden(open));
@@ -303,7 +300,7 @@ static bool is_filled(const uint8_t *at, size_t bytes)
 
 static void *swap_blocks(void *arg)
 {
-    unsigned seed = (unsigned)(uintptr_t)arg;
+    unsigned seed = *(const unsigned *)arg;
     BST_HEAP_MARKED;
     for (int i = 0; i < TURNS; i++) {
         size_t bytes = 1 + (unsigned)rand_r(&seed) % 700, place = (unsigned)rand_r(&seed) % SHELF;
@@ -325,11 +322,13 @@ static void threads_free_each_others_blocks(void **state)
 {
     size_t before = bst_heap_use().bytes;
     pthread_t threads[THREADS];
+    unsigned seeds[THREADS];
     for (size_t i = 0; i < SHELF; i++) {
         pthread_mutex_init(&shelf[i].lock, NULL);
     }
-    for (uintptr_t i = 0; i < THREADS; i++) {
-        assert_int_equal(pthread_create(&threads[i], NULL, swap_blocks, (char *)NULL + i), 0);
+    for (unsigned i = 0; i < THREADS; i++) {
+        seeds[i] = i;
+        assert_int_equal(pthread_create(&threads[i], NULL, swap_blocks, &seeds[i]), 0);
     }
     for (size_t i = 0; i < THREADS; i++) {
         pthread_join(threads[i], NULL);

@@ -171,8 +171,8 @@ static void data_counts_as_a_key_and_its_reading_wants_a_rule(void **state)
 {
     AUTO_SE *se = open_soft(), *alice = NULL;
     static const char *const quota[] = {"owner=alice keys=1"};
-    static const char *const rules[] = {"allow subject=alice op=import|delete", "allow subject=",
-                                        NULL};
+    static const char *const rules[] = {"allow subject=alice op=import|delete",
+                                        "allow subject=", NULL};
     const struct bst_key_attrs attrs = {
         .type = BST_KEY_DATA, .uses = BST_KEY_USE_READ, .label = "note"};
     bst_auto(secret) value = {0}, out = {0};
@@ -182,8 +182,9 @@ static void data_counts_as_a_key_and_its_reading_wants_a_rule(void **state)
     add_policy(se, rules);
     assert_ok(bst_se_for_owner(se, "alice", &alice));
     assert_ok(bst_se_key_import(alice, &attrs, &value, &key));
-    assert_err(bst_se_key_import(alice, &(struct bst_key_attrs){.type = BST_KEY_DATA}, &value, &more),
-               BST_E_LIMIT);
+    assert_err(
+        bst_se_key_import(alice, &(struct bst_key_attrs){.type = BST_KEY_DATA}, &value, &more),
+        BST_E_LIMIT);
     assert_err(bst_se_data_read(alice, key, "test", &out), BST_E_DENIED);
     assert_err(bst_se_data_replace(alice, key, &value), BST_E_DENIED);
     assert_err(bst_se_hash(alice, BST_MD_SHA256, BST_VIEW("m"), (uint8_t[64]){0}), BST_E_DENIED);
@@ -335,10 +336,8 @@ static int lines_with(const char *what)
 /* The label of the trail's own key hides nothing of another owner. */
 static void audited_data(struct bst_se *se)
 {
-    const struct bst_key_attrs attrs = {.type = BST_KEY_DATA,
-                                        .uses = BST_KEY_USE_READ,
-                                        .label = "audit.sign",
-                                        .owner = "alice"};
+    const struct bst_key_attrs attrs = {
+        .type = BST_KEY_DATA, .uses = BST_KEY_USE_READ, .label = "audit.sign", .owner = "alice"};
     bst_auto(secret) value = {0}, out = {0};
     bst_key key = 0;
     assert_ok(bst_secret_copy(&value, "octets", 6));

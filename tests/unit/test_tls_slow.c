@@ -216,6 +216,43 @@ static void a_slow_pre_shared_key_is_released_elsewhere(void **state)
     }
 }
 
+/* TLS 1.3 binds the key in the first flight, TLS 1.2 takes it in the second. */
+static void a_client_whose_pre_shared_key_is_slow_waits_alone(void **state)
+{
+    static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+    for (size_t i = 0; i < 2; i++) {
+        struct world_pair p = {0};
+        struct world_source source;
+        int subject;
+        world_source_init(&source, IDENTITY, world_psk(&w, KEY_TEXT));
+        source.subject = &subject;
+        struct bst_tls_server_config server = world_server_config(&w, "onem2m", &source);
+        struct bst_tls_client_config client =
+            world_psk_client(&slow, "onem2m", IDENTITY, world_psk(&slow, KEY_TEXT));
+        struct bst_tls_profile row = only(versions[i]);
+        client.profile = &row;
+        world_ok(bst_tls_server_new(&server, &p.server));
+        world_ok(bst_tls_client_new(&client, &p.client));
+        world_ok(bst_tls_accept(p.server, BST_VIEW("192.0.2.7:4711"), &p.s));
+        slow_shut(true);
+        slow_gate.inside = 0;
+        world_ok(bst_tls_connect_apart(p.client, post, NULL, &p.c));
+        bst_tls_on_progress(p.c, count_progress, NULL);
+        if (versions[i] == TLS1_2_VERSION) {
+            read_letter(); /* of the hello, which could have needed the key */
+            world_carry(p.c, p.s, 0);
+            world_carry(p.s, p.c, 0);
+        }
+        slow_await(&slow_gate.inside, 1);
+        assert_true(waits(p.c));
+        assert_int_equal(bst_tls_out(p.c).len, 0);
+        slow_shut(false);
+        shake(&p);
+        assert_true(world_talks(p.c, p.s));
+        world_pair_clear(&p);
+    }
+}
+
 static void read_letters_of(struct world_pair *p)
 {
     while (waits(p->c) || waits(p->s)) {
@@ -355,6 +392,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_server_with_a_slow_key_serves_others_meanwhile, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_client_with_a_slow_key_waits_alone, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_client_whose_pre_shared_key_is_slow_waits_alone, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(a_slow_pre_shared_key_is_released_elsewhere, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(bytes_that_come_in_small_pieces_while_it_waits_are_kept,

@@ -290,8 +290,7 @@ static bst_result check_head(struct bst_soft_log *log, struct bst_view bytes)
 {
     log->form = form_of(bytes);
     log->unsure = log->form < FORM_NOW;
-    if (log->form == 0 ||
-        !bst_equal_ct(bytes.ptr + MAGIC_BYTES, log->id, sizeof log->id)) {
+    if (log->form == 0 || !bst_equal_ct(bytes.ptr + MAGIC_BYTES, log->id, sizeof log->id)) {
         BST_FAIL(BST_E_CORRUPT,
                  "%s/keys.%" PRIu64 " is not the file that the manifest names; restore "
                  "the folder from a backup",

@@ -114,8 +114,8 @@ static bool take_numbers(struct bst_view *in, struct bst_key_attrs *attrs, uint6
     uint64_t type, uses, suid, expires, level;
     if (!bst_soft_take(in, 1, &type) || !bst_soft_take(in, 4, &uses) ||
         !bst_soft_take(in, 4, &suid) || !bst_soft_take(in, 8, &expires) ||
-        !bst_soft_take(in, 1, &level) || !bst_soft_take(in, 8, generation) ||
-        type > BST_KEY_DATA || level > 3) {
+        !bst_soft_take(in, 1, &level) || !bst_soft_take(in, 8, generation) || type > BST_KEY_DATA ||
+        level > 3) {
         return false;
     }
     *attrs = (struct bst_key_attrs){

@@ -171,9 +171,9 @@ static bst_result read_object(struct reading *reading, struct bst_soft_object *o
 {
     void *old = NULL;
     char name[BST_SE_NAME_MAX];
-    bst_result kept =
-        bst_map_set(&reading->by_name,
-                    bst_soft_log_name(&reading->soft->log, &object->base.attrs, name), object, &old);
+    bst_result kept = bst_map_set(&reading->by_name,
+                                  bst_soft_log_name(&reading->soft->log, &object->base.attrs, name),
+                                  object, &old);
     if (bst_failed(kept)) {
         bst_soft_object_free(object);
         return kept;

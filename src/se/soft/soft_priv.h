@@ -131,7 +131,8 @@ struct bst_soft {
     char why[128]; /* it came to this */
 };
 
-/** Keep an object. @param old  is not kept any more by the same record; has the same name, or NULL */
+/** Keep an object. @param old  is not kept any more by the same record; has the same name, or NULL
+ */
 bst_result bst_soft_store(struct bst_soft *soft, struct bst_soft_object *object,
                           struct bst_soft_object *old);
 /** A record that is durable when it returns success; with the lock. */

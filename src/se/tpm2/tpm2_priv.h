@@ -292,7 +292,8 @@ enum tpm2_record_kind {
 struct tpm2_record {
     enum tpm2_record_kind kind;
     uint64_t generation;
-    struct bst_view name; /* of key, counter; reason; of a key that is kept: the name it had before */
+    struct bst_view
+        name; /* of key, counter; reason; of a key that is kept: the name it had before */
     struct tpm2_object *object;
     uint32_t index;
     uint64_t base; /* of a counter that is gone: where it ended */
