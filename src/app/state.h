@@ -4,7 +4,6 @@
 #include "app/config.h"
 #include "obs/audit.h"
 #include "pki/pki.h"
-#include "se/host.h"
 #include "se/se.h"
 #include "sys/file.h"
 

@@ -3,6 +3,7 @@
 
 #include "base/result.h"
 
+#include <bastide/mem.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,8 +22,6 @@ void bst_alloc_fail_at(long n);
 /** Allocations made since the last bst_alloc_fail_at(), to know where a fault run may end. */
 long bst_alloc_count(void);
 
-/** Overwrite with zeros in a way that the compiler keeps. */
-void bst_wipe(void *ptr, size_t bytes);
 /** Equal bytes, in time that depends on the length only. */
 bool bst_equal_ct(const void *a, const void *b, size_t bytes);
 
@@ -55,15 +54,6 @@ void bst_pages_free(void *pages, size_t bytes);
 /** Do both, for good, to the pages of a place that others have chosen, such as a frame of the
  * stack. A thread that asks for the same places again and again is answered from memory. */
 void bst_pages_hide(void *at, size_t bytes);
-
-/** Key bytes: locked memory, wiped on clear, no print and no ==. */
-struct bst_secret {
-    uint8_t *ptr;
-    size_t len;
-};
-bst_result bst_secret_init(struct bst_secret *secret, size_t bytes); /* zeroed */
-bst_result bst_secret_copy(struct bst_secret *ret, const void *bytes, size_t len);
-void bst_secret_clear(struct bst_secret *secret);
 
 /** Memory that dies together: everything of one request. Not for threads. */
 struct bst_arena {

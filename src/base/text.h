@@ -52,15 +52,8 @@ bst_result bst_parse_i64(struct bst_view v, int64_t *ret);
 bst_result bst_parse_u64(struct bst_view v, uint64_t *ret);
 bst_result bst_parse_double(struct bst_view v, double *ret); /* finite; "C" locale */
 
-/** Growing buffer, also the owner of any byte string. A failed append sticks: check once at the
- * end. */
-struct bst_buf {
-    char *ptr;
-    size_t len, cap;
-    bool failed;
-};
-void bst_buf_clear(struct bst_buf *buf);
-void bst_buf_wipe(struct bst_buf *buf); /* clear, for what may be secret */
+/* struct bst_buf; a failed append sticks: check once at the end. */
+
 /** Room for `extra` more bytes; returns where they go, NULL on failure (which sticks). */
 char *bst_buf_reserve(struct bst_buf *buf, size_t extra);
 void bst_buf_add(struct bst_buf *buf, const void *ptr, size_t len);

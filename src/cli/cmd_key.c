@@ -41,17 +41,12 @@ bst_result key_find(const struct cli_call *call, struct bst_se *se, bst_key *ret
     const char *label = call->args[1], *owner = cli_value(call, "--owner");
     struct named named = {.label = label};
     *ret = 0;
-    if (owner) {
-        BST_TRY(bst_se_key_find_of(se, owner, label, ret));
-    }
-    if (!*ret) {
-        BST_TRY(bst_se_key_find(se, label, ret));
-    }
-    if (!*ret) {
+    BST_TRY(owner ? bst_se_key_find_of(se, owner, label, ret) : bst_se_key_find(se, label, ret));
+    if (!*ret && !owner) {
         BST_TRY(bst_se_key_list(se, take_named, &named));
-        *ret = named.n == 1 && !owner ? named.key : 0;
+        *ret = named.n == 1 ? named.key : 0;
     }
-    if (!*ret && named.n > 1 && !owner) {
+    if (named.n > 1) {
         BST_FAIL(BST_E_NOT_FOUND, "%zu stakeholders have a key '%s': say whose with --owner",
                  named.n, label);
     }
@@ -99,6 +94,7 @@ static const struct {
     {"ed25519", BST_KEY_ED25519, BST_KEY_USE_SIGN},
     {"x25519", BST_KEY_X25519, BST_KEY_USE_AGREE},
     {"symmetric", BST_KEY_SYMMETRIC, BST_KEY_USE_MAC | BST_KEY_USE_DERIVE},
+    {"data", BST_KEY_DATA, BST_KEY_USE_READ},
 };
 #define TYPES (sizeof types / sizeof types[0])
 
@@ -109,6 +105,7 @@ static const struct {
     {"sign", BST_KEY_USE_SIGN},     {"agree", BST_KEY_USE_AGREE},     {"mac", BST_KEY_USE_MAC},
     {"derive", BST_KEY_USE_DERIVE}, {"seal", BST_KEY_USE_SEAL},       {"psk", BST_KEY_USE_PSK},
     {"wrap", BST_KEY_USE_WRAP},     {"routine", BST_KEY_USE_ROUTINE}, {"kek", BST_KEY_USE_KEK},
+    {"read", BST_KEY_USE_READ},
 };
 #define USES (sizeof uses / sizeof uses[0])
 

@@ -3,7 +3,7 @@
 
 #include "base/time.h"
 #include "crypto/x509.h"
-#include "se/se_pkey.h"
+#include "se/se.h"
 #include "se/selftest.h"
 #include "sys/clock.h"
 

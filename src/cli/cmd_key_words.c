@@ -20,7 +20,8 @@
         "--expires", "TIME", "Not used after this, such as 2027-01-01T00:00:00Z.", false           \
     }
 #define MAKE_OPTIONS                                                                               \
-    {"--type", "TYPE", "p256 (default), p384, ed25519, x25519 or symmetric.", false},              \
+    {"--type", "TYPE",                                                                             \
+     "p256 (default), p384, ed25519, x25519, symmetric; data, which are kept and no key.", false}, \
         ATTRIBUTE_OPTIONS
 
 #define OWNER_OPTION                                                                               \

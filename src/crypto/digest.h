@@ -4,13 +4,6 @@
 
 #include "base/text.h"
 
-/** Hash functions that Bastide signs and digests with; NONE where the scheme hashes by itself. */
-enum bst_md { BST_MD_NONE, BST_MD_SHA256, BST_MD_SHA384, BST_MD_SHA512 };
-
-#define BST_SHA256_BYTES 32
-#define BST_SHA384_BYTES 48
-#define BST_MD_MAX_BYTES 64
-
 /** Bytes of a digest, 0 for BST_MD_NONE. */
 size_t bst_md_bytes(enum bst_md md);
 /** Hash the parts one after the other; `out` takes bst_md_bytes(md). */

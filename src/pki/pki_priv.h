@@ -3,7 +3,7 @@
 
 #include "base/time.h"
 #include "pki/pki.h"
-#include "se/se_pkey.h"
+#include "se/se.h"
 
 #include <pthread.h>
 

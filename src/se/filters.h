@@ -1,5 +1,5 @@
-/* Filters over a secure environment, as tables: who may use which key for what, how much, what is
- * put on record, and faults for tests. Added by bst_se_filter_add(), the last one asked first.
+/* Filters over a secure environment beside those of the public header: what is put on record, and
+ * faults for tests. Added by bst_se_filter_add(), the last one asked first.
  *
  * A rule is a line of fields NAME=VALUE separated by blanks; the first rule that fits decides. A
  * field that is not there fits everything; `*` in a value matches any run of characters. */
@@ -8,27 +8,6 @@
 #include "se/se.h"
 
 struct bst_audit;
-
-/** Rules of `policy`: "allow" or "deny", then
- *
- *     subject=  owner of the view that asks; nothing behind '=': the server itself
- *     owner=    of the key
- *     label=    of the key
- *     suid=     number
- *     op=       names of bst_se_op_name() separated by '|'
- *
- * What no rule fits is denied; with no rules at all there is no filter.
- * @error BST_E_VALUE  a rule is wrong: the detail says which and why */
-bst_result bst_se_filter_policy(struct bst_se *se, const char *const *rules, size_t n);
-
-/** Rules of `quota`: owner= as above, then
- *
- *     keys=        keys that this owner may have at a time
- *     per-second=  operations on its keys, with a burst of as many
- *
- * What no rule fits has no limit. BST_E_LIMIT and BST_E_BUSY. Deleting is always possible. */
-bst_result bst_se_filter_quota(struct bst_se *se, const char *const *rules, size_t n,
-                               int64_t (*mono_us)(void));
 
 /** Where environments write to; calls under way may outlive the trail itself. */
 struct bst_se_trail;

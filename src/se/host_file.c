@@ -1,6 +1,6 @@
 /* A host over ordinary files: replaced whole by rename, appended with fdatasync, secrets of mode
  * 0600. */
-#include "se/host.h"
+#include "se/se.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -9,6 +9,7 @@ void bst_se_entry_drop(struct bst_se_core *core, struct bst_se_entry *entry)
         if (entry->object) {
             core->backend->ops->drop(core->backend, entry->object);
         }
+        bst_buf_clear(&entry->public_half);
         bst_free(entry);
     }
 }

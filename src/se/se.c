@@ -128,12 +128,35 @@ size_t bst_se_key_count(struct bst_se *se)
 
 /* ---- using ---- */
 
-static bst_result public_half(const struct bst_se_use *use, struct bst_buf *ret)
+static bst_result read_public(const struct bst_se_use *use, struct bst_buf *ret)
 {
     if (!bst_key_is_pair(use->entry->object->attrs.type)) {
         BST_FAIL(BST_E_BAD_KEY, "a symmetric key has no public half");
     }
     return BST_SE_BACKEND(*use, public_key), ret);
+}
+
+/* A token is asked once: whoever comes later, an event loop perhaps, does not wait for it. */
+static bst_result public_half(const struct bst_se_use *use, struct bst_buf *ret)
+{
+    struct bst_buf *kept = &use->entry->public_half;
+    bst_auto(buf) fresh = {0};
+    pthread_rwlock_rdlock(&use->core->lock);
+    bool known = kept->len > 0;
+    bst_buf_addv(ret, bst_buf_view(kept));
+    pthread_rwlock_unlock(&use->core->lock);
+    if (known) {
+        return bst_buf_check(ret);
+    }
+    BST_TRY(read_public(use, &fresh));
+    bst_buf_addv(ret, bst_buf_view(&fresh));
+    pthread_rwlock_wrlock(&use->core->lock);
+    if (!kept->len) {
+        *kept = fresh;
+        fresh = (struct bst_buf){0};
+    }
+    pthread_rwlock_unlock(&use->core->lock);
+    return bst_buf_check(ret);
 }
 
 bst_result bst_se_key_public(struct bst_se *se, bst_key key, struct bst_buf *ret_spki_der)

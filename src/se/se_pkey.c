@@ -1,5 +1,5 @@
 /* A key of the secure environment as an EVP_PKEY, through the provider of crypto. */
-#include "se/se_pkey.h"
+#include "se/se.h"
 
 #include "crypto/extkey.h"
 #include "se/se_priv.h"

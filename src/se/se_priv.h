@@ -16,6 +16,7 @@ struct bst_se_entry {
     atomic_uint refs;
     struct bst_se_object *object; /* NULL: label reserved, the backend is still at work */
     bool deleting, changing;
+    struct bst_buf public_half; /* once it was read; under the core's lock */
     uint32_t slot;
 };
 

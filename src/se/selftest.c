@@ -6,7 +6,7 @@
 #include "crypto/pkey.h"
 #include "crypto/rand.h"
 #include "crypto/x509.h"
-#include "se/se_pkey.h"
+#include "se/se.h"
 
 #include <stdio.h>
 

@@ -2,7 +2,7 @@
 #include "tls/ctx_priv.h"
 
 #include "crypto/rand.h"
-#include "se/se_pkey.h"
+#include "se/se.h"
 
 #include <pthread.h>
 

@@ -153,6 +153,7 @@ bst_result bst_tls_connect_apart(struct bst_tls_client *client,
 {
     struct bst_tls *t = NULL;
     BST_TRY(client_new(client, NULL, NULL, &t));
+    BST_ENSURE(t, BST_E_INTERNAL);
     bst_tls_may_wait(t, post, user);
     return first_flight(&t, ret);
 }

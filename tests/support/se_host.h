@@ -4,7 +4,7 @@
  * more reaches the files. */
 #pragma once
 
-#include "se/host.h"
+#include "se/se.h"
 #include "support/test.h"
 
 #define TEST_HOST_WALL_US INT64_C(1790000000000000)

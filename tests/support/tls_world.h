@@ -8,7 +8,6 @@
 #include "crypto/rand.h"
 #include "crypto/x509.h"
 #include "se/se.h"
-#include "se/se_pkey.h"
 #include "tls/profile.h"
 #include "tls/tls.h"
 

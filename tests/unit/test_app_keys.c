@@ -6,7 +6,7 @@
 #include "app/profile.h"
 #include "app/rotate.h"
 #include "app/se_uri.h"
-#include "se/se_pkey.h"
+#include "se/se.h"
 #include "sys/clock.h"
 
 #include <stdlib.h>

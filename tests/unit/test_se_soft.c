@@ -559,6 +559,7 @@ static void a_log_is_not_taken_for_one_of_another_form(void **state)
     assert_err(open_in(&h, &se), BST_E_CORRUPT);
     log->ptr[6] = '3';
     assert_err(open_in(&h, &se), BST_E_CORRUPT);
+    test_host_clear(&h);
     old_folder(&h);
     there(&h, "d/keys.1")->ptr[6] = '2';
     assert_err(open_in(&h, &se), BST_E_CORRUPT);

@@ -4,7 +4,6 @@
 #include "crypto/pkey.h"
 #include "crypto/x509.h"
 #include "se/se.h"
-#include "se/se_pkey.h"
 #include "support/hex.h"
 #include "support/se_host.h"
 

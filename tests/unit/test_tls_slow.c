@@ -376,6 +376,36 @@ static void who_sends_too_much_while_it_waits_is_refused(void **state)
     world_pair_clear(&p);
 }
 
+static void make_client(void *arg)
+{
+    struct bst_tls_client_config config = world_cert_client(arg, "onem2m", &slow.client);
+    struct bst_tls_client *client = NULL;
+    world_ok(bst_tls_client_new(&config, &client));
+    bst_tls_client_free(&client);
+}
+
+static void read_public(void *arg)
+{
+    bst_auto(buf) spki = {0};
+    world_ok(bst_se_key_public(slow.se, *(bst_key *)arg, &spki));
+    assert_true(spki.len > 0);
+}
+
+/* Who makes a context asks for the public half: the first one waits, and it is the start. */
+static void a_public_half_is_asked_for_once(void **state)
+{
+    const struct bst_key_attrs attrs = {.type = BST_KEY_EC_P256, .uses = BST_KEY_USE_SIGN};
+    bst_key key;
+    world_ok(bst_se_key_generate(slow.se, &attrs, &key));
+    slow_reset();
+    read_public(&key);
+    assert_int_equal(slow_number(&slow_gate.inside), 1);
+    slow_on_loop(read_public, &key);
+    slow_on_loop(make_client, &slow); /* its key signed a certificate before */
+    assert_int_equal(slow_number(&slow_gate.inside), 1);
+    slow_no_loop_waited();
+}
+
 static void who_has_no_thread_to_come_back_to_waits_itself(void **state)
 {
     struct world_pair p;
@@ -406,6 +436,7 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(who_sends_too_much_while_it_waits_is_refused, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(a_public_half_is_asked_for_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(who_has_no_thread_to_come_back_to_waits_itself, set_up,
                                         tear_down),
     };

@@ -416,12 +416,16 @@ static bst_result run_making(struct making *m)
 }
 
 /* Software needs the token only to keep its bytes. */
-static bst_result keep_soft(struct making *m)
+static bst_result keep_soft(struct making *m, const struct bst_secret *bytes)
 {
     struct p11_object *object = m->object;
-    return object->base.attrs.persistent
-               ? run_making(m)
-               : bst_secret_copy(&object->value, m->value->ptr, m->value->len);
+    if (!object->base.attrs.persistent) {
+        return bst_secret_copy(&object->value, bytes->ptr, bytes->len);
+    }
+    m->value = bytes;
+    bst_result r = run_making(m);
+    m->value = NULL;
+    return r;
 }
 
 static bst_result make_pair(struct making *m, const struct bst_secret *value)
@@ -505,8 +509,7 @@ static bst_result make_soft(struct making *m, const struct bst_secret *value)
         BST_TRY(value ? bst_se_pair_load(attrs, value, &pkey)
                       : bst_se_pair_generate(attrs->type, &pkey));
         BST_TRY(bst_pkey_private(pkey, &bytes));
-        m->value = &bytes;
-        return keep_soft(m);
+        return keep_soft(m, &bytes);
     }
     if (value) {
         BST_TRY(check_secret(attrs, value));
@@ -516,8 +519,7 @@ static bst_result make_soft(struct making *m, const struct bst_secret *value)
         BST_TRY(bst_random(bytes.ptr, bytes.len));
     }
     m->object->value_len = attrs->type == BST_KEY_SYMMETRIC ? bytes.len : 0;
-    m->value = &bytes;
-    return keep_soft(m);
+    return keep_soft(m, &bytes);
 }
 
 bst_result p11_make(struct p11 *p, struct p11_object *object, const struct bst_secret *value)
