@@ -17,7 +17,7 @@ from pathlib import Path
 
 import provider
 from lab import CIN, CNT, UPDATED
-from provider import CREATED, DOMAIN, MEF_FQDN, Site, eq, expect, openssl, wait_for
+from provider import CREATED, DOMAIN, MEF_FQDN, OK, Site, eq, expect, openssl, wait_for
 
 PIN = "27182818"
 SE, SIGN = 30101, 30108
@@ -335,6 +335,52 @@ def a_ca_whose_token_does_not_answer_keeps_nobody_else_waiting(site):
         without_the_token_of_the_ca(mine)
     finally:
         mine.stop()
+
+
+def while_the_token_hangs_only_who_needs_it_waits(site):
+    """Connections on every loop are answered while a MEF takes a key, a handshake signs and the trail wants its seal."""
+    subprocess.run(["softhsm2-util", "--init-token", "--free", "--label", "patient", "--so-pin", "31415926", "--pin", PIN],
+                   check=True, capture_output=True)
+    patient = Site(settings=["se.uri=" + URI.replace("token=server", "token=patient").replace("timeout=1", "timeout=20")])
+    later = time.strftime("%Y%m%dT%H%M%S", time.gmtime(time.time() + 3600))
+    common = {"et": later, "adfq": DOMAIN, "fq": MEF_FQDN}
+    key = {**common, "suid": 22, "tgis": [f"//{DOMAIN}/id-in"], "kv": base64.b64encode(bytes(range(32))).decode()}
+    outcome = {}
+
+    def register():
+        outcome["key"] = mef.post("-", 30005, "sec:skr", key, "Cmeter")
+
+    def connect():
+        with patient.by_cert(patient.cert) as h:
+            outcome["handshake"] = h.get("cse-in/load", "Cload")
+    try:
+        patient.start()
+        prepare(patient, "load")
+        mef = patient.mef_psk(f"meter@{MEF_FQDN}", patient.add_kpm(f"meter@{MEF_FQDN}", "Cmeter"))
+        expect(mef.post("-", 30004, "sec:mecr", common, "Cmeter"), CREATED)
+        streams = [patient.by_cert(patient.cert) for _ in range(8)]
+        signal_all(patient, signal.SIGSTOP)
+        waiting = [threading.Thread(target=t) for t in (register, connect)]
+        for t in waiting:
+            t.start()
+        longest, n, end = 0.0, 0, time.monotonic() + 4
+        while time.monotonic() < end:
+            begin = time.monotonic()
+            expect(streams[n % 8].post("cse-in/load/c", CIN, "m2m:cin", {"con": "21.5"}, "Cload"), CREATED)
+            assert n % 50 or patient.admin("status")["running"]
+            longest, n = max(longest, time.monotonic() - begin), n + 1
+        eq(outcome, {})
+        signal_all(patient, signal.SIGCONT)
+        for t in waiting:
+            t.join(30)
+        expect(outcome["key"], CREATED)
+        expect(outcome["handshake"], OK)
+        print(f"{n} creates while the token hung, the longest {longest:.2f} s")
+        assert longest < 2, longest
+        for h in [mef, *streams]:
+            h.close()
+    finally:
+        patient.stop()
 
 
 def serve_by_p11_kit(socket_path):
