@@ -154,15 +154,14 @@ bst_result ca_keys_place(struct ca_keys *keys, const char *address,
 {
     struct bst_state *state = keys->state;
     const bool token = bst_view_starts(bst_view(address), BST_VIEW("pkcs11:"));
-    size_t at = env_find(state, address);
-    if (at < state->n_ca_envs && keys->anew && token) {
-        struct bst_state_place fresh;
-        BST_TRY(state_place_at(state, address, BST_STATE_KEY_CA, true, &fresh));
-        env_drop(state, at);
-        BST_TRY(env_add(state, address, &fresh));
-    } else if (at == state->n_ca_envs) {
+    const size_t at = env_find(state, address);
+    const bool open = at < state->n_ca_envs;
+    if (!open || (keys->anew && token)) {
         struct bst_state_place fresh;
         BST_TRY(state_place_at(state, address, BST_STATE_KEY_CA, keys->anew, &fresh));
+        if (open) {
+            env_drop(state, at);
+        }
         BST_TRY(env_add(state, address, &fresh));
     }
     *ret_borrowed = state->ca_envs[env_find(state, address)].place;

@@ -65,6 +65,16 @@ static bst_result make_key(struct bst_ca_rotation *r, const char *to)
 
 /* --- the root ------------------------------------------------------------------------------- */
 
+static int64_t until_of(const struct ca_record *record, const char *serial)
+{
+    for (size_t i = 0; i < record->n_former; i++) {
+        if (strcmp(record->former[i].serial, serial) == 0) {
+            return record->former[i].until_us;
+        }
+    }
+    return 0;
+}
+
 /* Only roots that are still trusted have an end. */
 static bst_result note_former(struct ca_record *record, const struct bst_pki *pki, int64_t until_us)
 {
@@ -74,14 +84,8 @@ static bst_result note_former(struct ca_record *record, const struct bst_pki *pk
     bool has_key;
     for (size_t i = 0; i <= bst_pki_former(pki) && n < BST_PKI_FORMER_MAX; i++) {
         BST_TRY(bst_pki_root(pki, i, &facts, &has_key));
-        struct ca_former former = {.until_us = i ? 0 : until_us};
-        memcpy(former.serial, facts.serial, sizeof former.serial);
-        for (size_t k = 0; i && k < record->n_former; k++) {
-            if (strcmp(record->former[k].serial, facts.serial) == 0) {
-                former.until_us = record->former[k].until_us;
-            }
-        }
-        kept[n++] = former;
+        kept[n].until_us = i ? until_of(record, facts.serial) : until_us;
+        memcpy(kept[n++].serial, facts.serial, sizeof kept[0].serial);
     }
     memcpy(record->former, kept, n * sizeof kept[0]);
     record->n_former = n;
@@ -118,16 +122,6 @@ static bst_result make_root(struct bst_ca_rotation *r, int64_t until_us, struct 
     return bst_pki_succeed(pki, &next);
 }
 
-static bst_result take_anew(struct bst_state *state, const struct bst_config *config,
-                            struct bst_pki **pki)
-{
-    struct bst_pki *fresh = NULL;
-    BST_TRY(bst_ca_reopen(state, config, &fresh));
-    bst_pki_close(pki);
-    *pki = fresh;
-    return BST_OK;
-}
-
 static bst_result rotate(struct bst_ca_rotation *r, const char *to, int64_t until_us,
                          struct bst_pki **pki)
 {
@@ -140,7 +134,7 @@ static bst_result rotate(struct bst_ca_rotation *r, const char *to, int64_t unti
     }
     BST_TRY(make_key(r, to));
     BST_TRY(make_root(r, until_us, *pki));
-    return take_anew(r->state, r->config, pki);
+    return bst_ca_reopen(r->state, r->config, pki);
 }
 
 bst_result bst_ca_rotate(struct bst_state *state, const struct bst_config *config, const char *to,
@@ -250,16 +244,6 @@ bst_result bst_ca_renew_own(struct bst_state *state, struct bst_pki *pki, const 
 
 /* --- the end of former roots ---------------------------------------------------------------- */
 
-static int64_t until_of(const struct ca_record *record, const char *serial)
-{
-    for (size_t i = 0; i < record->n_former; i++) {
-        if (strcmp(record->former[i].serial, serial) == 0) {
-            return record->former[i].until_us;
-        }
-    }
-    return 0;
-}
-
 bst_result bst_ca_due(const struct bst_state *state, const struct bst_pki *pki, int64_t now_us,
                       size_t *ret_keep, int64_t *ret_next)
 {
@@ -362,6 +346,6 @@ bst_result bst_ca_retire(struct bst_state *state, const struct bst_config *confi
                          struct bst_pki **pki)
 {
     BST_TRY(bst_pki_retire(*pki, keep));
-    BST_TRY(take_anew(state, config, pki));
+    BST_TRY(bst_ca_reopen(state, config, pki));
     return forget_places(state, config, *pki);
 }

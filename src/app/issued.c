@@ -58,8 +58,8 @@ static bst_result open_at(struct bst_state *state, const struct bst_config *conf
     return r;
 }
 
-bst_result bst_ca_reopen(struct bst_state *state, const struct bst_config *config,
-                         struct bst_pki **ret)
+static bst_result open_key(struct bst_state *state, const struct bst_config *config,
+                           struct bst_pki **ret)
 {
     bst_result r = open_at(state, config, false, ret);
     return r.code == BST_E_CORRUPT ? open_at(state, config, true, ret) : r;
@@ -67,7 +67,17 @@ bst_result bst_ca_reopen(struct bst_state *state, const struct bst_config *confi
 
 bst_result bst_ca_open(struct bst_state *state, struct bst_pki **ret)
 {
-    return bst_ca_reopen(state, &state->config, ret);
+    return open_key(state, &state->config, ret);
+}
+
+bst_result bst_ca_reopen(struct bst_state *state, const struct bst_config *config,
+                         struct bst_pki **pki)
+{
+    struct bst_pki *fresh = NULL;
+    BST_TRY(open_key(state, config, &fresh));
+    bst_pki_close(pki);
+    *pki = fresh;
+    return BST_OK;
 }
 
 bst_result bst_ca_name(const struct bst_state *state, const char *suffix, char out[65])

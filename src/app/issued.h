@@ -9,9 +9,10 @@
 
 /** Open the project CA; BST_E_NOT_FOUND when the state has none. */
 bst_result bst_ca_open(struct bst_state *state, struct bst_pki **ret);
-/** Open it once more, with its key where this configuration has it. */
+/** Open it once more, with its key where this configuration has it; the one before, which may be
+ * NULL, is closed when that succeeds. */
 bst_result bst_ca_reopen(struct bst_state *state, const struct bst_config *config,
-                         struct bst_pki **ret);
+                         struct bst_pki **pki);
 /** Make it; its names are bound to the SP domain. */
 bst_result bst_ca_create(struct bst_state *state, struct bst_pki **ret);
 #define CA_LIFE_US (INT64_C(10) * 365 * 86400 * BST_US_PER_S)

@@ -10,18 +10,9 @@
 
 #define CERTIFICATE_LIFE_US (INT64_C(730) * 86400 * BST_US_PER_S)
 
-static bst_result open_anew(struct bst_server *server)
-{
-    struct bst_pki *fresh = NULL;
-    BST_TRY(bst_ca_reopen(server->state, server->config, &fresh));
-    bst_pki_close(&server->pki);
-    server->pki = fresh;
-    return BST_OK;
-}
-
 bst_result server_ca_open(struct bst_server *server)
 {
-    bst_result r = open_anew(server);
+    bst_result r = bst_ca_reopen(server->state, server->config, &server->pki);
     if (bst_error_class(r.code) == BST_CLASS_BUSY) {
         bst_log(BST_LOG_WARN, "ca.gone", "until it is back, the project CA cannot sign: %s",
                 bst_error_detail());
@@ -33,7 +24,8 @@ bst_result server_ca_open(struct bst_server *server)
 
 bst_result server_ca_need(struct bst_server *server)
 {
-    bst_result r = server->pki ? BST_OK : open_anew(server);
+    bst_result r =
+        server->pki ? BST_OK : bst_ca_reopen(server->state, server->config, &server->pki);
     if (r.code == BST_E_NOT_FOUND) {
         BST_FAIL(BST_E_NOT_FOUND, "this state folder has no project CA");
     }

@@ -77,6 +77,8 @@ static void go_over(struct change *change, struct bst_se_object *object)
     core->slots[entry->slot].entry = change->fresh;
     if (change->label) {
         bst_map_remove(&core->labels, old);
+        change->fresh->public_half = entry->public_half; /* the same key: it is not asked again */
+        entry->public_half = (struct bst_buf){0};
     } else if (entry->object->attrs.label[0]) {
         (void)bst_map_set(&core->labels, old, change->fresh, NULL).code;
     }

@@ -23,56 +23,63 @@ def symbols(library, which):
     return {line.split()[-1].split('@')[0] for line in run('nm', '-D', which, str(library)).splitlines() if line.strip()}
 
 
-def token(folder):
+def tools_absent():
+    return next((tool for tool in ('meson', 'pkg-config', 'nm') if not shutil.which(tool)), None)
+
+
+def install(build, source, name, tag, folder):
+    """Root and library of an installation in this folder, the environment of who uses it, what pkg-config says."""
+    root = Path(folder) / 'root'
+    run('meson', 'install', '-C', build, '--no-rebuild', '--quiet', '--destdir', str(root), '--tags', f'{tag},devel')
+    pc, = root.rglob(f'{name}.pc')
+    library, = [p for p in root.rglob(f'lib{name}.so.*') if not p.is_symlink()]
+    paths = [str(library.parent)] + [str(p) for p in Path(source).glob('.deps/root/usr/lib/*') if p.is_dir()]
+    env = os.environ | {
+        'PKG_CONFIG_PATH': str(pc.parent), 'PKG_CONFIG_SYSROOT_DIR': str(root),
+        'LD_LIBRARY_PATH': ':'.join(paths + [p for p in [os.environ.get('LD_LIBRARY_PATH')] if p])}
+    assert run('pkg-config', '--modversion', name, env=env).strip()
+    return root, library, env, run('pkg-config', '--cflags', '--libs', name, env=env).split()
+
+
+def compilers(cc):
+    """The C compiler, and a C++ compiler where there is one."""
+    plus = shutil.which('g++') or shutil.which('clang++')
+    return plus, [[*cc, '-std=c11'], [plus, '-x', 'c++']] if plus else [[*cc, '-std=c11']]
+
+
+def token(folder, source):
     """The addresses of a SoftHSM2 token for the consumer's environment; {} where there is none."""
-    modules = [m for m in (Path(p) / 'softhsm/libsofthsm2.so' for p in (
-        '/usr/lib', '/usr/lib/x86_64-linux-gnu', '/usr/lib/aarch64-linux-gnu')) if m.exists()]
-    if not modules or not shutil.which('softhsm2-util'):
+    sys.path.insert(0, str(Path(source) / 'tests/scenario'))
+    import softhsm
+    if not softhsm.HERE:
         print('no SoftHSM2: keys on a token are not tried')
         return {}
-    (folder / 'tokens').mkdir()
-    conf = folder / 'softhsm2.conf'
-    conf.write_text(f'directories.tokendir = {folder}/tokens\nlog.level = ERROR\n', encoding='utf-8')
-    for name, pin in ('pin', '27182818\n'), ('wrong', '11111111\n'):
-        (folder / name).write_text(pin, encoding='utf-8')
-        (folder / name).chmod(0o600)
-    env = {'SOFTHSM2_CONF': str(conf)}
-    run('softhsm2-util', '--init-token', '--free', '--label', 'lab', '--so-pin', '31415926', '--pin', '27182818',
-        env=os.environ | env)
-    address = f'?module-path={modules[0]}&pin-source=file:{folder}'
-    return env | {'CONSUMER_TOKEN': f'pkcs11:token=lab{address}/pin',
-                  'CONSUMER_WRONG_PIN': f'pkcs11:token=lab{address}/wrong',
-                  'CONSUMER_NO_TOKEN': f'pkcs11:token=elsewhere{address}/pin',
-                  'CONSUMER_SOFT_TOKEN': f'pkcs11:token=lab{address}/pin&fallback=soft'}
+    hsm = softhsm.Home(folder)
+    address, wrong = hsm.token_with_pin('lab'), hsm.put('wrong', '11111111\n')
+    return {'SOFTHSM2_CONF': os.environ['SOFTHSM2_CONF'],
+            'CONSUMER_TOKEN': address,
+            'CONSUMER_WRONG_PIN': address.replace(hsm.pin, wrong),
+            'CONSUMER_NO_TOKEN': address.replace('token=lab', 'token=elsewhere'),
+            'CONSUMER_SOFT_TOKEN': address + '&fallback=soft'}
 
 
 def main():
     build, source, token_program, *cc = sys.argv[1:]
-    for tool in ('meson', 'pkg-config', 'nm'):
-        if not shutil.which(tool):
-            print(f'SKIP there is no {tool}')
-            return SKIPPED
+    if tools_absent():
+        print(f'SKIP there is no {tools_absent()}')
+        return SKIPPED
     with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder) / 'root'
-        run('meson', 'install', '-C', build, '--no-rebuild', '--quiet', '--destdir', str(root), '--tags', 'core5g,devel')
-        pc, = root.rglob('bastide-core5g.pc')
-        library, = [p for p in root.rglob('libbastide-core5g.so.*') if not p.is_symlink()]
-        paths = [str(library.parent)] + [str(p) for p in Path(source).glob('.deps/root/usr/lib/*') if p.is_dir()]
-        env = os.environ | {
-            'PKG_CONFIG_PATH': str(pc.parent), 'PKG_CONFIG_SYSROOT_DIR': str(root),
-            'LD_LIBRARY_PATH': ':'.join(paths + [p for p in [os.environ.get('LD_LIBRARY_PATH')] if p])}
-        assert run('pkg-config', '--modversion', 'bastide-core5g', env=env).strip()
-        flags = run('pkg-config', '--cflags', '--libs', 'bastide-core5g', env=env).split()
+        root, library, env, flags = install(build, source, 'bastide-core5g', 'core5g', folder)
         program = Path(folder) / 'consumer'
         tests = Path(source) / 'tests/install'
         code = [str(tests / name) for name in ('consumer.c', 'consumer_air.c', 'consumer_pdcp.c')]
         run(sys.executable, str(tests / 'known_answers.py'), str(Path(source) / 'tests/vectors/5g'),
             str(Path(folder) / 'known_air.h'), str(Path(folder) / 'known_keys.h'))
         flags += ['-Wall', '-Wextra', '-pedantic', '-Werror', f'-I{folder}']
-        plus = shutil.which('g++') or shutil.which('clang++')
-        keys = token(Path(folder))
+        plus, both = compilers(cc)
+        keys = token(folder, source)
         env |= keys | {'BASTIDE_TOKEN_PROGRAM': token_program}
-        for compiler in [[*cc, '-std=c11'], [plus, '-x', 'c++']] if plus else [[*cc, '-std=c11']]:
+        for compiler in both:
             run(*compiler, *code, *flags, '-o', str(program), env=env)
             said = run(str(program), env=env)
             assert said == ('consumer: ok, with a token\n' if keys else 'consumer: ok\n'), said

@@ -1,14 +1,12 @@
 """Install bastide-se into a folder of its own, then compile, link and run a program of somebody else against it with
 what pkg-config says, in C and in C++; with keys in software, and on a token where there is SoftHSM2.
 usage: se.py BUILD SOURCE TOKEN_PROGRAM CC..."""
-import os
 import re
-import shutil
 import sys
 import tempfile
 from pathlib import Path
 
-from core5g import SKIPPED, run, symbols, token
+from core5g import SKIPPED, compilers, install, run, symbols, token, tools_absent
 
 
 def declared(root):
@@ -19,25 +17,16 @@ def declared(root):
 
 def main():
     build, source, token_program, *cc = sys.argv[1:]
-    for tool in ('meson', 'pkg-config', 'nm'):
-        if not shutil.which(tool):
-            print(f'SKIP there is no {tool}')
-            return SKIPPED
+    if tools_absent():
+        print(f'SKIP there is no {tools_absent()}')
+        return SKIPPED
     with tempfile.TemporaryDirectory() as folder:
-        root, program = Path(folder) / 'root', Path(folder) / 'consumer'
-        run('meson', 'install', '-C', build, '--no-rebuild', '--quiet', '--destdir', str(root), '--tags', 'se,devel')
-        pc, = root.rglob('bastide-se.pc')
-        library, = [p for p in root.rglob('libbastide-se.so.*') if not p.is_symlink()]
-        paths = [str(library.parent)] + [str(p) for p in Path(source).glob('.deps/root/usr/lib/*') if p.is_dir()]
-        env = os.environ | {
-            'PKG_CONFIG_PATH': str(pc.parent), 'PKG_CONFIG_SYSROOT_DIR': str(root),
-            'LD_LIBRARY_PATH': ':'.join(paths + [p for p in [os.environ.get('LD_LIBRARY_PATH')] if p])}
-        flags = run('pkg-config', '--cflags', '--libs', 'bastide-se', env=env).split()
+        root, library, env, flags = install(build, source, 'bastide-se', 'se', folder)
+        program = Path(folder) / 'consumer'
         flags += ['-lcrypto', '-Wall', '-Wextra', '-pedantic', '-Werror']
-        keys = token(Path(folder))
+        keys = token(folder, source)
         env |= keys | {'BASTIDE_TOKEN_PROGRAM': token_program}
-        plus = shutil.which('g++') or shutil.which('clang++')
-        for n, compiler in enumerate([[*cc, '-std=c11'], [plus, '-x', 'c++']] if plus else [[*cc, '-std=c11']]):
+        for n, compiler in enumerate(compilers(cc)[1]):
             run(*compiler, str(Path(source) / 'tests/install/se_consumer.c'), *flags, '-o', str(program), env=env)
             assert run(str(program), f'se:soft?dir={folder}/keys{n}', env=env) == 'soft: level 1\n'
             if keys:

@@ -1,6 +1,5 @@
 #!/usr/bin/env python3
 """TS-0003 6.3: keys on a PKCS#11 token, SoftHSM2 here: a whole provider on one, and the words of bastide key."""
-import glob
 import os
 import shutil
 import subprocess
@@ -8,39 +7,21 @@ import sys
 import tempfile
 
 import provider
+import softhsm
 from provider import Site, eq, openssl
+from softhsm import PIN
 
-PIN = "27182818"
-MODULES = ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/*/softhsm/libsofthsm2.so", "/usr/lib64/pkcs11/libsofthsm2.so")
-MODULE = next((m for pattern in MODULES for m in glob.glob(pattern)), None)
-if not MODULE or not shutil.which("softhsm2-util"):
-    print("SKIP: SoftHSM2 is not installed (package softhsm2)")
+if not softhsm.HERE:
+    print("SKIP: " + softhsm.ABSENT)
     sys.exit(77)
 
 home = tempfile.mkdtemp(prefix="bastide-hsm-")
-os.environ["SOFTHSM2_CONF"] = os.path.join(home, "softhsm2.conf")
-
-
-def put(name, text, mode=0o600):
-    path = os.path.join(home, name)
-    with open(path, "w") as f:
-        f.write(text)
-    os.chmod(path, mode)
-    return path
-
-
-def token(label):
-    subprocess.run(["softhsm2-util", "--init-token", "--free", "--label", label, "--so-pin", "31415926", "--pin", PIN],
-                   check=True, capture_output=True)
-    return f"pkcs11:token={label}?module-path={MODULE}"
-
-
-os.mkdir(os.path.join(home, "tokens"))
-put("softhsm2.conf", f"directories.tokendir = {home}/tokens\nlog.level = ERROR\n")
+hsm = softhsm.Home(home)
+put = hsm.put
 # Whose memory it is that SoftHSM2 loses (support/lsan.txt) shows only with whole stacks.
 os.environ["ASAN_OPTIONS"] = "fast_unwind_on_malloc=0"
-PIN_FILE = put("pin", PIN + "\n")
-SERVER, BENCH = token("server") + f"&pin-source=file:{PIN_FILE}", token("bench")
+PIN_FILE = hsm.pin
+SERVER, BENCH = hsm.token_with_pin("server"), hsm.token("bench")
 
 
 def key(site, word, *args, uri=BENCH, pin=PIN_FILE):

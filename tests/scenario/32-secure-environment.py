@@ -13,6 +13,7 @@ import threading
 
 import lab as lab_module
 import provider
+import softhsm
 from lab import CREATED, DELETED, OK, SUB, UPDATED, Listener, eq, expect
 
 SE, SDO, CIPH, SIGN, HASH, RAND, IDEN, SECO, COIN = 30101, 30102, 30103, 30108, 30109, 30110, 30111, 30112, 30113
@@ -254,20 +255,7 @@ def an_ae_that_leaves_takes_its_keys_along(lab):
 
 def token_of(site):
     """URI of a fresh SoftHSM2 token, None where there is none."""
-    modules = [m for pattern in ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/*/softhsm/libsofthsm2.so")
-               for m in glob.glob(pattern)]
-    if not modules or not shutil.which("softhsm2-util"):
-        return None
-    os.mkdir(os.path.join(site.dir, "tokens"))
-    conf, pin = (os.path.join(site.dir, n) for n in ("softhsm2.conf", "pin"))
-    with open(conf, "w") as f:
-        f.write(f"directories.tokendir = {site.dir}/tokens\nlog.level = ERROR\n")
-    with open(os.open(pin, os.O_CREAT | os.O_WRONLY, 0o600), "w") as f:
-        f.write("27182818\n")
-    os.environ["SOFTHSM2_CONF"] = conf
-    subprocess.run(["softhsm2-util", "--init-token", "--free", "--label", "se", "--so-pin", "31415926", "--pin",
-                    "27182818"], check=True, capture_output=True)
-    return f"pkcs11:token=se?module-path={modules[0]}&pin-source=file:{pin}"
+    return softhsm.Home(site.dir).token_with_pin("se") if softhsm.HERE else None
 
 
 def a_token_serves_as_well(lab):

@@ -13,38 +13,17 @@ import tempfile
 import time
 
 import provider
+import softhsm
 from provider import CSE_FQDN, DOMAIN, MEF_FQDN, Site, eq, openssl, wait_for
 
-PIN = "27182818"
-MODULES = ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/*/softhsm/libsofthsm2.so", "/usr/lib64/pkcs11/libsofthsm2.so")
-MODULE = next((m for pattern in MODULES for m in glob.glob(pattern)), None)
-TOKENS = MODULE and shutil.which("softhsm2-util")
 home = tempfile.mkdtemp(prefix="bastide-words-")
-os.environ["SOFTHSM2_CONF"] = os.path.join(home, "softhsm2.conf")
-
-
-def put(name, text, mode=0o600):
-    path = os.path.join(home, name)
-    with open(path, "w" if isinstance(text, str) else "wb") as f:
-        f.write(text)
-    os.chmod(path, mode)
-    return path
+hsm = softhsm.Home(home)
+put, token, PIN_FILE = hsm.put, hsm.token_with_pin, hsm.pin
 
 
 def get(path, mode="r"):
     with open(path, mode) as f:
         return f.read()
-
-
-os.mkdir(os.path.join(home, "tokens"))
-put("softhsm2.conf", f"directories.tokendir = {home}/tokens\nlog.level = ERROR\n")
-PIN_FILE = put("pin", PIN + "\n")
-
-
-def token(label):
-    subprocess.run(["softhsm2-util", "--init-token", "--free", "--label", label, "--so-pin", "31415926", "--pin", PIN],
-                   check=True, capture_output=True)
-    return f"pkcs11:token={label}?module-path={MODULE}&pin-source=file:{PIN_FILE}"
 
 
 def forget(label):
@@ -519,7 +498,7 @@ def the_key_of_the_ca_moves_to_a_token_and_on_to_another(site):
         mine.restart()
         send(mine, early, "early")
         by_certificate(mine, "last")
-        refused = mine.cli("key", "rotate", "pki.ca", "--to", "pkcs11:token=nobody?module-path=" + MODULE)
+        refused = mine.cli("key", "rotate", "pki.ca", "--to", "pkcs11:token=nobody?module-path=" + softhsm.MODULE)
         assert refused.code != 0, refused
         eq(roots(mine), 3)
         mine.run("key", "rotate", "pki.ca", "--retire", "--yes")
@@ -532,7 +511,7 @@ def the_key_of_the_ca_moves_to_a_token_and_on_to_another(site):
 
 def on_tokens(case):
     """A case that needs SoftHSM2, or says why it was not run."""
-    if TOKENS:
+    if softhsm.HERE:
         return case
 
     def skipped(site):
@@ -608,7 +587,7 @@ def a_key_that_another_program_made_on_the_token_is_seen_by_a_reload(site):
 
 def a_wrong_address_leaves_what_is_in_use(site):
     before = served(site)
-    site.set_config("cse.key-uri", f"pkcs11:token=nobody?module-path={MODULE}&pin-source=file:{PIN_FILE}")
+    site.set_config("cse.key-uri", f"pkcs11:token=nobody?module-path={softhsm.MODULE}&pin-source=file:{PIN_FILE}")
     done = site.cli("key", "list", "pkcs11:token=nobody", state=False)
     assert done.code != 0, done
     try:

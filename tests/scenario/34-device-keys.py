@@ -1,37 +1,20 @@
 #!/usr/bin/env python3
 """TS-0003 6.3, 8.3.2: a device enrols, registers and sends exactly alike wherever its keys are: in software, on a
 PKCS#11 token (SoftHSM2), in a TPM (swtpm)."""
-import glob
 import json
 import os
-import secrets
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 
 import provider
-from provider import DOMAIN, MEF_FQDN, Site, eq, forms_of, find_in_files, wait_for
+import softhsm
+from provider import MEF_FQDN, Site, eq, forms_of, find_in_files, wait_for
 
-PIN = "27182818"
-MODULES = ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/*/softhsm/libsofthsm2.so", "/usr/lib64/pkcs11/libsofthsm2.so")
-MODULE = next((m for pattern in MODULES for m in glob.glob(pattern)), None)
 home = tempfile.mkdtemp(prefix="bastide-devkeys-")
-os.environ["SOFTHSM2_CONF"] = os.path.join(home, "softhsm2.conf")
-
-
-def put(name, text, mode=0o600):
-    path = os.path.join(home, name)
-    with open(path, "w" if isinstance(text, str) else "wb") as f:
-        f.write(text)
-    os.chmod(path, mode)
-    return path
-
-
-os.mkdir(os.path.join(home, "tokens"))
-put("softhsm2.conf", f"directories.tokendir = {home}/tokens\nlog.level = ERROR\n")
-PIN_FILE = put("pin", PIN + "\n")
+hsm = softhsm.Home(home)
+put, PIN_FILE = hsm.put, hsm.pin
 PHRASE_FILE = put("phrase", "correct horse battery staple\n")
 
 
@@ -56,11 +39,9 @@ class Software:
 
 class Token:
     name, kind, pin = "SoftHSM2", "pkcs11", PIN_FILE
-    uri = f"pkcs11:token=device?module-path={MODULE}"
 
     def __init__(self):
-        subprocess.run(["softhsm2-util", "--init-token", "--free", "--label", "device", "--so-pin", "31415926", "--pin",
-                        PIN], check=True, capture_output=True)
+        self.uri = hsm.token("device")
 
     def remove(self):
         os.rename(f"{home}/tokens", f"{home}/tokens.away")
@@ -148,8 +129,8 @@ class Tpm:
 
 def absent(kind):
     """Why an environment cannot be tried here; empty: it can."""
-    if kind is Token and not (MODULE and shutil.which("softhsm2-util")):
-        return "SoftHSM2 is not installed (package softhsm2)"
+    if kind is Token and not softhsm.HERE:
+        return softhsm.ABSENT
     if kind is Tpm and not shutil.which("swtpm"):
         return "swtpm is not installed (package swtpm)"
     return ""
@@ -183,7 +164,7 @@ def has_no_key_of_its_own(folder):
     for name in os.listdir(folder):
         with open(os.path.join(folder, name)) as f:
             text = f.read()
-        assert "PRIVATE" not in text and PIN not in text, name
+        assert "PRIVATE" not in text and softhsm.PIN not in text, name
 
 
 # -- one environment: the same steps for each
@@ -264,7 +245,7 @@ def the_place_is_gone_and_back(site, env, folder):
         gone = site.cli("device", "send", folder, "--name", f"key-{env.kind}", "--count", "1", state=False)
         assert gone.code not in (0, 2), gone
         told = "has no key" if env.kind == "soft" else env.uri.split("?")[0]
-        assert told in gone.err and PIN not in gone.err, gone
+        assert told in gone.err and softhsm.PIN not in gone.err, gone
     finally:
         env.put_back()
     device(site, "send", folder, "--name", f"key-{env.kind}", "--count", "1")

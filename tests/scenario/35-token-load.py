@@ -16,28 +16,19 @@ import time
 from pathlib import Path
 
 import provider
+import softhsm
 from lab import CIN, CNT, UPDATED
 from provider import CREATED, DOMAIN, MEF_FQDN, OK, Site, eq, expect, openssl, wait_for
 
-PIN = "27182818"
 SE, SIGN = 30101, 30108
-MODULES = ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/*/softhsm/libsofthsm2.so", "/usr/lib64/pkcs11/libsofthsm2.so")
-MODULE = next((m for pattern in MODULES for m in glob.glob(pattern)), None)
-if not MODULE or not shutil.which("softhsm2-util"):
-    print("SKIP: SoftHSM2 is not installed (package softhsm2)")
+if not softhsm.HERE:
+    print("SKIP: " + softhsm.ABSENT)
     sys.exit(77)
 
 home = tempfile.mkdtemp(prefix="bastide-hsm-")
+hsm = softhsm.Home(home)
 TOKENS = os.path.join(home, "tokens")
-os.environ["SOFTHSM2_CONF"] = os.path.join(home, "softhsm2.conf")
-os.mkdir(TOKENS)
-with open(os.environ["SOFTHSM2_CONF"], "w") as conf:
-    conf.write(f"directories.tokendir = {TOKENS}\nlog.level = ERROR\n")
-with open(os.open(os.path.join(home, "pin"), os.O_WRONLY | os.O_CREAT, 0o600), "w") as pin_file:
-    pin_file.write(PIN)
-subprocess.run(["softhsm2-util", "--init-token", "--free", "--label", "server", "--so-pin", "31415926", "--pin", PIN],
-               check=True, capture_output=True)
-URI = f"pkcs11:token=server?module-path={MODULE}&pin-source=file:{home}/pin&timeout=1"
+URI = hsm.token_with_pin("server") + "&timeout=1"
 
 
 def read(name):
@@ -294,8 +285,7 @@ def without_the_token_of_the_ca(mine):
 
 
 def a_ca_whose_token_does_not_answer_keeps_nobody_else_waiting(site):
-    subprocess.run(["softhsm2-util", "--init-token", "--free", "--label", "authority", "--so-pin", "31415926", "--pin", PIN],
-                   check=True, capture_output=True)
+    hsm.token("authority")
     uri = URI.replace("token=server", "token=authority").replace("timeout=1", "timeout=12")
     mine = Site(settings=[f"pki.ca-uri={uri}"])
     outcome = []
@@ -339,8 +329,7 @@ def a_ca_whose_token_does_not_answer_keeps_nobody_else_waiting(site):
 
 def while_the_token_hangs_only_who_needs_it_waits(site):
     """Connections on every loop are answered while a MEF takes a key, a handshake signs and the trail wants its seal."""
-    subprocess.run(["softhsm2-util", "--init-token", "--free", "--label", "patient", "--so-pin", "31415926", "--pin", PIN],
-                   check=True, capture_output=True)
+    hsm.token("patient")
     patient = Site(settings=["se.uri=" + URI.replace("token=server", "token=patient").replace("timeout=1", "timeout=20")])
     later = time.strftime("%Y%m%dT%H%M%S", time.gmtime(time.time() + 3600))
     common = {"et": later, "adfq": DOMAIN, "fq": MEF_FQDN}
@@ -388,7 +377,7 @@ def serve_by_p11_kit(socket_path):
         if os.path.exists(name):
             os.unlink(name)
     with open(os.path.join(home, "p11-kit.out"), "wb") as out:
-        server = subprocess.Popen(["p11-kit", "server", "-f", "--provider", MODULE, "--name", socket_path,
+        server = subprocess.Popen(["p11-kit", "server", "-f", "--provider", softhsm.MODULE, "--name", socket_path,
                                    "pkcs11:token=remote"], stdout=out, stderr=out)
     wait_for("p11-kit server", lambda: os.path.exists(socket_path))
     return server
@@ -399,8 +388,7 @@ def a_token_behind_p11_kits_own_remoting_comes_back_too(site):
     if not client or not shutil.which("p11-kit"):
         print("SKIP this part: p11-kit's client module is not installed (packages p11-kit, p11-kit-modules)")
         return
-    subprocess.run(["softhsm2-util", "--init-token", "--free", "--label", "remote", "--so-pin", "31415926", "--pin",
-                    PIN], check=True, capture_output=True)
+    hsm.token("remote")
     path = os.path.join(home, "p11-kit")
     server = serve_by_p11_kit(path)
     os.environ["P11_KIT_SERVER_ADDRESS"] = "unix:path=" + path

@@ -13,9 +13,9 @@ import sys
 import tempfile
 
 import provider
+import softhsm
 from provider import CSE_FQDN, Site, eq, openssl, wait_for
 
-PIN = "27182818"
 LIMIT = 30
 
 
@@ -28,41 +28,21 @@ def skip(why):
     sys.exit(77)
 
 
-MODULES = ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/*/softhsm/libsofthsm2.so", "/usr/lib64/pkcs11/libsofthsm2.so")
-MODULE = first(*MODULES)
 CLIENT = first("/usr/lib/*/pkcs11/p11-kit-client.so", "/usr/lib64/pkcs11/p11-kit-client.so")
 folder = re.search(r'MODULESDIR: "(.*)"', openssl("version", "-m").stdout.decode()).group(1)
 PROVIDER = os.path.join(folder, "pkcs11.so")
-if not MODULE or not shutil.which("softhsm2-util"):
-    skip("SoftHSM2 is not installed (package softhsm2)")
+if not softhsm.HERE:
+    skip(softhsm.ABSENT)
 if not os.path.exists(PROVIDER):
     skip("pkcs11-provider is not installed (package of Debian 13; Debian 12 has none)")
 if not CLIENT or not shutil.which("p11-kit"):
     skip("p11-kit's remoting is not installed (packages p11-kit, p11-kit-modules)")
 
 home = tempfile.mkdtemp(prefix="bastide-pp-")
-os.environ["SOFTHSM2_CONF"] = os.path.join(home, "softhsm2.conf")
 os.environ["ASAN_OPTIONS"] = "fast_unwind_on_malloc=0"
-
-
-def put(name, text):
-    path = os.path.join(home, name)
-    with open(path, "w") as f:
-        f.write(text)
-    os.chmod(path, 0o600)
-    return path
-
-
-def token(label):
-    subprocess.run(["softhsm2-util", "--init-token", "--free", "--label", label, "--so-pin", "31415926", "--pin", PIN],
-                   check=True, capture_output=True)
-    return f"pkcs11:token={label}?module-path={MODULE}&pin-source=file:{PIN_FILE}"
-
-
-os.mkdir(os.path.join(home, "tokens"))
-put("softhsm2.conf", f"directories.tokendir = {home}/tokens\nlog.level = ERROR\n")
-PIN_FILE = put("pin", PIN + "\n")
-SERVER, BENCH = token("server"), token("bench")
+hsm = softhsm.Home(home)
+put = hsm.put
+SERVER, BENCH = hsm.token_with_pin("server"), hsm.token_with_pin("bench")
 SOCKET = os.path.join(home, "p11")
 CONF = put("openssl.cnf", f"""openssl_conf = init
 [init]
@@ -75,13 +55,13 @@ activate = 1
 [token]
 module = {PROVIDER}
 pkcs11-module-path = {CLIENT}
-pkcs11-module-token-pin = file:{put("pin.bare", PIN)}
+pkcs11-module-token-pin = file:{put("pin.bare", softhsm.PIN)}
 activate = 1
 [req]
 distinguished_name = dn
 [dn]
 """)
-remote = subprocess.Popen(["p11-kit", "server", "-f", "--provider", MODULE, "-n", SOCKET, "pkcs11:"],
+remote = subprocess.Popen(["p11-kit", "server", "-f", "--provider", softhsm.MODULE, "-n", SOCKET, "pkcs11:"],
                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 WITH_PROVIDER = {**os.environ, "OPENSSL_CONF": CONF, "P11_KIT_SERVER_ADDRESS": "unix:path=" + SOCKET}
 
