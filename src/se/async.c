@@ -78,10 +78,11 @@ static void *worker(void *arg)
     return NULL;
 }
 
-/* With the lock. As many workers as there is work for; one is enough to go on with. */
+/* With the lock. One more, unless one has nothing to do or there are enough; one is enough to go on
+ * with. */
 static bst_result add_worker(struct bst_se_pool *pool)
 {
-    if (pool->n_threads == WORKERS || pool->n_threads > pool->waiting) {
+    if (pool->n_threads == WORKERS || pool->n_threads > pool->waiting + pool->running) {
         return BST_OK;
     }
     atomic_fetch_add(&pool->refs, 1);
